@@ -1,0 +1,136 @@
+/**
+ * The story of case `rpc`: servers in several modes, one client, and hooks that misbehave, slice after slice, every mode
+ * in turn. Yields each slice as it ends, so that the bench can take medians and the demo can tell it live. Called on the
+ * main thread of either.
+ */
+import { type AskedProcess, startProcess } from '../ask-process.js'
+import type { ClientRequest } from './client-process.js'
+import type { HookName } from './misbehave.js'
+import type { ModeName } from './modes.js'
+import type { SliceFigures } from './rates.js'
+import type { ServerRequest } from './server-process.js'
+
+/** For each hook, how many slices of each mode, and how long. */
+export type StoryPlan = Readonly<Record<HookName, { readonly slices: number; readonly sliceMs: number }>>
+
+export interface Slice extends SliceFigures {
+  readonly mode: ModeName
+  readonly hook: HookName
+  /** Of the server; undefined when it did not live to tell. */
+  readonly loopDelayP99Ms: number | undefined
+  /** Why the server died in this slice, if it did. This mode has no more slices with this hook. */
+  readonly died: string | undefined
+}
+
+interface RunningServer {
+  readonly process: AskedProcess
+  readonly name: string
+}
+
+const START_TIMEOUT_MS = 20_000
+/** An event loop that does not turn for so long, with no load on the machine, will not turn again. */
+const STANDSTILL_MS = 1_000
+/** Beyond the slice: the calls that are still under way, whose deadline is 1.5 s. */
+const SLICE_GRACE_MS = 10_000
+
+/** A mode whose server cannot start is left out, and `onUnavailable` hears why. */
+export async function* tellStory(
+  modes: readonly ModeName[],
+  plan: StoryPlan,
+  onUnavailable: (mode: ModeName, why: string) => void = () => {},
+): AsyncGenerator<Slice, void, undefined> {
+  const client = startProcess(new URL('./client-process.js', import.meta.url))
+  const servers = new Map<ModeName, RunningServer>()
+  const deadly = new Set<string>()
+  let started = 0
+
+  const start = async (mode: ModeName): Promise<void> => {
+    const server = startProcess(new URL('./server-process.js', import.meta.url))
+    const name = `${mode}-${++started}`
+    try {
+      const address = await server.ask<string>({ kind: 'start', mode } satisfies ServerRequest, START_TIMEOUT_MS)
+      await client.ask({ kind: 'connect', name, address } satisfies ClientRequest, START_TIMEOUT_MS)
+      servers.set(mode, { process: server, name })
+    } catch (error) {
+      onUnavailable(mode, error instanceof Error ? error.message : String(error))
+      await server.end()
+    }
+  }
+
+  try {
+    // One after the other: the client is asked one thing at a time.
+    for (const mode of modes) await start(mode)
+    for (const server of servers.values()) await warmUp(client, server)
+
+    for (const [hook, round] of turnsOf(plan)) {
+      for (const mode of modes) {
+        const server = servers.get(mode)
+        if (server === undefined || deadly.has(`${mode} ${hook}`)) continue
+        const slice = await runSlice(client, server, { mode, hook, sliceMs: round.sliceMs })
+        yield slice
+        if (slice.died === undefined) continue
+        deadly.add(`${mode} ${hook}`)
+        await client.ask({ kind: 'disconnect', name: server.name } satisfies ClientRequest, START_TIMEOUT_MS)
+        await server.process.end()
+        servers.delete(mode)
+        await start(mode)
+        const next = servers.get(mode)
+        if (next !== undefined) await warmUp(client, next)
+      }
+    }
+  } finally {
+    await Promise.all([
+      client.end(),
+      ...[...servers.values()].map(async ({ process }) => {
+        await process.ask({ kind: 'stop' } satisfies ServerRequest, 3_000).catch(() => {})
+        await process.end()
+      }),
+    ])
+  }
+}
+
+/** All hooks once, then all hooks that have slices left, and so on: drift hits all alike. */
+function* turnsOf(plan: StoryPlan): Generator<[HookName, { sliceMs: number }]> {
+  const entries = Object.entries(plan) as [HookName, StoryPlan[HookName]][]
+  const most = Math.max(...entries.map(([, { slices }]) => slices))
+  for (let turn = 0; turn < most; turn++) {
+    for (const [hook, { slices, sliceMs }] of entries) if (turn < slices) yield [hook, { sliceMs }]
+  }
+}
+
+/** How many slices a story has at most; a mode that dies has fewer. */
+export function countSlices(modes: readonly ModeName[], plan: StoryPlan): number {
+  return modes.length * Object.values(plan).reduce((sum, { slices }) => sum + slices, 0)
+}
+
+/** Faster than the story's pace: compilation should be over when it begins. */
+async function warmUp(client: AskedProcess, { name }: RunningServer): Promise<void> {
+  const request: ClientRequest = { kind: 'slice', name, hook: 'fast', sliceMs: 900, pace: 4 }
+  await client.ask(request, SLICE_GRACE_MS)
+}
+
+async function runSlice(
+  client: AskedProcess,
+  { process, name }: RunningServer,
+  { mode, hook, sliceMs }: { mode: ModeName; hook: HookName; sliceMs: number },
+): Promise<Slice> {
+  let died = await process.ask({ kind: 'begin' } satisfies ServerRequest, STANDSTILL_MS).then(alive, causeOfDeath)
+  const figures = await client.ask<SliceFigures>(
+    { kind: 'slice', name, hook, sliceMs, pace: 1 } satisfies ClientRequest,
+    sliceMs + SLICE_GRACE_MS,
+  )
+  let loopDelayP99Ms: number | undefined
+  if (died === undefined) {
+    const asked = process.ask<number>({ kind: 'end' } satisfies ServerRequest, STANDSTILL_MS)
+    died = await asked.then(alive, causeOfDeath)
+    if (died === undefined) loopDelayP99Ms = await asked
+  }
+  return { mode, hook, ...figures, loopDelayP99Ms, died }
+}
+
+const alive = (): undefined => undefined
+
+function causeOfDeath(error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error)
+  return why.startsWith('no answer') ? `the server's event loop stood still: ${why}, and no RPC was served` : why
+}

@@ -1,0 +1,41 @@
+/**
+ * `npm run check`: everything that can be said of the code without running it. All steps run; those that fail print
+ * what they found, and the exit code is 1.
+ */
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { ROOT } from './compile.mjs'
+
+const STEPS = [
+  ['types and build of src', [process.execPath, 'scripts/build.mjs']],
+  ['types of tests, benches and examples', ['tsc', '-p', 'tsconfig.check.json']],
+  ['lint, format and import directions', ['biome', 'check', '--error-on-warnings', '--max-diagnostics=200']],
+  ['package as published: publint', ['publint', '--strict']],
+  ['package as resolved: are the types wrong', ['attw', '--pack', '.', '--profile', 'esm-only']],
+]
+
+let failures = 0
+for (const [name, [command, ...args]] of STEPS) {
+  const { code, output } = await run(command, args)
+  process.stdout.write(`${code === 0 ? 'ok    ' : 'FAILED'} ${name}\n`)
+  if (code === 0) continue
+  failures++
+  process.stdout.write(`\n${output.trimEnd()}\n\n`)
+}
+process.exitCode = failures === 0 ? 0 : 1
+
+function run(command, args) {
+  const env = {
+    ...process.env,
+    PATH: `${join(ROOT, 'node_modules', '.bin')}:${process.env.PATH}`,
+    // Two of the steps pack the package; it has just been built.
+    npm_config_ignore_scripts: 'true',
+  }
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
+    child.once('error', reject)
+    child.once('close', (code) => resolve({ code, output }))
+  })
+}

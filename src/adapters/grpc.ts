@@ -1,0 +1,23 @@
+/**
+ * The door `hookring/grpc`: hookpoints around the RPCs of a `@grpc/grpc-js` server (an optional peer dependency, 1.14 or
+ * later). Used by the server's operator and its handlers, on the host's thread.
+ *
+ * ```ts
+ * const server = new grpc.Server({
+ *   interceptors: [
+ *     authenticate,
+ *     hookInterceptor(engine, {
+ *       '/shop.v1.Shop/Order': {
+ *         before: { hookpoint: 'onOrder', event: (request: OrderRequest) => ({ total: request.total }) },
+ *         after: { hookpoint: 'onOrdered', event: ({ response }: RpcOutcome<OrderRequest, OrderReply>) => ({ id: response.id }) },
+ *       },
+ *     }),
+ *   ],
+ * })
+ * ```
+ */
+export type { InterceptorOptions } from './grpc/ask.js'
+export type { AskingEngine, AskingHooks, AskOptions } from './grpc/engine.js'
+export { hookInterceptor } from './grpc/interceptor.js'
+export type { AfterRule, BeforeRule, MethodRules, RpcCall, RpcOutcome, RpcRules } from './grpc/rules.js'
+export { errorStatus, type RejectStatusOptions, rejectStatus } from './grpc/status.js'

@@ -1,0 +1,272 @@
+/**
+ * Compiles a zod schema into a layout plan. Called by defineContract, once per schema and thread.
+ *
+ * The walk mirrors zod's own kinds (`_zod.def.type`). What a layout cannot say but zod can check goes into the plan's
+ * refinements: a node that needs zod is checked by it with everything below it, so nodes below one need no check of
+ * their own. What has no layout crosses as JSON where JSON can hold it, and is refused where it cannot.
+ */
+import { z } from 'zod'
+import { HookringError } from '../errors.js'
+import { type LayoutHint, layoutHints } from '../types.js'
+import { bytesNode, maybeNode, objectNode, recordNode } from './arrange.js'
+import { bigintBounds, dateNode, hasOtherChecks, lengthsOf, numberNode } from './bounds.js'
+import { checkOf, staticDefault, unencodable } from './compile-rules.js'
+import { checkJsonHolds } from './json-schema.js'
+import type { EnumValue, LayoutPlan, PlanNode } from './plan.js'
+import { attachRefinements, type Refinement } from './refinements.js'
+import { compileUnion } from './compile-union.js'
+
+/** Where the walk stands. */
+export interface Walk {
+  readonly path: readonly (string | number)[]
+  /** The schemas around this one: meeting one of them again is recursion. */
+  readonly ancestors: readonly z.core.$ZodType[]
+  /** Filled on the way. A schema that is checked as a whole gives what is below it a map that is thrown away. */
+  readonly found: Map<PlanNode, Refinement>
+}
+
+export type Schema = z.core.$ZodType
+type Def = z.core.$ZodTypes['_zod']['def']
+type DefOf<Type extends Def['type']> = Extract<Def, { type: Type }>
+
+const MAX_DEPTH = 64
+const MAX_ENUM_VALUES = 65_536
+/** Names that events, JSON and the language have taken. */
+const RESERVED_FIELDS = new Set(['copy', 'toJSON', '__proto__'])
+
+/**
+ * The plan of a schema, with its refinements attached (they stay behind when the plan is cloned).
+ *
+ * @throws HookringError CONTRACT_UNENCODABLE, with the path, for what cannot cross; CONTRACT_INVALID for a field name
+ * that is taken and for what is no schema.
+ */
+export function compileLayout(schema: z.ZodType, path: readonly (string | number)[]): LayoutPlan {
+  const found = new Map<PlanNode, Refinement>()
+  const root = compileNode(schema, { path, ancestors: [], found })
+  return attachRefinements({ root, fixedBytes: root.fixedBytes }, found)
+}
+
+export function compileNode(schema: Schema, walk: Walk): PlanNode {
+  const def = defOf(schema, walk)
+  if (walk.ancestors.includes(schema)) return compileJson(schema, walk, 'a recursive type')
+  if (walk.ancestors.length >= MAX_DEPTH) throw unencodable(walk.path, `nesting deeper than ${MAX_DEPTH} levels`, 'use z.json() for it')
+  if ('coerce' in def && def.coerce === true) throw unencodable(walk.path, 'a coercion', 'convert the value before the call')
+  const hint = layoutHints.get(schema)
+  if (hint !== undefined) return leaf(schema, walk, hintedNode(hint), 'none', { checks: def.checks })
+
+  switch (def.type) {
+    case 'boolean':
+      return leaf(schema, walk, { kind: 'bool', fixedBytes: 1 })
+    case 'number':
+      return leaf(schema, walk, numberNode(def), 'numbers')
+    case 'bigint':
+      return leaf(schema, walk, bigintNode(def, walk), 'numbers')
+    case 'date':
+      return leaf(schema, walk, dateNode(def), 'numbers')
+    case 'string':
+      return leaf(schema, walk, { kind: 'string', fixedBytes: 8, ...lengthsOf(def) }, 'lengths')
+    case 'template_literal':
+      return checked(schema, walk, { kind: 'string', fixedBytes: 8, minLength: 0, maxLength: Number.POSITIVE_INFINITY })
+    case 'null':
+      return leaf(schema, walk, { kind: 'enum', fixedBytes: 2, values: [null] })
+    case 'enum':
+    case 'literal':
+      return compileEnum(schema, walk)
+    case 'custom':
+      return compileCustom(schema, walk, def)
+    case 'optional':
+      return around(schema, walk, def, (inner) => maybe(compileNode(def.innerType, inner), inner, { optional: true }))
+    case 'nullable':
+      return around(schema, walk, def, (inner) => maybe(compileNode(def.innerType, inner), inner, { nullable: true }))
+    case 'default':
+    case 'prefault':
+      return around(schema, walk, def, (inner) => compileDefault(def, inner))
+    case 'nonoptional':
+      return around(schema, walk, def, (inner) => compileNonOptional(schema, def, inner))
+    case 'readonly':
+      return around(schema, walk, def, (inner) => compileNode(def.innerType, inner))
+    case 'array':
+      return compileArray(schema, walk, def)
+    case 'object':
+      return compileObject(schema, walk, def)
+    case 'record':
+      return compileRecord(schema, walk, def)
+    case 'union':
+      return around(schema, walk, def, (inner) => compileUnion(schema, def, inner))
+    case 'any':
+    case 'unknown':
+      return around(schema, walk, def, (inner) => maybe({ kind: 'json', fixedBytes: 8 }, inner, { optional: true }))
+    case 'tuple':
+      return compileJson(schema, walk, 'z.tuple()')
+    case 'intersection':
+      return compileJson(schema, walk, 'z.intersection()')
+    case 'lazy':
+      return compileJson(schema, walk, 'z.lazy()')
+    default:
+      throw unencodable(walk.path, ...REFUSED[def.type])
+  }
+}
+
+/** A field that crosses as JSON and that zod checks on the host. */
+export function compileJson(schema: Schema, walk: Walk, what: string): PlanNode {
+  checkJsonHolds(schema, walk.path, what)
+  const json: PlanNode = { kind: 'json', fixedBytes: 8 }
+  const mayBeAbsent = schema._zod.optin !== undefined
+  return checked(schema, walk, mayBeAbsent ? maybeNode(json, { optional: true, nullable: false, fallback: null }) : json)
+}
+
+const BY_VALUE = 'describe what the hook is to see, and convert before the call'
+const REFUSED: Record<Exclude<Def['type'], Supported>, [what: string, advice: string]> = {
+  function: ['a function', 'give the plugin a host service instead'],
+  symbol: ['a symbol', 'use a string or an enum'],
+  promise: ['a promise', 'await it before the call'],
+  map: ['z.map()', 'use z.record(), or an array of { key, value } objects'],
+  set: ['z.set()', 'use an array'],
+  file: ['z.file()', 'use bytes() for the content and strings for the rest'],
+  nan: ['z.nan()', 'use null, or leave the field out'],
+  undefined: ['z.undefined()', 'use .optional() on the type that the field has otherwise'],
+  void: ['z.void()', 'use .optional() on the type that the field has otherwise'],
+  never: ['z.never()', 'leave the field out'],
+  transform: ['a transform', BY_VALUE],
+  pipe: ['a transform, codec or pipe', BY_VALUE],
+  success: ['z.success()', BY_VALUE],
+  catch: ['.catch()', 'use .default(), and let a wrong value be refused'],
+}
+type Supported =
+  | 'boolean' | 'number' | 'int' | 'bigint' | 'date' | 'string' | 'template_literal' | 'null' | 'enum' | 'literal' | 'custom'
+  | 'optional' | 'nullable' | 'default' | 'prefault' | 'nonoptional' | 'readonly' | 'array' | 'object' | 'record' | 'union'
+  | 'any' | 'unknown' | 'tuple' | 'intersection' | 'lazy'
+
+function defOf(schema: Schema, walk: Walk): Def {
+  const def = (schema as Schema | undefined)?._zod?.def
+  if (def !== undefined) return def as Def
+  throw new HookringError('CONTRACT_INVALID', `${walk.path.join('.')}: not a zod schema`, { path: walk.path })
+}
+
+/** A node without nodes below it: checked by zod if the schema checks more than the layout says. */
+function leaf(
+  schema: Schema,
+  walk: Walk,
+  node: PlanNode,
+  expressed: Parameters<typeof hasOtherChecks>[1] = 'none',
+  def: Parameters<typeof hasOtherChecks>[0] = schema._zod.def,
+): PlanNode {
+  return hasOtherChecks(def, expressed) ? checked(schema, walk, node) : node
+}
+
+function checked(schema: Schema, walk: Walk, node: PlanNode): PlanNode {
+  walk.found.set(node, { check: checkOf(schema), fallback: walk.found.get(node)?.fallback ?? null })
+  return node
+}
+
+/** A node with nodes below it. If the schema checks more than the layout says, zod checks all of them at once. */
+function around(
+  schema: Schema,
+  walk: Walk,
+  def: Def,
+  build: (inner: Walk) => PlanNode,
+  expressed: Parameters<typeof hasOtherChecks>[1] = 'none',
+  mustCheck = false,
+): PlanNode {
+  const isChecked = mustCheck || hasOtherChecks(def, expressed)
+  const found = isChecked ? new Map<PlanNode, Refinement>() : walk.found
+  const node = build({ path: walk.path, ancestors: [...walk.ancestors, schema], found })
+  return isChecked ? checked(schema, walk, node) : node
+}
+
+function hintedNode(hint: LayoutHint): PlanNode {
+  if (hint.kind === 'bytes') return bytesNode(hint.length, hint.maxLength)
+  return { kind: hint.kind, fixedBytes: 8, min: hint.min, max: hint.max }
+}
+
+function bigintNode(def: DefOf<'bigint'>, walk: Walk): PlanNode {
+  const { min, max } = bigintBounds(def)
+  if (min !== null && max !== null) {
+    if (min >= 0n && max < 2n ** 64n) return { kind: 'u64', fixedBytes: 8, min, max }
+    if (min >= -(2n ** 63n) && max < 2n ** 63n) return { kind: 'i64', fixedBytes: 8, min, max }
+  }
+  throw unencodable(walk.path, 'a bigint without bounds that fit 64 bits', 'use u64() or i64(), or a string for longer numbers')
+}
+
+function compileEnum(schema: Schema, walk: Walk): PlanNode {
+  const all = [...(schema._zod.values ?? [])]
+  const values = all.filter((value): value is EnumValue => value !== undefined && typeof value !== 'symbol')
+  if (values.length === 0 || all.some((value) => typeof value === 'symbol')) throw unencodable(walk.path, 'an enum of no values or of symbols', 'use strings')
+  if (values.length > MAX_ENUM_VALUES) throw unencodable(walk.path, `an enum of more than ${MAX_ENUM_VALUES} values`, 'use a string')
+  const node = leaf(schema, walk, { kind: 'enum', fixedBytes: 2, values })
+  return values.length === all.length ? node : maybe(node, walk, { optional: true })
+}
+
+function compileCustom(schema: Schema, walk: Walk, def: DefOf<'custom'>): PlanNode {
+  // Clones, which .refine() and .describe() make, lose the class; their parents have it.
+  for (let at: Schema | undefined = schema; at !== undefined; at = at._zod.parent) {
+    if (at._zod.bag.Class === Uint8Array) return leaf(schema, walk, bytesNode(null, Number.POSITIVE_INFINITY), 'none', { checks: def.checks })
+    const { Class } = at._zod.bag as { Class?: { name?: unknown } }
+    if (Class !== undefined) throw unencodable(walk.path, `an instance of ${String(Class.name)}`, Class === Date ? 'use z.date()' : 'use z.object() with its fields, or bytes() for binary')
+  }
+  throw unencodable(walk.path, 'z.custom()', 'say the type with a schema and the rest with .refine()')
+}
+
+/** `inner`, or absent, or null. Layers that lie on each other become one. */
+function maybe(inner: PlanNode, walk: Walk, how: { optional?: boolean; nullable?: boolean; fallback?: { value: unknown } | null }): PlanNode {
+  const refinement = walk.found.get(inner)
+  if (inner.kind !== 'maybe' || (refinement !== undefined && refinement.check !== null)) {
+    return maybeNode(inner, { optional: how.optional ?? false, nullable: how.nullable ?? false, fallback: how.fallback ?? null })
+  }
+  const merged = maybeNode(inner.inner, {
+    optional: inner.optional || (how.optional ?? false),
+    nullable: inner.nullable || (how.nullable ?? false),
+    fallback: how.fallback ?? inner.fallback,
+  })
+  if (refinement !== undefined) walk.found.set(merged, refinement)
+  return merged
+}
+
+function compileDefault(def: DefOf<'default' | 'prefault'>, walk: Walk): PlanNode {
+  const fallback = staticDefault(def)
+  const node = maybe(compileNode(def.innerType, walk), walk, { optional: true, fallback })
+  if (fallback === null) walk.found.set(node, { check: null, fallback: () => def.defaultValue })
+  return node
+}
+
+function compileNonOptional(schema: Schema, def: DefOf<'nonoptional'>, walk: Walk): PlanNode {
+  const inner = compileNode(def.innerType, walk)
+  if (inner.kind !== 'maybe' || !inner.optional || inner.fallback !== null || walk.found.get(inner)?.fallback) return inner
+  const refinement = walk.found.get(inner)
+  const node = inner.nullable ? maybeNode(inner.inner, { optional: false, nullable: true, fallback: null }) : inner.inner
+  return refinement === undefined ? node : checked(schema, walk, node)
+}
+
+function compileArray(schema: Schema, walk: Walk, def: DefOf<'array'>): PlanNode {
+  return around(schema, walk, def, (inner) => {
+    const element = compileNode(def.element, { ...inner, path: [...walk.path, 'element'] })
+    return { kind: 'array', fixedBytes: 8, element, ...lengthsOf(def) }
+  }, 'lengths')
+}
+
+function compileObject(schema: Schema, walk: Walk, def: DefOf<'object'>): PlanNode {
+  const isStrict = def.catchall?._zod.def.type === 'never'
+  if (def.catchall !== undefined && !isStrict) return compileJson(schema, walk, 'an object with unknown keys')
+  return around(schema, walk, def, (inner) => {
+    const fields = Object.keys(def.shape).map((key) => {
+      const path = [...walk.path, key]
+      if (RESERVED_FIELDS.has(key)) throw new HookringError('CONTRACT_INVALID', `${path.join('.')}: events have a ${key} of their own; name the field otherwise`, { path })
+      return { key, node: compileNode(def.shape[key]!, { ...inner, path }) }
+    })
+    return objectNode(fields, isStrict)
+  })
+}
+
+function compileRecord(schema: Schema, walk: Walk, def: DefOf<'record'>): PlanNode {
+  if (def.mode === 'loose') return compileJson(schema, walk, 'z.looseRecord()')
+  const keyValues = def.keyType._zod.values
+  const isStringEnum = keyValues !== undefined && [...keyValues].every((key) => typeof key === 'string')
+  const hasKeyLayout = isStringEnum || def.keyType._zod.def.type === 'string'
+  // That every key of an enum is there, and keys that are not strings, are zod's to check.
+  const mustCheck = !hasKeyLayout || (keyValues !== undefined && def.partial !== true)
+  return around(schema, walk, def, (inner) => {
+    const anyString: PlanNode = { kind: 'string', fixedBytes: 8, minLength: 0, maxLength: Number.POSITIVE_INFINITY }
+    const key = hasKeyLayout ? compileNode(def.keyType, { ...inner, path: [...walk.path, 'key'] }) : anyString
+    return recordNode(key, compileNode(def.valueType, { ...inner, path: [...walk.path, 'value'] }))
+  }, 'none', mustCheck)
+}

@@ -1,0 +1,215 @@
+/**
+ * The decoder: turns bytes that a lane wrote into a plain value. Runs on the host, on a private copy of the bytes.
+ *
+ * Nothing in the bytes is believed: every offset, count, tag, index and UTF-8 sequence is checked before it is used, and
+ * every value against its plan and its refinements. An encoder never lets two parts of the tail overlap, so together they
+ * cannot be longer than the whole: a budget holds the decoder's work to that.
+ */
+import { isUtf8 } from 'node:buffer'
+import { parseJson, setOwn } from './json.js'
+import type { CodecMemory } from './memory.js'
+import type { LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf } from './plan.js'
+import { countViolation, eventError, Refusal, refusalOf, violationOf, within } from './refusal.js'
+import { type Refinement, type Refinements, refinementsOf } from './refinements.js'
+
+interface Source {
+  readonly memory: CodecMemory
+  readonly base: number
+  readonly bytes: number
+  /** Bytes of tail that may still be read. */
+  budget: number
+}
+
+/** Reads the fixed part at `at`, which is inside the bytes; `at` counts from the start of the memory. */
+type Decode = (source: Source, at: number) => unknown
+
+export function createDecoder(plan: LayoutPlan, label: string): (memory: CodecMemory, base: number, bytes: number) => unknown {
+  const decode = decodeOf(plan.root, refinementsOf(plan))
+  return (memory, base, bytes) => {
+    try {
+      const isInside = Number.isSafeInteger(bytes) && bytes >= plan.fixedBytes && base >= 0 && base + bytes <= memory.u8.length
+      if (!isInside) throw new Refusal(`must be at least ${plan.fixedBytes} bytes when encoded, got ${bytes}`)
+      return decode({ memory, base, bytes, budget: bytes - plan.fixedBytes }, base)
+    } catch (error) {
+      throw eventError(error, label)
+    }
+  }
+}
+
+/** Where `length` bytes of the tail begin, once it is sure that they are there. */
+function take(source: Source, offset: number, length: number): number {
+  if (offset + length > source.bytes) throw new Refusal('points outside its event')
+  source.budget -= length
+  if (source.budget < 0) throw new Refusal('overlaps with another part of its event')
+  return source.base + offset
+}
+
+function decodeOf(node: PlanNode, refinements: Refinements): Decode {
+  const refinement = refinements.get(node)
+  const decode = plainDecodeOf(node, refinements, refinement?.fallback ?? null)
+  return refinement?.check ? checkedDecode(refinement.check, decode) : decode
+}
+
+function checkedDecode(check: NonNullable<Refinement['check']>, decode: Decode): Decode {
+  return (source, at) => {
+    const result = check(decode(source, at))
+    if (result.ok) return result.value
+    throw new Refusal(result.problem, { path: result.path.map((part) => (typeof part === 'number' ? part : String(part))) })
+  }
+}
+
+function plainDecodeOf(node: PlanNode, refinements: Refinements, fallback: Refinement['fallback']): Decode {
+  switch (node.kind) {
+    case 'bool':
+      return ({ memory }, at) => {
+        const byte = memory.u8[at]!
+        if (byte > 1) throw refusalOf(node, byte)
+        return byte === 1
+      }
+    case 'u8':
+      return ({ memory }, at) => fitting(node, memory.u8[at])
+    case 'u16':
+      return ({ memory }, at) => fitting(node, memory.view.getUint16(at, true))
+    case 'u32':
+      return ({ memory }, at) => fitting(node, memory.view.getUint32(at, true))
+    case 'i32':
+      return ({ memory }, at) => fitting(node, memory.view.getInt32(at, true))
+    case 'int':
+    case 'f64':
+      return ({ memory }, at) => fitting(node, memory.view.getFloat64(at, true))
+    case 'u64':
+      return ({ memory }, at) => fitting(node, memory.view.getBigUint64(at, true))
+    case 'i64':
+      return ({ memory }, at) => fitting(node, memory.view.getBigInt64(at, true))
+    case 'date':
+      return ({ memory }, at) => fitting(node, new Date(memory.view.getFloat64(at, true)))
+    case 'string':
+      return (source, at) => fitting(node, decodeText(source, at))
+    case 'enum':
+      return ({ memory }, at) => {
+        const index = memory.view.getUint16(at, true)
+        if (index >= node.values.length) throw new Refusal(`has no value of index ${index}`)
+        return node.values[index]
+      }
+    case 'bytes':
+      return decodeBytes(node)
+    case 'maybe':
+      return decodeMaybe(node, decodeOf(node.inner, refinements), fallback)
+    case 'object':
+      return decodeObject(node, refinements)
+    case 'array':
+      return decodeArray(node, decodeOf(node.element, refinements))
+    case 'record':
+      return decodeRecord(node, decodeOf(node.key, refinements), decodeOf(node.value, refinements))
+    case 'union': {
+      const decodes = node.variants.map((variant) => decodeOf(variant, refinements))
+      return (source, at) => {
+        const index = source.memory.view.getUint32(at, true)
+        const decode = decodes[index]
+        if (decode === undefined) throw new Refusal(`has no variant of index ${index}`)
+        const start = take(source, source.memory.view.getUint32(at + 4, true), node.variants[index]!.fixedBytes)
+        return decode(source, start)
+      }
+    }
+    case 'json':
+      return (source, at) => parseJson(decodeText(source, at))
+  }
+}
+
+function fitting(node: PlanNode, value: unknown): unknown {
+  if (violationOf(node, value) !== null) throw refusalOf(node, value)
+  return value
+}
+
+function decodeText(source: Source, at: number): string {
+  const { view, u8, buffer } = source.memory
+  const length = view.getUint32(at + 4, true)
+  const start = take(source, view.getUint32(at, true), length)
+  if (!isUtf8(u8.subarray(start, start + length))) throw new Refusal('is not UTF-8')
+  return buffer.toString('utf8', start, start + length)
+}
+
+function decodeBytes(node: PlanNodeOf<'bytes'>): Decode {
+  const { length, maxLength } = node
+  if (length !== null) return ({ memory }, at) => memory.u8.slice(at, at + length)
+  return (source, at) => {
+    const { view, u8 } = source.memory
+    const count = view.getUint32(at + 4, true)
+    refuse(countViolation(count, { min: 0, max: maxLength, verb: 'be', unit: 'bytes' }))
+    const start = take(source, view.getUint32(at, true), count)
+    return u8.slice(start, start + count)
+  }
+}
+
+function decodeMaybe(node: MaybeNode, decode: Decode, computed: Refinement['fallback']): Decode {
+  return (source, at) => {
+    const presence = source.memory.u8[at]
+    if (presence === 1) return decode(source, at + node.innerAt)
+    if (presence === 2 && node.nullable) return null
+    if (presence === 0 && computed !== null) return computed()
+    if (presence === 0 && node.fallback !== null) return structuredClone(node.fallback.value)
+    if (presence === 0 && node.optional) return undefined
+    throw presence === 0 ? refusalOf(node.inner, undefined) : new Refusal(`must be ${node.nullable ? 'null or ' : ''}a value, got neither`)
+  }
+}
+
+function decodeObject(node: ObjectNode, refinements: Refinements): Decode {
+  const decodes = node.fields.map((field) => decodeOf(field.node, refinements))
+  return (source, at) => {
+    const plain: Record<string, unknown> = {}
+    let i = 0
+    try {
+      for (; i < decodes.length; i++) {
+        const field = node.fields[i]!
+        const value = decodes[i]!(source, at + field.at)
+        if (value !== undefined) plain[field.key] = value
+      }
+    } catch (error) {
+      throw within(error, node.fields[i]!.key)
+    }
+    return plain
+  }
+}
+
+function decodeArray(node: PlanNodeOf<'array'>, decode: Decode): Decode {
+  const { minLength, maxLength, element } = node
+  return (source, at) => {
+    const { view } = source.memory
+    const count = view.getUint32(at + 4, true)
+    refuse(countViolation(count, { min: minLength, max: maxLength, verb: 'have', unit: 'elements' }))
+    const start = take(source, view.getUint32(at, true), count * element.fixedBytes)
+    const items: unknown[] = []
+    let i = 0
+    try {
+      for (; i < count; i++) items.push(decode(source, start + i * element.fixedBytes))
+    } catch (error) {
+      throw within(error, i)
+    }
+    return items
+  }
+}
+
+function decodeRecord(node: PlanNodeOf<'record'>, decodeKey: Decode, decodeValue: Decode): Decode {
+  const { valueAt, elementBytes } = node
+  return (source, at) => {
+    const { view } = source.memory
+    const count = view.getUint32(at + 4, true)
+    const start = take(source, view.getUint32(at, true), count * elementBytes)
+    const record: Record<string, unknown> = {}
+    for (let i = 0; i < count; i++) {
+      const element = start + i * elementBytes
+      const key = String(decodeKey(source, element))
+      if (Object.hasOwn(record, key)) throw new Refusal('has a key twice', { path: [key] })
+      try {
+        setOwn(record, key, decodeValue(source, element + valueAt))
+      } catch (error) {
+        throw within(error, key)
+      }
+    }
+    return record
+  }
+}
+
+function refuse(violation: string | null): void {
+  if (violation !== null) throw new Refusal(violation)
+}

@@ -1,0 +1,79 @@
+/**
+ * The views through which the codec reads and writes bytes. Host and worker each make them once per lane, over the
+ * lane's shared memory or over a private buffer.
+ */
+
+export interface CodecMemory {
+  readonly u8: Uint8Array
+  readonly view: DataView
+  /** The same bytes; strings are written and read by it. */
+  readonly buffer: Buffer
+}
+
+/** Views over the whole of `bytes`, which must not be resizable. */
+export function codecMemory(bytes: ArrayBufferLike): CodecMemory {
+  return { u8: new Uint8Array(bytes), view: new DataView(bytes), buffer: Buffer.from(bytes) }
+}
+
+/** No memory: stands in between calls, so that nothing of the last call is retained. */
+export const NO_MEMORY: CodecMemory = codecMemory(new ArrayBuffer(0))
+
+const typedArrayPrototype: object = Object.getPrototypeOf(Uint8Array.prototype)
+
+function intrinsicGetter<T>(prototype: object, key: PropertyKey): (this: unknown) => T {
+  const getter = Object.getOwnPropertyDescriptor(prototype, key)?.get
+  if (getter === undefined) throw new Error(`no intrinsic getter ${String(key)}`)
+  return getter
+}
+
+const tagOf = intrinsicGetter<string | undefined>(typedArrayPrototype, Symbol.toStringTag)
+const lengthOf = intrinsicGetter<number>(typedArrayPrototype, 'length')
+const bufferOf = intrinsicGetter<ArrayBufferLike & { resizable?: boolean; growable?: boolean }>(typedArrayPrototype, 'buffer')
+const offsetOf = intrinsicGetter<number>(typedArrayPrototype, 'byteOffset')
+
+/** Arrays of up to this many bytes may live inside V8's heap, where asking for their buffer moves them out. */
+const SMALL_BYTES = 64
+
+/** True for Uint8Arrays of any realm and subclass; runs none of the caller's code, so proxies are refused. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return tagOf.call(value) === 'Uint8Array'
+}
+
+/** The length that the bytes have, whatever a subclass says of it. */
+export function bytesLength(value: Uint8Array): number {
+  return lengthOf.call(value)
+}
+
+/** A transferred buffer leaves its views with no bytes, which an empty array has as well. */
+export function isDetached(value: Uint8Array): boolean {
+  try {
+    new Uint8Array(bufferOf.call(value))
+    return false
+  } catch {
+    return true
+  }
+}
+
+/** Copies exactly `length` bytes, though the source may be over memory that another thread grows meanwhile. */
+export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, length: number): void {
+  if (length <= SMALL_BYTES) {
+    // Eight at a time, which is as fast as set() and does not slow down when it meets many kinds of arrays.
+    let i = 0
+    for (; i + 8 <= length; i += 8) {
+      const to = at + i
+      target[to] = source[i]!
+      target[to + 1] = source[i + 1]!
+      target[to + 2] = source[i + 2]!
+      target[to + 3] = source[i + 3]!
+      target[to + 4] = source[i + 4]!
+      target[to + 5] = source[i + 5]!
+      target[to + 6] = source[i + 6]!
+      target[to + 7] = source[i + 7]!
+    }
+    for (; i < length; i++) target[at + i] = source[i]!
+    return
+  }
+  const buffer = bufferOf.call(source)
+  const isFixed = buffer.resizable !== true && buffer.growable !== true
+  target.set(isFixed ? source : new Uint8Array(buffer, offsetOf.call(source), length), at)
+}

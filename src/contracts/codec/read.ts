@@ -1,0 +1,308 @@
+/**
+ * The reader: gives hooks their events, lazily. Used by lanes on bytes that the host wrote, which it trusts; decode.ts
+ * reads what lanes wrote.
+ *
+ * Every object of a plan becomes a class whose prototype has a getter per field. A field is decoded when it is first
+ * read and kept from then on; bytes are copied out, so nothing that a hook can hold refers to the ring. When an event is
+ * closed, fields that were not read before throw.
+ */
+import { HookringError } from '../errors.js'
+import { createDecoder } from './decode.js'
+import { parseJson, setOwn } from './json.js'
+import type { CodecMemory } from './memory.js'
+import type { LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf } from './plan.js'
+import { Refusal } from './refusal.js'
+
+export interface EventReader {
+  /**
+   * The event that was encoded at `base`: a lazy object; or, when the contract's event is no object but an array, a
+   * record or a scalar, a plain value that is read at once. To be closed before the memory is used for anything else.
+   */
+  open(memory: CodecMemory, base: number, bytes: number): unknown
+  /** Ends the reading of an event that `open` gave; without effect on plain values and on events closed before. */
+  close(event: unknown): void
+  /**
+   * Decodes bytes that nobody vouches for, in private memory, to a plain value.
+   *
+   * @throws HookringError EVENT_INVALID, with the path of what is wrong; never reads outside `bytes`, and its work is
+   * bounded by them.
+   */
+  decode(memory: CodecMemory, base: number, bytes: number): unknown
+}
+
+export interface ReaderOptions {
+  /** Begins the messages of errors: the hookpoint's name, and what of it is read. */
+  readonly label?: string
+}
+
+/** One opened object. Those inside an event share the root, which is closed for all of them at once. */
+interface Opened {
+  /** Null once closed; of the root only. */
+  memory: CodecMemory | null
+  readonly base: number
+  readonly at: number
+  readonly root: Opened | null
+  /** Field values by index, ABSENT for undefined; null until the first is read. */
+  fields: unknown[] | null
+}
+
+/** Reads the fixed part at `at`. Without `root`, objects become plain, complete copies. */
+type Read = (memory: CodecMemory, base: number, at: number, root: Opened | null) => unknown
+
+interface ObjectClass {
+  create(opened: Opened): object
+  openedOf(event: unknown): Opened | null
+}
+
+const ABSENT: unique symbol = Symbol('absent')
+const INSPECT = Symbol.for('nodejs.util.inspect.custom')
+
+export function createReader(plan: LayoutPlan, options: ReaderOptions = {}): EventReader {
+  const label = options.label ?? 'event'
+  const decode = createDecoder(plan, label)
+  const classes: ObjectClass[] = []
+  const read = readOf(plan.root, [], classes)
+  const isLazy = isLazyAtRoot(plan.root)
+  // Classes are made from the inside out.
+  const rootClass = plan.root.kind === 'object' ? classes.at(-1) : undefined
+  let lastEvent: unknown = null
+  let lastOpened: Opened | null = null
+
+  return {
+    open(memory, base) {
+      const root: Opened = { memory, base, at: base, root: null, fields: null }
+      if (!isLazy) return read(memory, base, base, null)
+      const event = rootClass === undefined ? read(memory, base, base, root) : rootClass.create(root)
+      lastEvent = event
+      lastOpened = root
+      return event
+    },
+    close(event) {
+      // Nearly always the event that was opened last; asking its class is what costs.
+      if (event === lastEvent && lastOpened !== null) {
+        lastOpened.memory = null
+        lastEvent = null
+        lastOpened = null
+        return
+      }
+      if (typeof event !== 'object' || event === null) return
+      for (const type of classes) {
+        const opened = type.openedOf(event)
+        if (opened !== null) {
+          ;(opened.root ?? opened).memory = null
+          return
+        }
+      }
+    },
+    decode,
+  }
+}
+
+/** Events that are objects, or that may be null or absent or one of several objects, are read lazily. */
+function isLazyAtRoot(node: PlanNode): boolean {
+  if (node.kind === 'maybe') return isLazyAtRoot(node.inner)
+  if (node.kind === 'union') return node.variants.every(isLazyAtRoot)
+  return node.kind === 'object'
+}
+
+function readOf(node: PlanNode, path: readonly string[], classes: ObjectClass[]): Read {
+  switch (node.kind) {
+    case 'bool':
+      return (memory, _base, at) => memory.u8[at] !== 0
+    case 'u8':
+      return (memory, _base, at) => memory.u8[at]
+    case 'u16':
+      return (memory, _base, at) => memory.view.getUint16(at, true)
+    case 'u32':
+      return (memory, _base, at) => memory.view.getUint32(at, true)
+    case 'i32':
+      return (memory, _base, at) => memory.view.getInt32(at, true)
+    case 'int':
+    case 'f64':
+      return (memory, _base, at) => memory.view.getFloat64(at, true)
+    case 'u64':
+      return (memory, _base, at) => memory.view.getBigUint64(at, true)
+    case 'i64':
+      return (memory, _base, at) => memory.view.getBigInt64(at, true)
+    case 'date':
+      return (memory, _base, at) => new Date(memory.view.getFloat64(at, true))
+    case 'string':
+      return readText
+    case 'enum': {
+      const { values } = node
+      return (memory, _base, at) => values[memory.view.getUint16(at, true)]
+    }
+    case 'bytes': {
+      const { length } = node
+      if (length !== null) return (memory, _base, at) => memory.u8.slice(at, at + length)
+      return (memory, base, at) => {
+        const start = base + memory.view.getUint32(at, true)
+        return memory.u8.slice(start, start + memory.view.getUint32(at + 4, true))
+      }
+    }
+    case 'maybe':
+      return readMaybe(node, readOf(node.inner, path, classes))
+    case 'object':
+      return readObject(node, path, classes)
+    case 'array':
+      return readArray(node, readOf(node.element, [...path.slice(0, -1), `${path.at(-1) ?? ''}[]`], classes))
+    case 'record':
+      return readRecord(node, readOf(node.key, path, classes), readOf(node.value, [...path, '*'], classes))
+    case 'union': {
+      const reads = node.variants.map((variant) => readOf(variant, path, classes))
+      return (memory, base, at, root) => {
+        const read = reads[memory.view.getUint32(at, true)]
+        return read?.(memory, base, base + memory.view.getUint32(at + 4, true), root)
+      }
+    }
+    case 'json':
+      return (memory, base, at) => readJson(readText(memory, base, at), path)
+  }
+}
+
+function readText(memory: CodecMemory, base: number, at: number): string {
+  const start = base + memory.view.getUint32(at, true)
+  return memory.buffer.toString('utf8', start, start + memory.view.getUint32(at + 4, true))
+}
+
+function readJson(text: string, path: readonly string[]): unknown {
+  try {
+    return parseJson(text)
+  } catch (error) {
+    const problem = error instanceof Refusal ? error.problem : 'is not JSON'
+    throw new HookringError('EVENT_INVALID', `${path.join('.')} ${problem}`, { path, cause: error })
+  }
+}
+
+function readMaybe({ innerAt }: MaybeNode, read: Read): Read {
+  return (memory, base, at, root) => {
+    const presence = memory.u8[at]
+    if (presence === 1) return read(memory, base, at + innerAt, root)
+    return presence === 2 ? null : undefined
+  }
+}
+
+function readArray({ element: { fixedBytes } }: PlanNodeOf<'array'>, read: Read): Read {
+  return (memory, base, at, root) => {
+    const start = base + memory.view.getUint32(at, true)
+    const count = memory.view.getUint32(at + 4, true)
+    const items: unknown[] = []
+    for (let i = 0; i < count; i++) items.push(read(memory, base, start + i * fixedBytes, root))
+    return items
+  }
+}
+
+function readRecord({ valueAt, elementBytes }: PlanNodeOf<'record'>, readKey: Read, readValue: Read): Read {
+  return (memory, base, at, root) => {
+    const start = base + memory.view.getUint32(at, true)
+    const count = memory.view.getUint32(at + 4, true)
+    const record: Record<string, unknown> = {}
+    for (let i = 0; i < count; i++) {
+      const element = start + i * elementBytes
+      setOwn(record, String(readKey(memory, base, element, root)), readValue(memory, base, element + valueAt, root))
+    }
+    return record
+  }
+}
+
+function readObject(node: ObjectNode, path: readonly string[], classes: ObjectClass[]): Read {
+  const reads = node.fields.map((field) => readOf(field.node, [...path, field.key], classes))
+  const copy: Read = (memory, base, at) => {
+    const plain: Record<string, unknown> = {}
+    for (const [i, field] of node.fields.entries()) {
+      const value = reads[i]!(memory, base, at + field.at, null)
+      if (value !== undefined) plain[field.key] = value
+    }
+    return plain
+  }
+  const { create } = objectClass({ node, path, reads, copy, classes })
+  return (memory, base, at, root) => {
+    if (root === null) return copy(memory, base, at, null)
+    return create({ memory: null, base, at, root, fields: null })
+  }
+}
+
+interface ClassPlan {
+  readonly node: ObjectNode
+  readonly path: readonly string[]
+  readonly reads: readonly Read[]
+  readonly copy: Read
+  readonly classes: ObjectClass[]
+}
+
+function objectClass({ node, path, reads, copy, classes }: ClassPlan): ObjectClass {
+  const count = node.fields.length
+
+  function valueOf(opened: Opened, index: number): unknown {
+    let { fields } = opened
+    if (fields !== null) {
+      const value = fields[index]
+      if (value !== undefined) return value === ABSENT ? undefined : value
+    }
+    const root = opened.root ?? opened
+    const { memory } = root
+    if (memory === null) throw expired(path, node.fields[index]!.key)
+    if (fields === null) fields = opened.fields = new Array(count)
+    const value = reads[index]!(memory, opened.base, opened.at + node.fields[index]!.at, root)
+    fields[index] = value === undefined ? ABSENT : value
+    return value
+  }
+
+  class HookEvent {
+    readonly #opened: Opened
+
+    constructor(opened: Opened) {
+      this.#opened = opened
+    }
+
+    static openedOf(event: unknown): Opened | null {
+      return typeof event === 'object' && event !== null && #opened in event ? event.#opened : null
+    }
+
+    static field(event: HookEvent, index: number): unknown {
+      return valueOf(event.#opened, index)
+    }
+
+    copy(): unknown {
+      const opened = this.#opened
+      const { memory } = opened.root ?? opened
+      if (memory === null) throw expired(path, 'copy()')
+      return copy(memory, opened.base, opened.at, null)
+    }
+
+    toJSON(): unknown {
+      return this.copy()
+    }
+
+    [INSPECT](depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
+      const shown: Record<string, unknown> = {}
+      for (const [index, { key }] of node.fields.entries()) shown[key] = peek(this.#opened, index)
+      return depth < 0 ? '[HookEvent]' : `HookEvent ${inspect(shown, { ...options, depth })}`
+    }
+  }
+
+  function peek(opened: Opened, index: number): unknown {
+    const isReadable = (opened.root ?? opened).memory !== null || opened.fields?.[index] !== undefined
+    return isReadable ? valueOf(opened, index) : { [INSPECT]: () => '<expired>' }
+  }
+
+  const { field: fieldOf, openedOf } = HookEvent
+  for (const [index, { key }] of node.fields.entries()) {
+    Object.defineProperty(HookEvent.prototype, key, {
+      get(this: HookEvent) {
+        return fieldOf(this, index)
+      },
+      enumerable: true,
+      configurable: true,
+    })
+  }
+  const type: ObjectClass = { create: (opened) => new HookEvent(opened), openedOf }
+  classes.push(type)
+  return type
+}
+
+function expired(path: readonly string[], field: string): HookringError {
+  const name = [...path, field].join('.')
+  const message = `${name} was first read after its hook had returned: read it before, or keep event.copy() (async hooks: before the hook settles)`
+  return new HookringError('EVENT_EXPIRED', message, { path: [...path, field] })
+}

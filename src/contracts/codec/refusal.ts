@@ -1,0 +1,176 @@
+/**
+ * How the codec says no: what is wrong with a value, and where. Shared by the encoder and the decoder, on any thread.
+ */
+import { formatPath, HookringError } from '../errors.js'
+import { bytesLength, isBytes } from './memory.js'
+import type { EnumValue, PlanNode } from './plan.js'
+
+/**
+ * Thrown inside the codec, and turned into a HookringError at its border. Not an Error: unions throw many of them while
+ * they try their variants, and a stack trace costs more than all the rest. The path grows from the inside out.
+ */
+export class Refusal {
+  readonly problem: string
+  readonly path: (string | number)[]
+  readonly cause: unknown
+  /** The value was undefined and must not be. */
+  readonly isMissing: boolean
+
+  constructor(problem: string, details: { path?: (string | number)[]; cause?: unknown; isMissing?: boolean } = {}) {
+    this.problem = problem
+    this.path = details.path ?? []
+    this.cause = details.cause
+    this.isMissing = details.isMissing ?? false
+  }
+}
+
+/** The refusal of a value that does not fit its node. */
+export function refusalOf(node: PlanNode, value: unknown): Refusal {
+  if (value === undefined) return new Refusal('is required', { isMissing: true })
+  return new Refusal(violationOf(node, value) ?? 'is invalid')
+}
+
+/** `error` as seen from the parent of `key`: whatever was thrown while the value there was read or checked. */
+export function within(error: unknown, key: string | number): unknown {
+  if (error instanceof Refusal) {
+    error.path.unshift(key)
+    return error
+  }
+  if (isPassed(error)) return error
+  return new Refusal(`could not be read: ${messageOf(error)}`, { path: [key], cause: error })
+}
+
+/** The public error for anything thrown inside the codec. */
+export function eventError(error: unknown, label: string): unknown {
+  if (isPassed(error)) return error
+  const refusal = error instanceof Refusal ? error : new Refusal(`could not be read: ${messageOf(error)}`, { cause: error })
+  const where = formatPath(refusal.path)
+  const message = `${label}: ${where === '' ? '' : `${where} `}${refusal.problem}`
+  return new HookringError('EVENT_INVALID', message, { path: refusal.path, cause: refusal.cause })
+}
+
+/** Reading an event after its hook says what to do better than an error about it would. */
+function isPassed(error: unknown): boolean {
+  return error instanceof HookringError && error.code === 'EVENT_EXPIRED'
+}
+
+function messageOf(error: unknown): string {
+  try {
+    return error instanceof Error ? String(error.message) : String(error)
+  } catch {
+    return 'an error without a message'
+  }
+}
+
+/** What is wrong with `value` itself (not with what is inside it); null when nothing is. Runs the traps of proxies, nothing else of the caller's. */
+export function violationOf(node: PlanNode, value: unknown): string | null {
+  switch (node.kind) {
+    case 'bool':
+      return typeof value === 'boolean' ? null : mustBe('a boolean', value)
+    case 'u8':
+    case 'u16':
+    case 'u32':
+    case 'i32':
+    case 'int':
+      if (Number.isSafeInteger(value) && isBetween(value as number, node.min, node.max)) return null
+      return mustBe(`an integer from ${node.min} to ${node.max}`, value)
+    case 'f64':
+      if (typeof value === 'number' && isBetween(value, node.min, node.max)) return null
+      return mustBe(isUnbounded(node.min, node.max) ? 'a finite number' : `a number from ${node.min} to ${node.max}`, value)
+    case 'u64':
+    case 'i64':
+      if ((typeof value === 'bigint' || Number.isSafeInteger(value)) && isBetween(value as bigint, node.min, node.max)) return null
+      return mustBe(`a bigint or an exact integer from ${node.min} to ${node.max}`, value)
+    case 'date': {
+      const time = timeOf(value)
+      if (time !== null && isBetween(time, node.min, node.max)) return null
+      if (time === null || Number.isNaN(time)) return mustBe('a valid Date', time === null ? value : time)
+      return mustBe(`a Date from ${new Date(node.min).toISOString()} to ${new Date(node.max).toISOString()}`, value)
+    }
+    case 'string':
+      if (typeof value !== 'string') return mustBe('a string', value)
+      return countViolation(value.length, { min: node.minLength, max: node.maxLength, verb: 'be', unit: 'characters long' })
+    case 'enum':
+      return node.values.includes(value as EnumValue) ? null : mustBe(`${node.values.length > 1 ? 'one of ' : ''}${listOf(node.values)}`, value, true)
+    case 'bytes':
+      if (!isBytes(value)) return mustBe(node.length === null ? 'a Uint8Array' : `a Uint8Array of ${node.length} bytes`, value)
+      return countViolation(bytesLength(value), { min: node.length ?? 0, max: node.maxLength, verb: 'be', unit: 'bytes' })
+    case 'maybe':
+      if ((value === undefined && node.optional) || (value === null && node.nullable)) return null
+      return violationOf(node.inner, value)
+    case 'object':
+      return isObject(value) && !Array.isArray(value) ? null : mustBe('an object', value)
+    case 'array':
+      if (!Array.isArray(value)) return mustBe('an array', value)
+      return countViolation(value.length, { min: node.minLength, max: node.maxLength, verb: 'have', unit: 'elements' })
+    case 'record':
+      return isPlainObject(value) ? null : mustBe('a plain object', value)
+    case 'union':
+      return isObject(value) || node.discriminator === null ? null : mustBe('an object', value)
+    case 'json':
+      return null
+  }
+}
+
+export function countViolation(
+  count: number,
+  allowed: { min: number; max: number; verb: 'be' | 'have'; unit: string },
+): string | null {
+  const { min, max, verb, unit } = allowed
+  if (count >= min && count <= max) return null
+  const range = min === max ? `${min}` : max === Number.POSITIVE_INFINITY ? `at least ${min}` : min === 0 ? `at most ${max}` : `${min} to ${max}`
+  return `must ${verb} ${range} ${unit}, got ${count}`
+}
+
+/** Made by a literal or Object.create(null), in any realm. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (!isObject(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype || (Object.getPrototypeOf(prototype) === null && !Array.isArray(value))
+}
+
+export function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+const getTime = Date.prototype.getTime
+
+/** NaN for an invalid Date, null for anything that is none. */
+export function timeOf(value: unknown): number | null {
+  try {
+    return getTime.call(value as Date)
+  } catch {
+    return null
+  }
+}
+
+function isBetween<T extends number | bigint>(value: T, min: T, max: T): boolean {
+  return value >= min && value <= max
+}
+
+function isUnbounded(min: number, max: number): boolean {
+  return min === -Number.MAX_VALUE && max === Number.MAX_VALUE
+}
+
+function mustBe(wanted: string, value: unknown, quoteStrings = false): string {
+  return `must be ${wanted}, got ${nameOf(value, quoteStrings)}`
+}
+
+/** Numbers as they are, everything else by type alone: contents of events do not belong in logs. */
+function nameOf(value: unknown, quoteStrings: boolean): string {
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value)
+  if (typeof value === 'boolean' || value === null || value === undefined) return String(value)
+  if (typeof value === 'string') return quoteStrings ? quote(value) : 'a string'
+  if (typeof value !== 'object') return `a ${typeof value}`
+  if (Array.isArray(value)) return 'an array'
+  return isBytes(value) ? 'a Uint8Array' : timeOf(value) !== null ? 'a Date' : 'an object'
+}
+
+function listOf(values: readonly EnumValue[]): string {
+  const shown = values.slice(0, 8).map((value) => (typeof value === 'string' ? quote(value) : String(value)))
+  return shown.join(', ') + (values.length > 8 ? `, ... (${values.length} in all)` : '')
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text)
+}

@@ -1,0 +1,153 @@
+/**
+ * Contracts: named, versioned sets of hookpoints with typed events. Made once at import by server and plugin alike;
+ * immutable from then on, readable from any thread.
+ */
+import type { z } from 'zod'
+import { compileLayout } from './codec/compile.js'
+import type { LayoutPlan } from './codec/plan.js'
+import { HookringError } from './errors.js'
+import type { AnswerVerdict, GateVerdict, TransformVerdict } from './verdict.js'
+
+export const HOOKPOINT_KINDS = ['gate', 'observe', 'transform', 'respond'] as const
+export type HookpointKind = (typeof HOOKPOINT_KINDS)[number]
+
+/** `sequential`: hop after hop, a reject ends the chain. `parallel` (gates): all hops at once, first reject by priority. */
+export type ChainOrder = 'sequential' | 'parallel'
+
+export interface Hookpoint<
+  Kind extends HookpointKind = HookpointKind,
+  Event extends z.ZodType = z.ZodType,
+  Reply extends z.ZodType = z.ZodType,
+> {
+  readonly kind: Kind
+  readonly event: Event
+  /** Schema of the answer; respond only. */
+  readonly reply: Reply | null
+  readonly order: ChainOrder
+  /** Room for the encoded answer or replacement, in bytes, on top of the event's own size; null: the engine's default. */
+  readonly maxReplyBytes: number | null
+  readonly plan: LayoutPlan
+  readonly replyPlan: LayoutPlan | null
+}
+
+export type Hookpoints = Readonly<Record<string, Hookpoint>>
+
+export interface Contract<Points extends Hookpoints = Hookpoints> {
+  readonly name: string
+  readonly version: number
+  /** `name@version`. */
+  readonly id: string
+  readonly hookpoints: Points
+}
+
+export interface GateOptions {
+  order?: ChainOrder
+}
+
+export interface ReplyOptions {
+  /** Bytes; see Hookpoint.maxReplyBytes. */
+  maxReplyBytes?: number
+}
+
+/** A hookpoint that asks: plugins continue or reject. */
+export function gate<E extends z.ZodType>(event: E, options: GateOptions = {}): Hookpoint<'gate', E, never> {
+  return hookpoint('gate', event, null as never, options.order ?? 'sequential', null)
+}
+
+/** A hookpoint that tells: plugins return nothing, the server does not wait. */
+export function observe<E extends z.ZodType>(event: E): Hookpoint<'observe', E, never> {
+  return hookpoint('observe', event, null as never, 'sequential', null)
+}
+
+/** A hookpoint whose plugins may replace the event, or reject. */
+export function transform<E extends z.ZodType>(event: E, options: ReplyOptions = {}): Hookpoint<'transform', E, never> {
+  return hookpoint('transform', event, null as never, 'sequential', options.maxReplyBytes ?? null)
+}
+
+/** A hookpoint whose first returned value is the answer. */
+export function respond<E extends z.ZodType, R extends z.ZodType>(
+  event: E,
+  reply: R,
+  options: ReplyOptions = {},
+): Hookpoint<'respond', E, R> {
+  return hookpoint('respond', event, reply, 'sequential', options.maxReplyBytes ?? null)
+}
+
+/**
+ * Defines a contract: `defineContract('shop', 1, { onOrder: gate(z.object({ total: z.number() })) })`.
+ *
+ * @throws HookringError CONTRACT_INVALID for a bad name, version or hookpoint; CONTRACT_UNENCODABLE, with the path, for
+ * a schema that cannot cross between threads.
+ */
+export function defineContract<Points extends Hookpoints>(
+  name: string,
+  version: number,
+  hookpoints: Points,
+): Contract<Points> {
+  if (typeof name !== 'string' || !/^[a-z][a-z0-9-]*$/.test(name)) {
+    throw new HookringError('CONTRACT_INVALID', `contract name ${JSON.stringify(name)} must be lower-case letters, digits and dashes`)
+  }
+  if (!Number.isInteger(version) || version < 1 || version > 65_535) {
+    throw new HookringError('CONTRACT_INVALID', `contract ${name}: version must be an integer from 1 to 65535, got ${String(version)}`)
+  }
+  const entries = Object.entries(hookpoints ?? {})
+  if (entries.length === 0) {
+    throw new HookringError('CONTRACT_INVALID', `contract ${name}@${version} has no hookpoints`)
+  }
+  const compiled: Record<string, Hookpoint> = {}
+  for (const [key, point] of entries) {
+    if (!/^[A-Za-z_][\w]*$/.test(key) || RESERVED_HOOK_NAMES.has(key)) {
+      throw new HookringError('CONTRACT_INVALID', `contract ${name}@${version}: ${JSON.stringify(key)} cannot name a hookpoint`, { path: [key] })
+    }
+    if (!HOOKPOINT_KINDS.includes(point?.kind)) {
+      throw new HookringError('CONTRACT_INVALID', `contract ${name}@${version}: ${key} must be made by gate, observe, transform or respond`, { path: [key] })
+    }
+    compiled[key] = Object.freeze({
+      ...point,
+      plan: compileLayout(point.event, [key]),
+      replyPlan: point.reply === null ? null : compileLayout(point.reply, [key, 'reply']),
+    })
+  }
+  return Object.freeze({ name, version, id: `${name}@${version}`, hookpoints: Object.freeze(compiled) as Points })
+}
+
+/** Names that a plugin's hooks object uses for its own life cycle, and names that promises use. */
+export const RESERVED_HOOK_NAMES: ReadonlySet<string> = new Set(['onShutdown', 'destroy', 'then', 'constructor', 'toJSON'])
+
+/** Types: what a caller passes, what a hook is given, what a call comes to. */
+export type EventInput<H extends Hookpoint> = z.input<H['event']>
+export type EventOutput<H extends Hookpoint> = z.output<H['event']>
+export type ReplyOutput<H extends Hookpoint> = H extends Hookpoint<'respond', z.ZodType, infer R extends z.ZodType> ? z.output<R> : never
+export type ReplyInput<H extends Hookpoint> = H extends Hookpoint<'respond', z.ZodType, infer R extends z.ZodType> ? z.input<R> : never
+
+export type VerdictOf<H extends Hookpoint> = H['kind'] extends 'gate'
+  ? GateVerdict
+  : H['kind'] extends 'transform'
+    ? TransformVerdict<EventOutput<H>>
+    : H['kind'] extends 'respond'
+      ? AnswerVerdict<ReplyOutput<H>>
+      : never
+
+/**
+ * An event as a hook sees it: fields are read from shared memory when they are first touched. Reading a field for the
+ * first time after the hook has returned (an async one: has settled) throws EVENT_EXPIRED; fields read before stay.
+ */
+export type HookEvent<T> = T extends object
+  ? Readonly<T> & {
+      /** A plain, complete object of one's own, to keep, spread or change. */
+      copy(): T
+    }
+  : T
+
+function hookpoint<Kind extends HookpointKind, E extends z.ZodType, R extends z.ZodType>(
+  kind: Kind,
+  event: E,
+  reply: R,
+  order: ChainOrder,
+  maxReplyBytes: number | null,
+): Hookpoint<Kind, E, R> {
+  // Plans are compiled by defineContract, which knows the path to name in an error.
+  return { kind, event, reply, order, maxReplyBytes, plan: UNCOMPILED, replyPlan: null }
+}
+
+const UNCOMPILED: LayoutPlan = { root: { kind: 'json', fixedBytes: 8 }, fixedBytes: 8 }

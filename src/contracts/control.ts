@@ -1,0 +1,115 @@
+/**
+ * The control protocol: what host and lane say to each other besides calls, over comlink. Pure types and the schemas by
+ * which the host checks what a lane answers. One interface per direction.
+ */
+import { z } from 'zod'
+import type { LayoutPlan } from './codec/plan.js'
+import type { HookpointKind } from './contract.js'
+import { ERROR_CODES, type ErrorCode } from './errors.js'
+
+/** One hookpoint as a lane needs it; its index in the list is what slots name. */
+export interface HookpointSpec {
+  readonly name: string
+  readonly kind: HookpointKind
+  readonly plan: LayoutPlan
+  readonly replyPlan: LayoutPlan | null
+}
+
+/** One plugin as a lane loads it; its index in the list is its bit in a slot's mask. */
+export interface PluginSpec {
+  /** The operator's name for it; without one its file's, until it has told its own. */
+  readonly name: string
+  /** Whether the operator named it. */
+  readonly isNamed: boolean
+  /** file: URL of the module. */
+  readonly url: string
+  /** Structured-cloneable, not yet parsed. */
+  readonly config: unknown
+  /** Milliseconds that one run of an async hook may take; also what an observation gets. */
+  readonly timeoutMs: number
+}
+
+/** All that a lane needs to start; constant for its life. */
+export interface LaneSpec {
+  readonly lane: string
+  readonly buffer: SharedArrayBuffer
+  readonly contract: { readonly name: string; readonly version: number }
+  readonly hookpoints: readonly HookpointSpec[]
+  readonly plugins: readonly PluginSpec[]
+  readonly concurrency: number
+  readonly wait: 'adaptive' | 'park' | 'spin'
+  readonly spinUs: number
+  readonly shutdownTimeoutMs: number
+}
+
+const text = z.string().max(4096)
+
+/** What a plugin turned out to be, once set up. */
+export const manifestSchema = z.strictObject({
+  /** The name that the plugin gave itself. */
+  name: text,
+  contract: z.strictObject({ name: text, version: z.number().int() }),
+  hooks: z.array(text).max(1024),
+})
+export type Manifest = z.infer<typeof manifestSchema>
+
+/** Errors lose their code on the way through comlink, so a lane answers with a value. */
+export const loadResultSchema = z.union([
+  z.strictObject({ ok: z.literal(true), manifests: z.array(manifestSchema).max(64) }),
+  z.strictObject({
+    ok: z.literal(false),
+    code: z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]),
+    message: text,
+    plugin: text,
+    stack: text.optional(),
+  }),
+])
+export type LoadResult = LoadSuccess | LoadRefusal
+export interface LoadSuccess {
+  ok: true
+  manifests: Manifest[]
+}
+export interface LoadRefusal {
+  ok: false
+  code: ErrorCode
+  message: string
+  plugin: string
+  stack?: string | undefined
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** A line that a plugin logged, printed, or caused by an error that nobody caught. */
+export const logLineSchema = z.strictObject({
+  level: z.enum(LOG_LEVELS),
+  plugin: z.string().max(256),
+  message: z.string().max(65_536),
+  fields: z.record(z.string(), z.unknown()).optional(),
+  /** An error that no code caught: counted as a failure of the plugin. */
+  uncaught: z.boolean().optional(),
+})
+export type LogLine = z.infer<typeof logLineSchema>
+
+export const logBatchSchema = z.strictObject({
+  lines: z.array(logLineSchema).max(1024),
+  /** Lines that found no room since the last batch. */
+  dropped: z.number().int().min(0),
+})
+export type LogBatch = z.infer<typeof logBatchSchema>
+
+/** Lane to host. */
+export interface HostControl {
+  /** Resolves when the lines are logged: a lane sends its next batch only then. */
+  log(batch: LogBatch): void
+}
+
+/** Host to lane. Every call is under a deadline of the host's. */
+export interface LaneControl {
+  load(spec: LaneSpec): Promise<LoadResult>
+  /** onShutdown of every plugin, connections still being open. */
+  shutdown(): Promise<void>
+  /** Ends the lane's loop, then destroy of every plugin that was set up, exactly once. */
+  stop(): Promise<void>
+}
+

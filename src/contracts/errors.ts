@@ -1,0 +1,74 @@
+/**
+ * Coded errors: the one class that every door of hookring throws, and the closed list of its codes.
+ * Expected outcomes (late, full, quarantined) are not errors but failures inside a verdict; see verdict.ts.
+ */
+
+/** Every code that a HookringError can carry, with what it means. Codes are stable across versions. */
+export const ERROR_CODES = {
+  OPTIONS_INVALID: 'an option is missing, unknown or of the wrong type',
+  CONTRACT_INVALID: 'a contract has a bad name, version or hookpoint',
+  CONTRACT_UNENCODABLE: 'an event schema holds a type that cannot cross between threads',
+  EVENT_INVALID: 'an event does not fit its hookpoint',
+  EVENT_TOO_LARGE: 'an encoded event is larger than maxEventBytes',
+  EVENT_EXPIRED: 'an event was read after its hook had returned',
+  HOOKPOINT_UNKNOWN: 'the contract has no hookpoint of this name',
+  PLUGIN_NOT_FOUND: 'a plugin file or package does not exist',
+  PLUGIN_IMPORT_FAILED: 'a plugin does not parse or threw while it was imported',
+  PLUGIN_NO_EXPORT: 'a plugin module has no default export made by definePlugin',
+  PLUGIN_CONTRACT_MISMATCH: 'a plugin was written for another contract or version',
+  PLUGIN_CONFIG_INVALID: 'a plugin refused its config',
+  PLUGIN_SETUP_FAILED: 'a plugin threw during setup, or its setup returned no hooks',
+  PLUGIN_SETUP_TIMEOUT: 'a plugin did not finish import and setup in time',
+  PLUGIN_CRASHED: 'a lane died while it loaded its plugins',
+  PLUGIN_INCONSISTENT: 'a plugin offered other hooks in one lane than in another',
+  PLUGIN_NAME_TAKEN: 'two plugins have the same name',
+  PLUGIN_UNKNOWN: 'the engine has no plugin of this name',
+  PLUGIN_FAILED: "a respond hook failed and its policy is 'raise'",
+  BULKHEAD_FULL: 'a bulkhead holds as many plugins as it can',
+  TYPESCRIPT_UNSUPPORTED: 'this Node.js cannot load TypeScript and esbuild is not installed',
+  UNTRUSTED_RUNTIME: 'an untrusted plugin was given a runtime that is no boundary',
+  CALL_ABORTED: "the caller's signal ended the call",
+  ENGINE_CLOSED: 'the engine is closing or closed',
+  CONTROL_TIMEOUT: 'a lane did not answer a control message in time',
+} as const satisfies Record<string, string>
+
+export type ErrorCode = keyof typeof ERROR_CODES
+
+export interface HookringErrorDetails {
+  /** The underlying error, if there is one. */
+  cause?: unknown
+  /** Path to the offending option or event field, outermost first. */
+  path?: readonly (string | number)[]
+  /** Name of the plugin to blame. */
+  plugin?: string
+  /** Name of the hookpoint concerned. */
+  hookpoint?: string
+}
+
+/** An error with a stable `code`; the message says what was wrong, where, and what to do. */
+export class HookringError extends Error {
+  readonly code: ErrorCode
+  readonly path: readonly (string | number)[] | undefined
+  readonly plugin: string | undefined
+  readonly hookpoint: string | undefined
+
+  constructor(code: ErrorCode, message: string, details: HookringErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = 'HookringError'
+    this.code = code
+    this.path = details.path
+    this.plugin = details.plugin
+    this.hookpoint = details.hookpoint
+  }
+}
+
+/** Writes a field path the way a JavaScript expression would: `events[3].channelId`. */
+export function formatPath(path: readonly (string | number)[]): string {
+  let text = ''
+  for (const part of path) {
+    if (typeof part === 'number') text += `[${part}]`
+    else if (/^[A-Za-z_$][\w$]*$/.test(part)) text += text === '' ? part : `.${part}`
+    else text += `[${JSON.stringify(part)}]`
+  }
+  return text
+}

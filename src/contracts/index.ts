@@ -1,0 +1,38 @@
+/**
+ * The door `hookring/contracts`: the contracts that ship, what it takes to define one's own, and the types of what calls
+ * come to.
+ */
+export {
+  type Contract,
+  defineContract,
+  type EventInput,
+  type EventOutput,
+  gate,
+  type HookEvent,
+  type Hookpoint,
+  type HookpointKind,
+  type Hookpoints,
+  observe,
+  type ReplyInput,
+  type ReplyOutput,
+  respond,
+  transform,
+  type VerdictOf,
+} from './contract.js'
+export * from './delivery.js'
+export { ERROR_CODES, type ErrorCode, HookringError } from './errors.js'
+export type { FailureAction, FailurePolicy } from './policy.js'
+export { bytes, i32, i64, u8, u16, u32, u64 } from './types.js'
+export {
+  type AnswerVerdict,
+  type ContinueVerdict,
+  FAILURE_KINDS,
+  type Failure,
+  type FailureKind,
+  type GateVerdict,
+  type RejectVerdict,
+  type ReplaceVerdict,
+  type RespondVerdict,
+  type TransformVerdict,
+  type Verdict,
+} from './verdict.js'

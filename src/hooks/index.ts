@@ -1,0 +1,55 @@
+/**
+ * The door `hookring/hooks`: functions that register the plugins which ship with hookring. Called by operators on the
+ * host's thread: `plugins: [payloadLimiter({ maxBytes: 65_536 }), tracing()]`. The plugins themselves are loaded by lanes.
+ */
+import type { PluginOptions } from '../contracts/options.js'
+import type { LoginAuditorConfig } from './login-auditor.js'
+import type { PayloadLimiterConfig } from './payload-limiter.js'
+import type { TracingConfig } from './tracing.js'
+
+export type { LoginAuditorConfig } from './login-auditor.js'
+export type { PayloadLimiterConfig } from './payload-limiter.js'
+export type { TracingConfig } from './tracing.js'
+
+/** What an operator may say of a shipped plugin beside its config: priority, timeoutMs, onFailure, mode, ... */
+export type RegistrationOptions = Omit<PluginOptions, 'from' | 'config'>
+
+/** A plugin to put into `plugins`; `config` is typed by the plugin. */
+export interface Registration<Config> extends Omit<PluginOptions, 'from' | 'config'> {
+  from: URL
+  config: Config
+}
+
+/** Subscribes to everything and lets everything pass: what the way through the ring costs. */
+export function noop(options: RegistrationOptions = {}): Registration<undefined> {
+  return register('./noop.js', undefined, options)
+}
+
+/**
+ * Logs every event of delivery@1. A gate that it fails to log passes (`onFailure: 'allow'`) unless told otherwise: a full
+ * disk should not stop the mail. It logs a message when it is asked about it; give it a low `priority` to log only those
+ * that other plugins let through.
+ */
+export function tracing(config: TracingConfig = {}, options: RegistrationOptions = {}): Registration<TracingConfig> {
+  return register('./tracing.js', config, { onFailure: 'allow', ...options })
+}
+
+/** Rejects messages whose payload is longer than `maxBytes`. */
+export function payloadLimiter(
+  config: PayloadLimiterConfig,
+  options: RegistrationOptions = {},
+): Registration<PayloadLimiterConfig> {
+  return register('./payload-limiter.js', config, options)
+}
+
+/** Writes one line for each failed login, to the host's logger or to a file. */
+export function loginAuditor(
+  config: LoginAuditorConfig = {},
+  options: RegistrationOptions = {},
+): Registration<LoginAuditorConfig> {
+  return register('./login-auditor.js', config, options)
+}
+
+function register<Config>(file: string, config: Config, options: RegistrationOptions): Registration<Config> {
+  return { from: new URL(file, import.meta.url), config, ...options }
+}

@@ -1,0 +1,26 @@
+/**
+ * The payload-limiter plugin: rejects messages whose payload is longer than `maxBytes`. Runs in a lane.
+ * "Example: payload size limiter" of the document "Server Hooks", its reason word for word.
+ */
+import { z } from 'zod'
+import { delivery } from '../contracts/delivery.js'
+import { definePlugin, reject } from '../plugin/index.js'
+
+export const payloadLimiterConfig = z.strictObject({
+  /** Longest payload that passes, in bytes. */
+  maxBytes: z.int().positive(),
+})
+export type PayloadLimiterConfig = z.input<typeof payloadLimiterConfig>
+
+export default definePlugin(delivery, {
+  name: 'payload-limiter',
+  config: payloadLimiterConfig,
+  setup({ config }) {
+    const { maxBytes } = config
+    return {
+      onMessageEnqueue({ payloadLen }) {
+        return payloadLen > maxBytes ? reject(`payload too large: ${payloadLen} > ${maxBytes} bytes`) : undefined
+      },
+    }
+  },
+})

@@ -1,0 +1,180 @@
+/**
+ * Bulkheads: plugins that share fate, the seats whose lanes run them, and the calls that wait for one. Chooses the lane,
+ * bounds the queue. Host's thread only.
+ */
+import type { LaneSpec } from '../contracts/control.js'
+import type { Call } from './call.js'
+import { type CallQueue, createCallQueue } from './call-queue.js'
+import type { Lane } from './lane.js'
+import type { LaneThread, WorkerProfile } from './lane-threads.js'
+import type { ActivePlugin } from './plugin-state.js'
+import { seatOf } from './partition.js'
+import type { BulkheadRecorder } from './recorders.js'
+
+/** A place for a lane: its generations come and go, its number and its partition of the keys stay. */
+export interface Seat {
+  readonly index: number
+  lane: Lane | null
+  thread: LaneThread | null
+  generation: number
+  /** Starts in a row that failed: the next one waits longer. */
+  failedStarts: number
+  /** Calls that must run in this seat's order. */
+  readonly waiting: CallQueue
+}
+
+export interface BulkheadOptions {
+  readonly name: string
+  readonly profile: WorkerProfile
+  readonly workers: number
+  readonly slots: number
+  readonly maxQueue: number
+  readonly concurrency: number
+}
+
+export class Bulkhead {
+  readonly name: string
+  readonly options: BulkheadOptions
+  readonly seats: readonly Seat[]
+  /** In the order of the chain; an index here is a bit in masks. Set once, before anything is called. */
+  plugins: readonly ActivePlugin[] = []
+  /** The hash of the field by which calls choose their seat; null: any seat. */
+  partition: ((event: unknown) => number) | null = null
+  recorder: BulkheadRecorder | null = null
+  /** What every generation is started with; set once the plugins are known. */
+  spec: Omit<LaneSpec, 'lane' | 'buffer'> | null = null
+  isClosing = false
+  readonly #waiting = createCallQueue()
+  #waitingCalls = 0
+  #waitingObservations = 0
+
+  constructor(options: BulkheadOptions) {
+    this.name = options.name
+    this.options = options
+    this.seats = Array.from({ length: options.workers }, (_, index) => ({
+      index,
+      lane: null,
+      thread: null,
+      generation: 0,
+      failedStarts: 0,
+      waiting: createCallQueue(),
+    }))
+  }
+
+  get queueDepth(): number {
+    return this.#waitingCalls + this.#waitingObservations
+  }
+
+  get inFlight(): number {
+    let count = 0
+    for (const { lane } of this.seats) count += lane?.inFlight ?? 0
+    return count
+  }
+
+  /** The serving lane for a call: its partition's, else the one with the least in flight. null: wait. */
+  pick(call: Call): Lane | null {
+    if (call.stepHashes !== null && this.partition !== null) {
+      const seat = this.#seatFor(call)
+      // Whoever waits for this seat comes first.
+      return seat.lane !== null && seat.lane.state === 'serving' && seat.waiting.isEmpty ? seat.lane : null
+    }
+    const { seats } = this
+    if (seats.length === 1) {
+      const lane = (seats[0] as Seat).lane
+      return lane !== null && lane.state === 'serving' ? lane : null
+    }
+    let best: Lane | null = null
+    for (const { lane } of seats) {
+      if (lane === null || lane.state !== 'serving' || !lane.hasRoom) continue
+      if (best === null || costOf(lane) < costOf(best)) best = lane
+    }
+    return best
+  }
+
+  /** Another lane than `lane` that could take calls now. */
+  hasOther(lane: Lane): boolean {
+    return this.seats.some((seat) => seat.lane !== null && seat.lane !== lane && seat.lane.state === 'serving' && !seat.lane.isLate)
+  }
+
+  /** Lets a call wait for a slot; false when the queue is full. Its event's bytes must be in `call.held`. */
+  enqueue(call: Call): boolean {
+    const isObservation = call.point.kind === 'observe'
+    const waiting = isObservation ? this.#waitingObservations : this.#waitingCalls
+    if (waiting >= this.options.maxQueue) return false
+    this.#count(call, 1)
+    call.lane = null
+    call.slot = -1
+    call.isWaiting = true
+    this.#queueFor(call).push(call)
+    return true
+  }
+
+  /** Puts calls that come back from a lane before all that wait, in their order; they were accepted before. */
+  requeue(calls: readonly Call[]): void {
+    for (const call of [...calls].reverse()) {
+      this.#count(call, 1)
+      call.lane = null
+      call.slot = -1
+      call.isWaiting = true
+      this.#queueFor(call).unshift(call)
+    }
+  }
+
+  /** Takes a call out of the queue: it has settled, or is about to be submitted. */
+  dequeue(call: Call): void {
+    if (!call.isWaiting) return
+    call.isWaiting = false
+    this.#count(call, -1)
+  }
+
+  /** Submits what waits, as far as there is room. */
+  feed(): void {
+    for (const seat of this.seats) {
+      if (seat.lane?.state === 'serving') this.#feedFrom(seat.waiting, () => seat.lane)
+    }
+    if (!this.#waiting.isEmpty) this.#feedFrom(this.#waiting, (call) => this.pick(call))
+  }
+
+  /** Everything that waits, for the engine to end. */
+  takeWaiting(): Call[] {
+    const calls = [...this.seats.flatMap((seat) => seat.waiting.takeAll()), ...this.#waiting.takeAll()]
+    for (const call of calls) this.dequeue(call)
+    return calls
+  }
+
+  #feedFrom(queue: CallQueue, laneFor: (call: Call) => Lane | null): void {
+    for (;;) {
+      const call = queue.shift()
+      if (call === null) return
+      const lane = laneFor(call)
+      if (lane === null || call.held === null || !lane.submitBytes(call, call.held)) {
+        queue.unshift(call)
+        return
+      }
+      this.dequeue(call)
+      this.onSubmitted?.(lane)
+    }
+  }
+
+  /** Told of each lane that `feed` submitted to. */
+  onSubmitted: ((lane: Lane) => void) | null = null
+
+  #queueFor(call: Call): CallQueue {
+    return call.stepHashes !== null && this.partition !== null ? this.#seatFor(call).waiting : this.#waiting
+  }
+
+  #seatFor(call: Call): Seat {
+    const hash = (call.stepHashes as Int32Array)[call.step] as number
+    return this.seats[seatOf(hash, this.seats.length)] as Seat
+  }
+
+  #count(call: Call, by: 1 | -1): void {
+    if (call.point.kind === 'observe') this.#waitingObservations += by
+    else this.#waitingCalls += by
+  }
+}
+
+/** A late lane is a last resort. */
+function costOf(lane: Lane): number {
+  return lane.isLate ? lane.inFlight + 1_000_000 : lane.inFlight
+}

@@ -1,0 +1,139 @@
+/**
+ * One firing of a hookpoint, from the moment it is made until it has settled, and the one place where calls settle.
+ * Host's thread only.
+ */
+import type { Contract } from '../contracts/contract.js'
+import { HookringError } from '../contracts/errors.js'
+import type { Failure, Verdict } from '../contracts/verdict.js'
+import type { Deadline } from './deadlines.js'
+import type { Lane } from './lane.js'
+import type { Point } from './point.js'
+import type { ActivePlugin } from './plugin-state.js'
+import type { Route } from './route.js'
+import { VERDICT_INDEX } from './recorders.js'
+import type { Tally } from './tally.js'
+import { type CallTrace, traceEnd, traceError } from './tracing.js'
+
+/** Where the bytes of a call's encoded event stand: private memory of the host's. */
+export interface HeldBytes {
+  readonly u8: Uint8Array
+  readonly at: number
+}
+
+/**
+ * A call and, at the same time, its present trip through a ring: a chain goes hop by hop, so that one object serves. The
+ * hops of a parallel gate, of an observation and of a shadow are calls of their own.
+ */
+export class Call implements Deadline {
+  wheelPrev: Deadline | null = null
+  wheelNext: Deadline | null = null
+  /** When the present trip's plugin is late (monotonic ms). */
+  dueMs = 0
+
+  readonly point: Point
+  readonly route: Route
+  /** Index of the present step in the route. */
+  step = -1
+  /** Plugins of the present step that are still to run, a bit each. */
+  left = 0
+  /** Plugins that this trip was submitted with. */
+  mask = 0
+  /** A quarantined plugin right behind `left`, whose policy ends the chain. */
+  blockedBy: ActivePlugin | null = null
+  /** The plugin of this trip that is its breaker's probe. */
+  probe: ActivePlugin | null = null
+
+  lane: Lane | null = null
+  slot = -1
+  /** Order of submission within the lane (wraps). */
+  ticket = 0
+  eventBytes = 0
+  traceBytes = 0
+  /** The event's bytes while the call is in no lane. */
+  held: HeldBytes | null = null
+  isWaiting = false
+
+  /** When the caller made the call, and when the present trip began. */
+  readonly startMs: number
+  tripMs: number
+  /** The caller's own limit; Infinity without one. */
+  capMs = Number.POSITIVE_INFINITY
+
+  isSettled = false
+  resolve: ((verdict: Verdict) => void) | null = null
+  reject: ((error: Error) => void) | null = null
+  /** Told in place of a promise: parallel gates, shadows. */
+  onSettled: ((verdict: Verdict | Error) => void) | null = null
+
+  /** A failure that its policy allowed. */
+  failure: Failure | null = null
+  /** The event as replaced so far, validated; transform only. */
+  replacement: { event: unknown; by: string } | null = null
+  /** Whether the replacement is newer than the bytes. */
+  hasNewEvent = false
+  /** Step masks after match and sample, and partition hashes, by step; null on routes that need neither. */
+  stepMasks: Int32Array | null = null
+  stepHashes: Int32Array | null = null
+
+  traceId: string | undefined
+  signal: AbortSignal | null = null
+  onAbort: (() => void) | null = null
+  trace: CallTrace | null = null
+  /** Observations: what flush() waits for. */
+  batch: Tally | null = null
+
+  constructor(point: Point, route: Route, startMs: number) {
+    this.point = point
+    this.route = route
+    this.startMs = startMs
+    this.tripMs = startMs
+  }
+}
+
+/** A slot whose call has settled or gone elsewhere before the worker gave it back. */
+export class LateSlot {
+  readonly point: Point
+  readonly mask: number
+  readonly plugin: ActivePlugin | null
+
+  constructor(point: Point, mask: number, plugin: ActivePlugin | null) {
+    this.point = point
+    this.mask = mask
+    this.plugin = plugin
+  }
+}
+
+/** Settles a call, once; a second verdict for it is dropped. */
+export function settle(call: Call, verdict: Verdict, cancelDeadline: (call: Call) => void): void {
+  if (call.isSettled) return
+  leave(call, cancelDeadline)
+  call.point.recorder.verdicts[VERDICT_INDEX[verdict.kind]]! += 1
+  if (call.trace !== null) traceEnd(call.trace, verdict)
+  if (call.resolve !== null) call.resolve(verdict)
+  else call.onSettled?.(verdict)
+}
+
+/** Ends a call without a verdict: aborted, refused at the border, or raised by policy. */
+export function settleError(call: Call, error: Error, cancelDeadline: (call: Call) => void): void {
+  if (call.isSettled) return
+  leave(call, cancelDeadline)
+  if (call.trace !== null) traceError(call.trace, error)
+  if (call.reject !== null) call.reject(error)
+  else call.onSettled?.(error)
+}
+
+function leave(call: Call, cancelDeadline: (call: Call) => void): void {
+  call.isSettled = true
+  cancelDeadline(call)
+  if (call.onAbort !== null) call.signal?.removeEventListener('abort', call.onAbort)
+  call.held = null
+  call.route.edition.calls.leave()
+  call.batch?.leave()
+}
+
+export function abortedError(contract: Contract, hookpoint: string, reason: unknown): HookringError {
+  return new HookringError('CALL_ABORTED', `the call of ${contract.id} ${hookpoint} was aborted by its caller`, {
+    cause: reason,
+    hookpoint,
+  })
+}

@@ -1,0 +1,347 @@
+/**
+ * The engine: wires the parts together and is what a server holds. Host's thread only.
+ */
+import { EventEmitter } from 'node:events'
+import type { Contract, EventInput, Hookpoints, VerdictOf } from '../contracts/contract.js'
+import type { LogBatch } from '../contracts/control.js'
+import { HookringError } from '../contracts/errors.js'
+import {
+  DEFAULTS,
+  type Logger,
+  type PluginOptions,
+  parseOptions,
+  engineOptionsSchema,
+} from '../contracts/options.js'
+import type { FailurePolicy } from '../contracts/policy.js'
+import type { z } from 'zod'
+import { monotonicMs } from '../ring/clock.js'
+import type { Bulkhead } from './bulkhead.js'
+import { Call } from './call.js'
+import { createCompletion } from './completion.js'
+import { createDefaultLogger } from './default-logger.js'
+import { createDeadlines, createDeadlineTimer } from './deadlines.js'
+import { type CallOptions, createDispatcher } from './dispatcher.js'
+import { createEmit, type EngineEvents } from './events.js'
+import { createExpiry, type Expiry } from './expiry.js'
+import { createHooks } from './hooks.js'
+import type { Lane, LaneListener } from './lane.js'
+import { createLaneThreads } from './lane-threads.js'
+import { createMetrics } from './metrics.js'
+import type { MetricsRegistry } from './metrics.js'
+import { createPluginSources } from './plugin-source.js'
+import { createPoints } from './point.js'
+import { createPump } from './pump.js'
+import { createRegistrations } from './registrations.js'
+import { createRegistry } from './registry.js'
+import type { Registration } from './plugin-state.js'
+import { createSupervisor, type Supervisor } from './supervisor.js'
+import { createTally } from './tally.js'
+import { createWatchdog, Watch } from './watchdog.js'
+
+/** `engine.hooks`: a function per hookpoint of the contract. */
+export type EngineHooks<Points extends Hookpoints> = {
+  readonly [Name in keyof Points]: Points[Name]['kind'] extends 'observe'
+    ? (event: EventInput<Points[Name]>, options?: CallOptions) => void
+    : (event: EventInput<Points[Name]>, options?: CallOptions) => Promise<VerdictOf<Points[Name]>>
+}
+
+export interface EngineOptions<Points extends Hookpoints> extends Omit<z.input<typeof engineOptionsSchema>, 'contract' | 'plugins' | 'onFailure'> {
+  contract: Contract<Points>
+  plugins?: readonly PluginOptions[]
+  onFailure?: FailurePolicy | undefined
+}
+
+export interface PluginStatus {
+  readonly name: string
+  readonly bulkhead: string
+  readonly hooks: readonly string[]
+  readonly mode: 'enforce' | 'shadow'
+  readonly state: 'active' | 'probing' | 'quarantined' | 'held'
+}
+
+export interface HookEngine<Points extends Hookpoints = Hookpoints> extends AsyncDisposable {
+  readonly contract: Contract<Points>
+  readonly hooks: EngineHooks<Points>
+  /** The prom-client registry with the engine's metrics. */
+  readonly registry: MetricsRegistry
+  readonly plugins: readonly PluginStatus[]
+  /** Starts a plugin beside the others; calls made from then on pass it. @throws HookringError */
+  add(plugin: PluginOptions): Promise<void>
+  /** Takes a plugin out; calls that are under way still pass it. @throws HookringError PLUGIN_UNKNOWN */
+  remove(name: string): Promise<void>
+  /** Loads a plugin's file anew, with the options given in place of the old ones. Stays with the old one if that fails. @throws HookringError */
+  reload(name: string, changes?: Partial<PluginOptions>): Promise<void>
+  /** Calls the plugin no more until it is released. @throws HookringError PLUGIN_UNKNOWN */
+  quarantine(name: string): void
+  release(name: string): void
+  /** Resolves when every observation made so far is delivered, or named as undelivered. */
+  flush(): Promise<void>
+  /** Tells the plugins that the server is shutting down, its connections still being open. Once; calls go on. */
+  shutdown(): Promise<void>
+  /** shutdown(), then refuses new calls, waits for those under way, destroys the plugins and ends the threads. */
+  close(): Promise<void>
+  on<Name extends keyof EngineEvents>(name: Name, listener: (...args: EngineEvents[Name]) => void): this
+  once<Name extends keyof EngineEvents>(name: Name, listener: (...args: EngineEvents[Name]) => void): this
+  off<Name extends keyof EngineEvents>(name: Name, listener: (...args: EngineEvents[Name]) => void): this
+}
+
+/**
+ * Makes an engine and starts its plugins; resolves when every lane serves.
+ *
+ * @throws HookringError OPTIONS_INVALID, UNTRUSTED_RUNTIME, PLUGIN_..., HOOKPOINT_UNKNOWN, BULKHEAD_FULL,
+ * TYPESCRIPT_UNSUPPORTED; nothing is left running then.
+ */
+export async function createHookEngine<Points extends Hookpoints>(options: EngineOptions<Points>): Promise<HookEngine<Points>> {
+  const resolved = parseOptions(engineOptionsSchema, options, 'options')
+  const contract = options.contract as Contract<Points>
+  const logger: Logger = resolved.logger ?? createDefaultLogger()
+  const emitter = new EventEmitter()
+  const emit = createEmit(emitter, (error) => logger.error({ code: error.code, plugin: error.plugin }, error.message))
+  const metrics = createMetrics({ registry: resolved.registry, prefix: resolved.metricsPrefix, contract })
+  const points = createPoints(contract, metrics, DEFAULTS.maxReplyBytes)
+  const sources = createPluginSources()
+  const threads = createLaneThreads({ spares: resolved.spares })
+  let batch = createTally()
+  let state: 'open' | 'closing' | 'closed' = 'open'
+  let shuttingDown: Promise<void> | null = null
+  let closing: Promise<void> | null = null
+
+  const wheel = createDeadlines<Call | Watch>({
+    expire(entry, nowMs) {
+      if (entry instanceof Call) expiry.expire(entry, nowMs)
+      else watchdog.check(entry, nowMs)
+    },
+  })
+  const deadlines = createDeadlineTimer(wheel, { now: monotonicMs, beforeExpire: () => pump.drainAll(lanesOf(registry.bulkheads)) })
+  const pump = createPump({
+    wait: resolved.wait,
+    spinUs: resolved.spinUs,
+    onBusy: (lane) => watchdog.busy(lane),
+    onStorm: (lane) => violated(lane, 'doorbell'),
+    onRoom: ({ bulkhead }) => {
+      if (bulkhead.queueDepth > 0) bulkhead.feed()
+    },
+  })
+  const watchdog = createWatchdog({
+    hangMs: resolved.hangMs,
+    deadlines: () => deadlines,
+    now: monotonicMs,
+    onHang(lane, hang) {
+      blameOutsideCall(hang.reason === 'stall' ? hang.plugin : undefined)
+      supervisor.replace(lane, hang.reason, hang)
+    },
+  })
+  const dispatcher = createDispatcher({
+    contract,
+    maxEventBytes: resolved.maxEventBytes,
+    deadlines,
+    pump,
+    emit,
+    currentBatch: () => batch,
+  })
+  const completion = createCompletion(dispatcher, (lane, call, kind) => violated(lane, kind, call))
+  const listener: LaneListener = {
+    completed: (lane, slot, call) => completion.take(lane, slot, call, monotonicMs()),
+    late(_lane, { plugin, point }) {
+      if (plugin !== null) plugin.recorders[point.index]!.late += 1
+    },
+    violated: (lane, kind) => violated(lane, kind),
+  }
+  const expiry: Expiry = createExpiry({ dispatcher, completion, deadlines, emit })
+  const supervisor: Supervisor = createSupervisor({
+    threads,
+    points,
+    expiry,
+    pump,
+    watchdog,
+    listener,
+    emit,
+    setupTimeoutMs: resolved.setupTimeoutMs,
+    shutdownTimeoutMs: resolved.shutdownTimeoutMs,
+    terminateGraceMs: resolved.terminateGraceMs,
+    maxEventBytes: resolved.maxEventBytes,
+    onLog: receiveLog,
+    onCrashBlamed: blameOutsideCall,
+    onZombie(change) {
+      metrics.zombies += change
+    },
+  })
+  const registrations = createRegistrations({
+    engine: resolved,
+    sources,
+    onBreaker(registration, { to, calls, failures }) {
+      registry.refreshGuards()
+      if (to === 'open' || to === 'held') {
+        const by = to === 'held' ? 'operator' : 'failures'
+        emit('pluginQuarantined', { plugin: registration.name, by, calls, failures })
+        logger.warn({ plugin: registration.name, calls, failures }, `quarantined by ${by}`)
+      } else if (to === 'closed') {
+        emit('pluginReleased', { plugin: registration.name })
+      }
+    },
+  })
+  const registry = createRegistry({
+    contract,
+    points,
+    metrics,
+    supervisor,
+    emit,
+    defaults: {
+      workers: resolved.workers,
+      limits: {
+        memoryMb: resolved.limits?.memoryMb ?? DEFAULTS.memoryMb,
+        concurrency: resolved.limits?.concurrency ?? DEFAULTS.concurrency,
+        queue: resolved.limits?.queue ?? DEFAULTS.maxQueue,
+        slots: resolved.limits?.slots ?? DEFAULTS.slots,
+      },
+    },
+    lane: { wait: resolved.wait, spinUs: resolved.spinUs, shutdownTimeoutMs: resolved.shutdownTimeoutMs },
+    onBulkhead(bulkhead) {
+      bulkhead.onSubmitted = pump.submitted
+    },
+  })
+
+  /** A worker that breaks the protocol: counted, blamed, replaced. */
+  function violated(lane: Lane, kind: Parameters<LaneListener['violated']>[1], call?: Call): void {
+    lane.bulkhead.recorder?.recordViolation(kind)
+    for (const { breaker } of lane.bulkhead.plugins) breaker.record('failure', monotonicMs())
+    const plugins = lane.bulkhead.plugins.map((plugin) => plugin.name)
+    supervisor.replace(lane, 'violation', {
+      plugin: plugins.length === 1 ? plugins[0] : undefined,
+      hookpoint: call?.point.name,
+      message: `its worker broke the ring's protocol (${kind})`,
+    })
+  }
+
+  function blameOutsideCall(plugin: string | undefined): void {
+    if (plugin !== undefined) registry.find(plugin)?.breaker.record('failure', monotonicMs())
+  }
+
+  function receiveLog(bulkhead: Bulkhead, { lines, dropped }: LogBatch): void {
+    for (const { level, plugin, message, fields, uncaught } of lines) {
+      logger[level]({ ...fields, plugin, bulkhead: bulkhead.name }, message)
+      if (uncaught) blameOutsideCall(plugin)
+    }
+    if (dropped === 0) return
+    if (bulkhead.recorder !== null) bulkhead.recorder.droppedLogLines += dropped
+    logger.warn({ bulkhead: bulkhead.name, dropped }, 'log lines of plugins were dropped')
+  }
+
+  function found(name: string): Registration {
+    const plugin = registry.find(name)
+    if (plugin !== undefined) return plugin.registration
+    const known = registry.registrations.map((registration) => registration.name).join(', ') || 'none'
+    throw new HookringError('PLUGIN_UNKNOWN', `there is no plugin ${name}; there are: ${known}`, { plugin: name })
+  }
+
+  function checkOpen(): void {
+    if (state !== 'open') throw new HookringError('ENGINE_CLOSED', 'the engine is closing or closed')
+  }
+
+  async function close(): Promise<void> {
+    await engine.shutdown()
+    state = 'closing'
+    await drained()
+    await registry.close()
+    await threads.close()
+    deadlines.close()
+    await sources.close()
+    metrics.close()
+    state = 'closed'
+  }
+
+  /** Waits for what was accepted; names what is left after closeTimeoutMs. */
+  async function drained(): Promise<void> {
+    const settled = registry.whenSettled().then(() => true)
+    if (await within(settled, resolved.closeTimeoutMs)) return
+    for (const bulkhead of registry.bulkheads) {
+      const left = [...bulkhead.takeWaiting(), ...bulkhead.seats.flatMap(({ lane }) => (lane === null ? [] : [...lane.calls()]))]
+      for (const call of left) expiry.giveUp(call)
+    }
+  }
+
+  const engine: HookEngine<Points> = {
+    contract,
+    hooks: createHooks<Points>(contract, points, dispatcher, () => state === 'open', emit),
+    registry: metrics.registry,
+    get plugins() {
+      return registry.registrations.flatMap(({ name }) => {
+        const plugin = registry.find(name)
+        if (plugin === undefined) return []
+        const state = ({ closed: 'active', 'half-open': 'probing', open: 'quarantined', held: 'held' } as const)[plugin.breaker.state]
+        return [{ name, bulkhead: plugin.bulkhead.name, hooks: [...plugin.hooks], mode: plugin.registration.options.mode, state }]
+      })
+    },
+    async add(plugin) {
+      checkOpen()
+      const registration = await registrations.create(plugin, 'plugin')
+      await registry.change((current) => [...current, registration])
+    },
+    async remove(name) {
+      checkOpen()
+      const registration = found(name)
+      await registry.change((current) => current.filter((other) => other !== registration))
+    },
+    async reload(name, changes = {}) {
+      checkOpen()
+      const registration = found(name)
+      const renewed = await registrations.renew(registration, changes)
+      if (registration.breaker.state === 'held') renewed.breaker.hold(monotonicMs())
+      await registry.change((current) => current.map((other) => (other.order === registration.order ? renewed : other)))
+    },
+    quarantine: (name) => found(name).breaker.hold(monotonicMs()),
+    release: (name) => found(name).breaker.release(monotonicMs()),
+    async flush() {
+      const mine = batch
+      batch = createTally()
+      await mine.whenZero()
+    },
+    shutdown() {
+      shuttingDown ??= Promise.all(registry.bulkheads.map((bulkhead) => supervisor.shutdown(bulkhead))).then(() => {})
+      return shuttingDown
+    },
+    close() {
+      closing ??= close()
+      return closing
+    },
+    [Symbol.asyncDispose]: () => engine.close(),
+    on(name, listen) {
+      emitter.on(name, listen as (...args: unknown[]) => void)
+      return this
+    },
+    once(name, listen) {
+      emitter.once(name, listen as (...args: unknown[]) => void)
+      return this
+    },
+    off(name, listen) {
+      emitter.off(name, listen as (...args: unknown[]) => void)
+      return this
+    },
+  }
+
+  try {
+    const first: Registration[] = []
+    for (const [index, plugin] of resolved.plugins.entries()) first.push(await registrations.create(plugin, `plugins[${index}]`))
+    await registry.change(() => first)
+  } catch (error) {
+    await engine.close()
+    throw error
+  }
+  return engine
+}
+
+function* lanesOf(bulkheads: readonly Bulkhead[]): Iterable<Lane> {
+  for (const { seats } of bulkheads) for (const { lane } of seats) if (lane !== null) yield lane
+}
+
+async function within(promise: Promise<boolean>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * What happens to calls whose time is up, and to those of a lane that is given up. Host's thread only.
+ */
+import { HookringError } from '../contracts/errors.js'
+import type { Call, HeldBytes } from './call.js'
+import { LateSlot } from './call.js'
+import { type Completion, failureMessage, marksOf, recordRuns } from './completion.js'
+import { copyOf, type Dispatcher, firstIn, heldEvent, stepOf, type Times } from './dispatcher.js'
+import type { DeadLetter, Emit } from './events.js'
+import type { Lane } from './lane.js'
+import type { ActivePlugin } from './plugin-state.js'
+import type { DeadlineTimer } from './deadlines.js'
+
+export interface Expiry {
+  /** The wheel's callback: everything that has come back was taken before. */
+  expire(call: Call, nowMs: number): void
+  /** The lane's generation is over: each of its calls goes on elsewhere, fails, or is reported undelivered. */
+  loseLane(lane: Lane, reason: 'hang' | 'crash', message: string, nowMs: number): void
+  /** The engine closes and waits no longer: an observation is named as undelivered, a call is refused. */
+  giveUp(call: Call): void
+  /** Takes what the lane has not begun to other lanes of its bulkhead, if there are any. */
+  moveUnclaimed(lane: Lane): void
+}
+
+export interface ExpiryOptions {
+  readonly dispatcher: Dispatcher
+  readonly completion: Completion
+  readonly deadlines: Pick<DeadlineTimer<Call>, 'add'>
+  readonly emit: Emit
+}
+
+export function createExpiry({ dispatcher, completion, deadlines, emit }: ExpiryOptions): Expiry {
+  function expire(call: Call, nowMs: number): void {
+    if (call.isSettled) return
+    const step = stepOf(call)
+    if (call.isWaiting) {
+      step.bulkhead.dequeue(call)
+      const plugin = firstIn(step, call.left)
+      timeOut(call, plugin, 'no lane had room', { waitedMs: nowMs - call.tripMs, ranMs: 0 }, 0)
+      return
+    }
+    const { lane, slot } = call
+    if (lane === null || lane.callIn(slot) !== call) return
+    if (lane.recall(call)) {
+      const times = { waitedMs: nowMs - call.tripMs, ranMs: 0 }
+      timeOut(call, firstIn(step, call.mask), 'its lane was busy and had not begun', times, 0)
+      return
+    }
+    const { current, done, times } = progressOf(lane, call, nowMs)
+    const extendedMs = extendedDue(lane, call, current, done, nowMs)
+    if (extendedMs > nowMs) {
+      call.dueMs = extendedMs
+      deadlines.add(call, nowMs)
+      return
+    }
+    lane.isLate = true
+    giveUpSlot(lane, call, current, done, nowMs)
+    timeOut(call, current, 'it had not returned', times, done)
+    moveUnclaimed(lane)
+  }
+
+  function timeOut(call: Call, plugin: ActivePlugin, what: string, times: Times, done: number): void {
+    plugin.recorders[call.point.index]!.calls += times.ranMs > 0 ? 1 : 0
+    dispatcher.fail(call, plugin, 'timeout', failureMessage(plugin, call, 'timeout', what, times), times, done)
+  }
+
+  /** Each plugin after the first has its own time from when it was entered, up to all their times together. */
+  function extendedDue(lane: Lane, call: Call, current: ActivePlugin, done: number, nowMs: number): number {
+    if (done === 0) return call.dueMs
+    let allMs = 0
+    for (let left = call.mask; left !== 0; left &= left - 1) allMs += firstIn(stepOf(call), left).timeoutMs
+    const { markMs } = marksOf(lane, call.slot, call.tripMs, nowMs)
+    return Math.min(markMs + current.timeoutMs, call.tripMs + allMs, call.capMs)
+  }
+
+  /** From here on the slot is the worker's business; what its plugins have replaced so far stays with the call. */
+  function giveUpSlot(lane: Lane, call: Call, current: ActivePlugin, done: number, nowMs: number): void {
+    if (done !== 0) completion.salvage(lane, call.slot, call)
+    recordRuns(lane, call, done, marksOf(lane, call.slot, call.tripMs, nowMs), nowMs)
+    lane.letGo(call, 1 << current.index)
+  }
+
+  function loseLane(lane: Lane, reason: 'hang' | 'crash', message: string, nowMs: number): void {
+    lane.bulkhead.requeue(takeBack(lane))
+    for (const call of [...lane.calls()]) {
+      if (call.isSettled) continue
+      const bytes = lane.heldBytes(call)
+      const { current, done, times } = progressOf(lane, call, nowMs)
+      giveUpSlot(lane, call, current, done, nowMs)
+      if (call.point.kind === 'observe') undelivered(call, current, bytes, reason)
+      const text = failureMessage(current, call, 'crash', message, times)
+      dispatcher.fail(call, current, 'crash', text, times, done)
+    }
+  }
+
+  /** Calls that the lane has not begun, oldest first, with their bytes. */
+  function takeBack(lane: Lane): Call[] {
+    const calls = [...lane.calls()].sort((a, b) => (a.ticket - b.ticket) | 0)
+    return calls.filter((call) => {
+      const held = lane.heldBytes(call)
+      if (call.isSettled || !lane.recall(call)) return false
+      call.held = copyOf(call, held)
+      return true
+    })
+  }
+
+  function undelivered(call: Call, plugin: ActivePlugin, bytes: HeldBytes | null, reason: DeadLetter['reason']): void {
+    const { recorder } = plugin.bulkhead
+    if (recorder !== null) recorder.undelivered += 1
+    emit('deadLetter', { hookpoint: call.point.name, plugin: plugin.name, event: heldEvent(call, bytes), reason })
+  }
+
+  function moveUnclaimed(lane: Lane): void {
+    if (lane.bulkhead.partition !== null || !lane.bulkhead.hasOther(lane)) return
+    lane.bulkhead.requeue(takeBack(lane))
+    lane.bulkhead.feed()
+  }
+
+  function giveUp(call: Call): void {
+    if (call.isSettled) return
+    const from = call.lane === null ? call.held : call.lane.heldBytes(call)
+    if (call.lane !== null && !call.lane.recall(call)) call.lane.letGo(call, call.mask)
+    if (call.point.kind === 'observe') {
+      for (let left = call.left; left !== 0; left &= left - 1) undelivered(call, firstIn(stepOf(call), left), from, 'close')
+    }
+    const closed = new HookringError('ENGINE_CLOSED', `the engine was closed before ${call.point.name} came back`)
+    call.reject = call.point.kind === 'observe' ? null : call.reject
+    dispatcher.refuse(call, closed)
+  }
+
+  return { expire, loseLane, giveUp, moveUnclaimed }
+}
+
+export interface Progress {
+  /** The plugin that the worker is in, or was about to enter. */
+  readonly current: ActivePlugin
+  /** Plugins of the trip that have finished. */
+  readonly done: number
+  readonly times: Times
+}
+
+/** How far a claimed call has come, by the worker's own account; only plugins of the trip can be named. */
+export function progressOf(lane: Lane, call: Call, nowMs: number): Progress {
+  const { plugins } = lane.bulkhead
+  const all = call.mask
+  // The last plugin is never taken for done: then the call would have completed.
+  const last = 1 << (31 - Math.clz32(all))
+  const done = lane.ring.doneMask(call.slot) & all & ~last
+  const ahead = all & ~done
+  const current = plugins[31 - Math.clz32(ahead & -ahead)] as ActivePlugin
+  const marks = marksOf(lane, call.slot, call.tripMs, nowMs)
+  const hasStarted = marks.startedMs > call.tripMs
+  const times = hasStarted
+    ? { waitedMs: marks.startedMs - call.tripMs, ranMs: nowMs - marks.markMs }
+    : { waitedMs: nowMs - call.tripMs, ranMs: 0 }
+  return { current, done, times }
+}
+
+/** Names the plugin and hookpoint that a slot's occupant runs. */
+export function blameOf(lane: Lane, slot: number, nowMs: number): { plugin: ActivePlugin | null; hookpoint: string } | null {
+  const occupant = lane.occupantOf(slot)
+  if (occupant === null) return null
+  if (occupant instanceof LateSlot) return { plugin: occupant.plugin, hookpoint: occupant.point.name }
+  return { plugin: progressOf(lane, occupant, nowMs).current, hookpoint: occupant.point.name }
+}

@@ -1,0 +1,292 @@
+/**
+ * The host's half of one lane in one generation: slots and extents, what is outstanding in them, and the taking of
+ * completions. Everything that comes out of the shared buffer is checked against the host's own tables. Host's thread only.
+ *
+ * The mirror is private memory with the arena's layout: events are encoded there and copied over, so that the host has its
+ * own copy of every event in flight and never reads back what a worker could have changed.
+ */
+import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
+import { formatPath, HookringError } from '../contracts/errors.js'
+import { blockBytes, createExtents, type Extents } from '../ring/extents.js'
+import { BROKEN, HostRing, NOTHING, type Submission } from '../ring/host-ring.js'
+import { align8, extentBytes, MESSAGE_BYTES } from '../ring/layout.js'
+import type { Bulkhead, Seat } from './bulkhead.js'
+import { type Call, type HeldBytes, LateSlot } from './call.js'
+import type { ViolationKind } from './recorders.js'
+
+/** What the engine hears from a lane. */
+export interface LaneListener {
+  /** A call's trip has come back; its slot's words and bytes are still in place. */
+  completed(lane: Lane, slot: number, call: Call): void
+  /** A slot came back whose call had settled or gone elsewhere before. */
+  late(lane: Lane, slot: LateSlot): void
+  violated(lane: Lane, kind: ViolationKind): void
+}
+
+export interface LaneOptions {
+  readonly id: string
+  readonly bulkhead: Bulkhead
+  readonly seat: Seat
+  readonly slots: number
+  readonly maxEventBytes: number
+  /** The largest extent that an event can need. */
+  readonly largestExtentBytes: number
+  readonly listener: LaneListener
+}
+
+/** Blocks of the largest size that fit at once: room for several large events besides many small ones. */
+const LARGEST_BLOCKS = 4
+/** Up to here a loop over words beats TypedArray.set with its two views. */
+const LOOP_BYTES = 512
+
+export class Lane {
+  readonly id: string
+  readonly bulkhead: Bulkhead
+  readonly seat: Seat
+  readonly ring: HostRing
+  readonly mirror: CodecMemory
+  /** 'starting' until its plugins are set up; 'dead' from the moment that its generation is given up. */
+  state: 'starting' | 'serving' | 'draining' | 'dead' = 'starting'
+  /** Its running call is past its deadline: others are preferred until it comes back. */
+  isLate = false
+  /** Slots that the worker has not given back. */
+  inFlight = 0
+  /** Completions so far: progress, for the watchdog. */
+  completions = 0
+  readonly #listener: LaneListener
+  readonly #extents: Extents
+  readonly #free: number[]
+  readonly #calls: (Call | LateSlot | null)[]
+  readonly #extentAt: Int32Array
+  readonly #extentBytes: Int32Array
+  readonly #mirrorWords: Int32Array
+  readonly #sharedWords: Int32Array
+  readonly #sharedBytes: Uint8Array
+  readonly #maxEventBytes: number
+  #tickets = 0
+  readonly #submission: Submission = {
+    hookpoint: 0,
+    mask: 0,
+    extentAt: 0,
+    eventBytes: 0,
+    traceBytes: 0,
+    messageAt: 0,
+    replyAt: 0,
+    replyRoom: 0,
+    deadlineMs: 0,
+  }
+  /** The pump's: whether this lane has submissions to publish, and how the host is listening to it. */
+  isDirty = false
+  listening: 'no' | 'polling' | 'parked' = 'no'
+  emptyWakes = 0
+
+  constructor(options: LaneOptions) {
+    this.id = options.id
+    this.bulkhead = options.bulkhead
+    this.seat = options.seat
+    this.#listener = options.listener
+    this.#maxEventBytes = options.maxEventBytes
+    const largestBytes = blockBytes(options.largestExtentBytes)
+    const arenaBytes = largestBytes * LARGEST_BLOCKS
+    this.ring = new HostRing({ slotCount: options.slots, arenaBytes })
+    const { buffer, arenaByte } = this.ring
+    this.#extents = createExtents({ baseByte: arenaByte, arenaBytes, largestBytes })
+    // Pages that are never touched are never committed, in the mirror as in the shared buffer.
+    this.mirror = codecMemory(new ArrayBuffer(buffer.byteLength))
+    this.#mirrorWords = new Int32Array(this.mirror.u8.buffer as ArrayBuffer)
+    this.#sharedWords = new Int32Array(buffer)
+    this.#sharedBytes = new Uint8Array(buffer)
+    this.#free = Array.from({ length: options.slots }, (_, index) => options.slots - 1 - index)
+    this.#calls = new Array<Call | LateSlot | null>(options.slots).fill(null)
+    this.#extentAt = new Int32Array(options.slots)
+    this.#extentBytes = new Int32Array(options.slots)
+  }
+
+  get hasRoom(): boolean {
+    return this.#free.length > 0
+  }
+
+  get occupancy(): number {
+    return this.inFlight / this.ring.slotCount
+  }
+
+  /**
+   * Encodes the event into a slot and submits the call. False when the lane has no room for it at present.
+   *
+   * @throws HookringError EVENT_INVALID, EVENT_TOO_LARGE
+   */
+  submitEvent(call: Call, event: unknown): boolean {
+    if (this.#free.length === 0) return false
+    const { point } = call
+    call.traceBytes = call.traceId === undefined ? 0 : Buffer.byteLength(call.traceId)
+    let room = (point.expectedBytes + 63) & ~63
+    for (;;) {
+      const bytes = extentBytes(room, call.traceBytes, point.replyRoom(room), point.replyAreas)
+      const at = this.#extents.take(bytes)
+      if (at === -1) return false
+      let used: number
+      try {
+        used = point.encoder.encode(this.mirror, at, at + room, event)
+      } catch (error) {
+        this.#extents.give(at, bytes)
+        throw error
+      }
+      if (used >= 0) {
+        point.expectedBytes = used > point.expectedBytes ? used : point.expectedBytes - ((point.expectedBytes - used) >> 4)
+        call.eventBytes = used
+        if (call.traceBytes > 0) this.mirror.buffer.write(call.traceId as string, at + used)
+        this.#submit(call, at, bytes)
+        return true
+      }
+      this.#extents.give(at, bytes)
+      room = nextRoom(point.name, room, -used, this.#maxEventBytes)
+    }
+  }
+
+  /** Submits a call whose event was encoded before; the bytes are copied from the host's own copy. */
+  submitBytes(call: Call, from: HeldBytes): boolean {
+    if (this.#free.length === 0) return false
+    const { point } = call
+    const whole = call.eventBytes + call.traceBytes
+    const bytes = extentBytes(call.eventBytes, call.traceBytes, point.replyRoom(call.eventBytes), point.replyAreas)
+    const at = this.#extents.take(bytes)
+    if (at === -1) return false
+    if (from.u8 === this.mirror.u8) this.mirror.u8.copyWithin(at, from.at, from.at + whole)
+    else this.mirror.u8.set(from.u8.subarray(from.at, from.at + whole), at)
+    this.#submit(call, at, bytes)
+    return true
+  }
+
+  /** The host's own copy of the event of a call that is in this lane. */
+  heldBytes(call: Call): HeldBytes {
+    return { u8: this.mirror.u8, at: this.#extentAt[call.slot] as number }
+  }
+
+  /** Takes up to `budget` completions; how many there were. */
+  drain(budget: number): number {
+    let taken = 0
+    while (taken < budget && this.state !== 'dead') {
+      const slot = this.ring.takeCompletion()
+      if (slot === NOTHING) break
+      if (slot === BROKEN) {
+        this.#listener.violated(this, 'sequence')
+        break
+      }
+      const occupant = this.#calls[slot] as Call | LateSlot | null
+      if (occupant === null) {
+        this.#listener.violated(this, 'slot')
+        break
+      }
+      if (!this.ring.release(slot)) {
+        this.#listener.violated(this, 'state')
+        break
+      }
+      taken += 1
+      this.completions += 1
+      if (occupant instanceof LateSlot) this.#listener.late(this, occupant)
+      else this.#listener.completed(this, slot, occupant)
+      // Only now: the listener reads the slot, and a call that goes on copies its event from the extent.
+      this.#free.push(slot)
+      this.#extents.give(this.#extentAt[slot] as number, this.#extentBytes[slot] as number)
+      this.#calls[slot] = null
+      this.inFlight -= 1
+      this.isLate = false
+    }
+    return taken
+  }
+
+  /** Tries to take a call back before any worker has claimed it; the slot itself comes back later. */
+  recall(call: Call): boolean {
+    if (!this.ring.recall(call.slot)) return false
+    this.letGo(call, 0)
+    return true
+  }
+
+  /** The call has settled or goes on elsewhere; its slot stays taken until the worker gives it back. */
+  letGo(call: Call, mask: number): void {
+    const plugin = mask === 0 ? null : (this.bulkhead.plugins[31 - Math.clz32(mask & -mask)] ?? null)
+    this.#calls[call.slot] = new LateSlot(call.point, mask, plugin)
+  }
+
+  /** The call that occupies a slot, if it is still that call's. */
+  callIn(slot: number): Call | null {
+    const occupant = this.#calls[slot]
+    return occupant === null || occupant === undefined || occupant instanceof LateSlot ? null : occupant
+  }
+
+  /** What occupies a slot: a call, a late slot, or nothing. */
+  occupantOf(slot: number): Call | LateSlot | null {
+    return this.#calls[slot] ?? null
+  }
+
+  /** Calls that are in this lane, in the order of their slots. */
+  *calls(): Iterable<Call> {
+    for (const occupant of this.#calls) if (occupant !== null && !(occupant instanceof LateSlot)) yield occupant
+  }
+
+  /** Copies bytes that the worker wrote out of the shared buffer; they are read from there this once. */
+  copyOut(at: number, bytes: number): Uint8Array {
+    const copy = new Uint8Array(bytes)
+    copy.set(this.#sharedBytes.subarray(at, at + bytes))
+    return copy
+  }
+
+  /** Where the parts behind the event stand in a slot's extent, by the host's own tables. */
+  messageAt(slot: number, call: Call): number {
+    return align8((this.#extentAt[slot] as number) + call.eventBytes + call.traceBytes)
+  }
+
+  replyAt(slot: number, call: Call, area: number): number {
+    return this.messageAt(slot, call) + MESSAGE_BYTES + area * call.point.replyRoom(call.eventBytes)
+  }
+
+  #submit(call: Call, at: number, bytes: number): void {
+    const slot = this.#free.pop() as number
+    const { point } = call
+    this.#calls[slot] = call
+    this.#extentAt[slot] = at
+    this.#extentBytes[slot] = bytes
+    this.inFlight += 1
+    call.lane = this
+    call.slot = slot
+    call.ticket = this.#tickets
+    this.#tickets = (this.#tickets + 1) | 0
+    call.held = null
+    call.mask = call.left
+    this.#copyToShared(at, call.eventBytes + call.traceBytes)
+    const submission = this.#submission
+    submission.hookpoint = point.index
+    submission.mask = call.mask
+    submission.extentAt = at
+    submission.eventBytes = call.eventBytes
+    submission.traceBytes = call.traceBytes
+    submission.messageAt = align8(at + call.eventBytes + call.traceBytes)
+    submission.replyAt = submission.messageAt + MESSAGE_BYTES
+    submission.replyRoom = point.replyRoom(call.eventBytes)
+    submission.deadlineMs = point.kind === 'observe' ? Number.POSITIVE_INFINITY : call.dueMs
+    this.ring.submit(slot, submission)
+  }
+
+  #copyToShared(at: number, bytes: number): void {
+    if (bytes > LOOP_BYTES) {
+      this.#sharedBytes.set(this.mirror.u8.subarray(at, at + bytes), at)
+      return
+    }
+    const from = this.#mirrorWords
+    const to = this.#sharedWords
+    const end = (at + bytes + 3) >> 2
+    for (let word = at >> 2; word < end; word += 1) to[word] = from[word] as number
+  }
+}
+
+/** The room to try next when an event did not fit. @throws HookringError EVENT_TOO_LARGE */
+export function nextRoom(hookpoint: string, room: number, needed: number, maxEventBytes: number): number {
+  if (needed > maxEventBytes || room >= maxEventBytes) {
+    throw new HookringError(
+      'EVENT_TOO_LARGE',
+      `${formatPath([hookpoint])}: the event takes at least ${Math.max(needed, room + 1)} bytes encoded, maxEventBytes is ${maxEventBytes}`,
+      { hookpoint },
+    )
+  }
+  return Math.min(align8(Math.max(needed, room * 2)), align8(maxEventBytes))
+}

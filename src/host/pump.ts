@@ -1,0 +1,183 @@
+/**
+ * Moves calls between the engine and its rings: publishes what a turn of the event loop has submitted, takes completions,
+ * and listens for more. Host's thread only.
+ *
+ * A turn, here, is one callback of the event loop with the promises that it settles: process.nextTick comes after both,
+ * so all calls made in it are published by one tail store and at most one doorbell per lane.
+ *
+ * Listening has two ways: for a bounded time the host polls, once per turn of the event loop, while looking pays
+ * (ring/look-again.ts); after that it parks, and the worker's doorbell wakes it.
+ */
+import { monotonicMs } from '../ring/clock.js'
+import { createLookAgain } from '../ring/look-again.js'
+import type { Lane } from './lane.js'
+
+/** Completions taken per lane and turn: at about a microsecond each, I/O waits a millisecond at most. */
+const DRAIN_BUDGET = 1024
+/** Wake-ups in a row that brought nothing, before a lane is listened to only every millisecond, and before it is replaced. */
+const EMPTY_WAKES_THROTTLED = 16
+const EMPTY_WAKES_REPLACED = 256
+const THROTTLE_MS = 1
+
+export interface PumpOptions {
+  readonly wait: 'adaptive' | 'park' | 'spin'
+  readonly spinUs: number
+  /** A lane has calls in flight. */
+  onBusy(lane: Lane): void
+  /** The lane rings again and again and completes nothing. */
+  onStorm(lane: Lane): void
+  /** A lane has slots again. */
+  onRoom(lane: Lane): void
+}
+
+export interface Pump {
+  /** The lane has submissions: they are published at the end of this turn. */
+  submitted(lane: Lane): void
+  /** Publishes and drains now: before deadlines are judged. */
+  drainAll(lanes: Iterable<Lane>): void
+  /** Ends listening to a lane that is given up. */
+  forget(lane: Lane): void
+}
+
+export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOptions): Pump {
+  const look = createLookAgain({ maxUs: wait === 'park' ? 0 : spinUs, fades: wait === 'adaptive' })
+  const dirty: Lane[] = []
+  const polled: Lane[] = []
+  let isFlushScheduled = false
+  let isPollScheduled = false
+  let pollUntilMs = 0
+  // Completions that may still be taken before the event loop must have had a turn.
+  let budget = DRAIN_BUDGET
+
+  function submitted(lane: Lane): void {
+    if (lane.isDirty) return
+    lane.isDirty = true
+    dirty.push(lane)
+    if (isFlushScheduled) return
+    isFlushScheduled = true
+    process.nextTick(flush)
+  }
+
+  function flush(): void {
+    isFlushScheduled = false
+    const lanes = dirty.splice(0)
+    for (const lane of lanes) {
+      lane.isDirty = false
+      if (lane.state === 'dead') continue
+      lane.ring.publish()
+      onBusy(lane)
+    }
+    for (const lane of lanes) {
+      if (lane.state === 'dead') continue
+      if (budget > 0) drain(lane)
+      listen(lane)
+    }
+  }
+
+  function drain(lane: Lane): number {
+    const taken = lane.drain(budget)
+    if (taken > 0) {
+      budget -= taken
+      lane.emptyWakes = 0
+      onRoom(lane)
+    }
+    return taken
+  }
+
+  /** Sees to it that completions of a lane with calls in flight are noticed. */
+  function listen(lane: Lane): void {
+    if (lane.inFlight === 0 || lane.listening !== 'no' || lane.state === 'dead') return
+    if (budget <= 0) {
+      poll(lane)
+      return
+    }
+    if (polled.length > 0) {
+      poll(lane)
+      return
+    }
+    const budgetUs = look.budgetUs()
+    if (budgetUs > 0) {
+      pollUntilMs = monotonicMs() + budgetUs / 1000
+      poll(lane)
+    } else {
+      park(lane)
+    }
+  }
+
+  function poll(lane: Lane): void {
+    lane.listening = 'polling'
+    polled.push(lane)
+    if (isPollScheduled) return
+    isPollScheduled = true
+    setImmediate(pollTurn)
+  }
+
+  function pollTurn(): void {
+    isPollScheduled = false
+    const wasExhausted = budget <= 0
+    budget = DRAIN_BUDGET
+    const lanes = polled.splice(0)
+    let taken = 0
+    for (const lane of lanes) {
+      lane.listening = 'no'
+      if (lane.state !== 'dead') taken += drain(lane)
+    }
+    const now = monotonicMs()
+    if (taken > 0) {
+      look.hit()
+      pollUntilMs = now + look.budgetUs() / 1000
+    }
+    const isLooking = taken > 0 || wasExhausted || now < pollUntilMs
+    if (!isLooking) look.miss()
+    for (const lane of lanes) {
+      if (lane.inFlight === 0 || lane.state === 'dead' || lane.listening !== 'no') continue
+      if (isLooking) poll(lane)
+      else park(lane)
+    }
+  }
+
+  function park(lane: Lane): void {
+    const sleep = lane.ring.park()
+    if (sleep === null) {
+      // Something is there already. In a turn of its own: this one may have been long.
+      poll(lane)
+      return
+    }
+    lane.listening = 'parked'
+    void sleep.then(() => wake(lane))
+  }
+
+  function wake(lane: Lane): void {
+    if (lane.listening !== 'parked' || lane.state === 'dead') return
+    lane.listening = 'no'
+    budget = DRAIN_BUDGET
+    if (drain(lane) === 0) {
+      lane.emptyWakes += 1
+      if (lane.emptyWakes > EMPTY_WAKES_REPLACED) {
+        onStorm(lane)
+        return
+      }
+      if (lane.emptyWakes > EMPTY_WAKES_THROTTLED) {
+        lane.listening = 'parked'
+        setTimeout(() => wake(lane), THROTTLE_MS)
+        return
+      }
+    }
+    listen(lane)
+  }
+
+  return {
+    submitted,
+    drainAll(lanes) {
+      budget = DRAIN_BUDGET
+      for (const lane of lanes) {
+        if (lane.state === 'dead') continue
+        if (lane.isDirty) lane.ring.publish()
+        drain(lane)
+      }
+    },
+    forget(lane) {
+      lane.ring.unpark()
+    },
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * Lanes' lives: starting them in their seats, watching them, replacing them, letting them go. Host's thread only.
+ *
+ *   seat: empty -> starting -> serving -> (hang | crash | violation | stall) -> starting (next generation) ...
+ *                                 \-> draining -> stopped
+ */
+import { HookringError } from '../contracts/errors.js'
+import type { LoadResult, LogBatch, Manifest } from '../contracts/control.js'
+import { monotonicMs } from '../ring/clock.js'
+import { extentBytes } from '../ring/layout.js'
+import type { Bulkhead, Seat } from './bulkhead.js'
+import type { Emit } from './events.js'
+import { blameOf, type Expiry } from './expiry.js'
+import { Lane, type LaneListener } from './lane.js'
+import type { LaneThread, LaneThreads } from './lane-threads.js'
+import type { Point } from './point.js'
+import type { Pump } from './pump.js'
+import type { RestartReason } from './recorders.js'
+import type { Watchdog } from './watchdog.js'
+
+/** A start that failed is tried again after this long, doubling up to the second figure. */
+const RETRY_MS = 100
+const RETRY_MAX_MS = 5_000
+
+export interface SupervisorOptions {
+  readonly threads: LaneThreads
+  readonly points: readonly Point[]
+  readonly expiry: Expiry
+  readonly pump: Pump
+  readonly watchdog: Watchdog
+  readonly listener: LaneListener
+  readonly emit: Emit
+  readonly setupTimeoutMs: number
+  readonly shutdownTimeoutMs: number
+  readonly terminateGraceMs: number
+  readonly maxEventBytes: number
+  onLog(bulkhead: Bulkhead, batch: LogBatch): void
+  /** A lane died while `plugin` ran, outside any call. */
+  onCrashBlamed(plugin: string): void
+  onZombie(change: 1 | -1): void
+}
+
+export interface Supervisor {
+  /** Starts every seat of a bulkhead. @throws HookringError PLUGIN_..., after which none of its threads is left. */
+  start(bulkhead: Bulkhead): Promise<readonly Manifest[]>
+  /** The lane's generation is given up; its calls are seen to and the next generation starts. */
+  replace(lane: Lane, reason: RestartReason, detail: { plugin?: string | undefined; hookpoint?: string | undefined; message: string }): void
+  /** Runs onShutdown in every lane. Failures are logged by the lanes. */
+  shutdown(bulkhead: Bulkhead): Promise<void>
+  /** destroy in every lane, then the end of its threads. Never rejects. */
+  stop(bulkhead: Bulkhead): Promise<void>
+}
+
+export function createSupervisor(options: SupervisorOptions): Supervisor {
+  const { threads, points, expiry, pump, watchdog, emit, terminateGraceMs } = options
+  const largestExtentBytes = Math.max(
+    ...points.map((point) =>
+      extentBytes(options.maxEventBytes, 256, point.replyRoom(options.maxEventBytes), point.replyAreas),
+    ),
+  )
+
+  async function start(bulkhead: Bulkhead): Promise<readonly Manifest[]> {
+    const results = await Promise.allSettled(bulkhead.seats.map((seat) => startSeat(bulkhead, seat)))
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed !== undefined) {
+      await stop(bulkhead)
+      throw failed.reason
+    }
+    const manifests = results.map((result) => (result as PromiseFulfilledResult<readonly Manifest[]>).value)
+    const [first] = manifests as [readonly Manifest[]]
+    for (const other of manifests) checkSame(bulkhead, first, other)
+    return first
+  }
+
+  /** Boots, loads, and puts the lane in its seat; it serves from then on. */
+  async function startSeat(bulkhead: Bulkhead, seat: Seat): Promise<readonly Manifest[]> {
+    seat.generation += 1
+    const id = `${bulkhead.name}/${seat.index}#${seat.generation}`
+    const thread = await threads.take(bulkhead.options.profile)
+    const lane = new Lane({
+      id,
+      bulkhead,
+      seat,
+      slots: bulkhead.options.slots,
+      maxEventBytes: options.maxEventBytes,
+      largestExtentBytes,
+      listener: options.listener,
+    })
+    thread.link.onLog((batch) => options.onLog(bulkhead, batch))
+    if (bulkhead.spec === null) throw new Error('bulkhead without a spec')
+    const spec = { ...bulkhead.spec, lane: id, buffer: lane.ring.buffer }
+    let result: LoadResult
+    try {
+      result = await Promise.race([
+        thread.link.load(spec, options.setupTimeoutMs),
+        thread.ended.then((crash) => {
+          throw new HookringError('PLUGIN_CRASHED', crashedWhileLoading(lane, crash), { cause: crash })
+        }),
+      ])
+    } catch (error) {
+      const failure = loadFailure(lane, error, options.setupTimeoutMs)
+      void letGo(bulkhead, lane, thread, failure.plugin)
+      throw failure
+    }
+    if (!result.ok) {
+      void letGo(bulkhead, lane, thread, result.plugin)
+      const cause = result.stack === undefined ? undefined : new Error(result.stack)
+      throw new HookringError(result.code, result.message, { plugin: result.plugin, cause })
+    }
+    thread.link.onSent(() => lane.ring.announceControl())
+    seat.lane = lane
+    seat.thread = thread
+    seat.failedStarts = 0
+    lane.state = 'serving'
+    void thread.ended.then((crash) => {
+      if (lane.state === 'serving' || lane.state === 'draining') died(lane, crash)
+    })
+    bulkhead.feed()
+    return result.manifests
+  }
+
+  function died(lane: Lane, crash: Error | null): void {
+    const code = (crash as { code?: string } | null)?.code
+    const reason: RestartReason = code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'memory' : crash?.message.startsWith('worker exited') ? 'exit' : 'crash'
+    const blame = blameOf(lane, lane.ring.runningSlot(), monotonicMs())
+    const sole = lane.bulkhead.plugins.length === 1 ? lane.bulkhead.plugins[0] : undefined
+    const plugin = blame?.plugin?.name ?? sole?.name
+    if (blame === null && plugin !== undefined) options.onCrashBlamed(plugin)
+    replace(lane, reason, { plugin, hookpoint: blame?.hookpoint, message: `its thread ended: ${crash?.message ?? 'it stopped by itself'}` })
+  }
+
+  function replace(
+    lane: Lane,
+    reason: RestartReason,
+    detail: { plugin?: string | undefined; hookpoint?: string | undefined; message: string },
+  ): void {
+    if (lane.state === 'dead') return
+    const sinceMs = monotonicMs()
+    const { seat, bulkhead } = lane
+    const { thread } = seat
+    // What has come back counts, except from a worker that no longer follows the protocol.
+    if (reason !== 'violation') lane.drain(Number.POSITIVE_INFINITY)
+    lane.state = 'dead'
+    seat.lane = null
+    seat.thread = null
+    pump.forget(lane)
+    watchdog.forget(lane)
+    bulkhead.recorder?.recordRestart(reason)
+    if (!bulkhead.isClosing) void startAgain(bulkhead, seat, lane.id, reason, detail, sinceMs)
+    expiry.loseLane(lane, reason === 'hang' || reason === 'stall' ? 'hang' : 'crash', detail.message, sinceMs)
+    bulkhead.feed()
+    if (thread !== null) void letGo(bulkhead, lane, thread, detail.plugin)
+  }
+
+  async function startAgain(
+    bulkhead: Bulkhead,
+    seat: Seat,
+    lane: string,
+    reason: RestartReason,
+    { plugin, hookpoint, message }: { plugin?: string | undefined; hookpoint?: string | undefined; message: string },
+    sinceMs: number,
+  ): Promise<void> {
+    while (!bulkhead.isClosing) {
+      try {
+        await startSeat(bulkhead, seat)
+        if (bulkhead.isClosing) return
+        emit('laneReplaced', { bulkhead: bulkhead.name, lane, reason, plugin, hookpoint, tookMs: monotonicMs() - sinceMs, message })
+        return
+      } catch (error) {
+        seat.failedStarts += 1
+        const failure = error instanceof HookringError ? error : new HookringError('PLUGIN_CRASHED', String(error), { cause: error })
+        if (failure.plugin !== undefined) options.onCrashBlamed(failure.plugin)
+        emit('error', failure)
+        await pause(Math.min(RETRY_MS * 2 ** (seat.failedStarts - 1), RETRY_MAX_MS))
+      }
+    }
+  }
+
+  /** Terminates a thread in two stages: told to, and, if it does not, counted as a zombie and no longer waited for. */
+  async function letGo(bulkhead: Bulkhead, lane: Lane, thread: LaneThread, plugin: string | undefined): Promise<void> {
+    const isGone = await thread.terminate(terminateGraceMs)
+    if (isGone) return
+    options.onZombie(1)
+    emit('zombie', { bulkhead: bulkhead.name, lane: lane.id, plugin, graceMs: terminateGraceMs })
+    void thread.gone.then(() => options.onZombie(-1))
+  }
+
+  async function shutdown(bulkhead: Bulkhead): Promise<void> {
+    await Promise.allSettled(bulkhead.seats.map((seat) => seat.thread?.link.shutdown(options.shutdownTimeoutMs + 500)))
+  }
+
+  async function stop(bulkhead: Bulkhead): Promise<void> {
+    bulkhead.isClosing = true
+    await Promise.all(
+      bulkhead.seats.map(async (seat) => {
+        const { lane, thread } = seat
+        if (lane === null || thread === null) return
+        lane.state = 'draining'
+        try {
+          await Promise.race([thread.link.stop(2 * options.shutdownTimeoutMs + 500), thread.ended])
+        } catch {
+          // It does not answer: it is terminated below like one that does.
+        }
+        lane.drain(Number.POSITIVE_INFINITY)
+        lane.state = 'dead'
+        pump.forget(lane)
+        watchdog.forget(lane)
+        seat.lane = null
+        seat.thread = null
+        await letGo(bulkhead, lane, thread, undefined)
+      }),
+    )
+  }
+
+  return { start, replace, shutdown, stop }
+}
+
+function crashedWhileLoading(lane: Lane, crash: Error | null): string {
+  const plugin = lane.bulkhead.spec?.plugins[lane.ring.loadingPlugin()]?.name
+  const who = plugin === undefined ? 'a lane' : `plugin ${plugin}`
+  return `${who} ended its thread while it was loaded: ${crash?.message ?? 'the thread stopped'}`
+}
+
+function loadFailure(lane: Lane, error: unknown, setupTimeoutMs: number): HookringError {
+  const plugin = lane.bulkhead.spec?.plugins[lane.ring.loadingPlugin()]?.name
+  const at = plugin === undefined ? {} : { plugin }
+  if (error instanceof HookringError && error.code === 'CONTROL_TIMEOUT') {
+    const message = `plugin ${plugin ?? '(unknown)'} did not finish import and setup within ${setupTimeoutMs} ms`
+    return new HookringError('PLUGIN_SETUP_TIMEOUT', message, at)
+  }
+  if (error instanceof HookringError) return new HookringError(error.code, error.message, { ...at, cause: error.cause })
+  return new HookringError('PLUGIN_CRASHED', `a lane could not be started: ${String(error)}`, { ...at, cause: error })
+}
+
+function checkSame(bulkhead: Bulkhead, first: readonly Manifest[], other: readonly Manifest[]): void {
+  for (const [index, manifest] of first.entries()) {
+    const hooks = other[index]?.hooks ?? []
+    if (manifest.hooks.join() === hooks.join()) continue
+    const plugin = bulkhead.plugins[index]?.name ?? manifest.name
+    throw new HookringError(
+      'PLUGIN_INCONSISTENT',
+      `plugin ${plugin} hooks ${manifest.hooks.join(', ')} in one lane and ${hooks.join(', ')} in another; setup must return the same hooks`,
+      { plugin },
+    )
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref())
+}

@@ -1,0 +1,56 @@
+/**
+ * diagnostics_channel: the tracing channel `hookring:call` follows a call from start to settlement. Costs one property
+ * read per call while nobody subscribes. Host's thread only.
+ */
+import { tracingChannel } from 'node:diagnostics_channel'
+import { AsyncResource } from 'node:async_hooks'
+import type { Verdict } from '../contracts/verdict.js'
+
+/** The message of every event of the channel; `result` and `error` are set when the call has settled. */
+export interface CallTraceMessage {
+  readonly contract: string
+  readonly hookpoint: string
+  readonly event: unknown
+  readonly traceId: string | undefined
+  result?: Verdict
+  error?: Error
+}
+
+export interface CallTrace {
+  readonly message: CallTraceMessage
+  /** Settlement happens in another context than the call was made in. */
+  readonly resource: AsyncResource
+}
+
+const channel = tracingChannel<CallTraceMessage>('hookring:call')
+const channels = [channel.start, channel.end, channel.asyncStart, channel.asyncEnd, channel.error]
+
+export function isTraced(): boolean {
+  return channel.start.hasSubscribers || channels.some((part) => part.hasSubscribers)
+}
+
+/** Publishes start and end: the call is under way. */
+export function traceStart(message: CallTraceMessage): CallTrace {
+  channel.start.publish(message)
+  channel.end.publish(message)
+  return { message, resource: new AsyncResource('HOOKRING_CALL') }
+}
+
+export function traceEnd(trace: CallTrace, verdict: Verdict): void {
+  trace.message.result = verdict
+  finish(trace)
+}
+
+export function traceError(trace: CallTrace, error: Error): void {
+  trace.message.error = error
+  trace.resource.runInAsyncScope(() => channel.error.publish(trace.message))
+  finish(trace)
+}
+
+function finish({ message, resource }: CallTrace): void {
+  resource.runInAsyncScope(() => {
+    channel.asyncStart.publish(message)
+    channel.asyncEnd.publish(message)
+  })
+  resource.emitDestroy()
+}

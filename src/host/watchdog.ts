@@ -1,0 +1,135 @@
+/**
+ * Finds lanes that do not come back: a hook that runs on past its time (hang), or a worker that neither runs a hook nor
+ * gives anything back (stall). One wheel entry per lane, re-armed for the earliest moment at which it could be late; so a
+ * hang is found to the tick, and a healthy lane costs a look every few milliseconds at most. Host's thread only.
+ */
+import type { Deadline } from './deadlines.js'
+import { blameOf } from './expiry.js'
+import type { Lane } from './lane.js'
+import { marksOf } from './completion.js'
+import { LateSlot } from './call.js'
+
+/** A lane that has nothing to show for this long besides its plugins' own time is stalled. */
+const STALL_MS = 250
+
+export class Watch implements Deadline {
+  wheelPrev: Deadline | null = null
+  wheelNext: Deadline | null = null
+  dueMs = 0
+  readonly lane: Lane
+  completionsSeen = 0
+  /** When the lane last gave something back, or began to have something to give. */
+  progressMs = 0
+  isArmed = false
+
+  constructor(lane: Lane) {
+    this.lane = lane
+  }
+}
+
+export interface Hang {
+  readonly reason: 'hang' | 'stall'
+  readonly plugin: string | undefined
+  readonly hookpoint: string | undefined
+  readonly message: string
+}
+
+export interface Watchdog {
+  /** The lane has calls in flight. Cheap when it is watched already. */
+  busy(lane: Lane): void
+  /** The lane is given up. */
+  forget(lane: Lane): void
+  /** The wheel's callback. */
+  check(watch: Watch, nowMs: number): void
+}
+
+export interface WatchdogOptions {
+  readonly hangMs: number
+  readonly deadlines: () => { add(watch: Watch, nowMs: number): void; cancel(watch: Watch): void }
+  readonly now: () => number
+  onHang(lane: Lane, hang: Hang): void
+}
+
+export function createWatchdog({ hangMs, deadlines, now, onHang }: WatchdogOptions): Watchdog {
+  const watches = new Map<Lane, Watch>()
+
+  function arm(watch: Watch, dueMs: number, nowMs: number): void {
+    watch.dueMs = dueMs
+    watch.isArmed = true
+    deadlines().add(watch, nowMs)
+  }
+
+  function shortestMs(lane: Lane): number {
+    return Math.min(...lane.bulkhead.plugins.map((plugin) => plugin.timeoutMs)) + hangMs
+  }
+
+  function check(watch: Watch, nowMs: number): void {
+    const { lane } = watch
+    watch.isArmed = false
+    // Armed again with the next submission.
+    if (lane.inFlight === 0 || lane.state === 'dead') return
+    if (lane.completions !== watch.completionsSeen) {
+      watch.completionsSeen = lane.completions
+      watch.progressMs = nowMs
+    }
+    const slot = lane.ring.runningSlot()
+    const occupant = slot === -1 ? null : lane.occupantOf(slot)
+    if (occupant === null) {
+      const quietMs = nowMs - watch.progressMs
+      const longestMs = Math.max(...lane.bulkhead.plugins.map((plugin) => plugin.timeoutMs))
+      if (quietMs > longestMs + hangMs + STALL_MS) {
+        onHang(lane, stallOf(lane, quietMs))
+        return
+      }
+      arm(watch, nowMs + shortestMs(lane), nowMs)
+      return
+    }
+    const sinceMs = marksOf(lane, slot, occupant instanceof LateSlot ? 0 : occupant.tripMs, nowMs).markMs
+    const blame = blameOf(lane, slot, nowMs)
+    const limitMs = sinceMs + (blame?.plugin?.timeoutMs ?? shortestMs(lane)) + hangMs
+    if (limitMs > nowMs) {
+      arm(watch, limitMs, nowMs)
+      return
+    }
+    const ranMs = (nowMs - sinceMs).toFixed(1)
+    onHang(lane, {
+      reason: 'hang',
+      plugin: blame?.plugin?.name,
+      hookpoint: blame?.hookpoint,
+      message: `plugin ${blame?.plugin?.name ?? '(unknown)'} had been running for ${ranMs} ms at ${blame?.hookpoint}`,
+    })
+  }
+
+  return {
+    busy(lane) {
+      let watch = watches.get(lane)
+      if (watch === undefined) {
+        watch = new Watch(lane)
+        watches.set(lane, watch)
+      }
+      if (watch.isArmed) return
+      const nowMs = now()
+      watch.completionsSeen = lane.completions
+      watch.progressMs = nowMs
+      arm(watch, nowMs + shortestMs(lane), nowMs)
+    },
+    forget(lane) {
+      const watch = watches.get(lane)
+      if (watch === undefined) return
+      watches.delete(lane)
+      deadlines().cancel(watch)
+    },
+    check,
+  }
+}
+
+function stallOf(lane: Lane, quietMs: number): Hang {
+  const { plugins } = lane.bulkhead
+  const sole = plugins.length === 1 ? plugins[0]?.name : undefined
+  return {
+    reason: 'stall',
+    plugin: sole,
+    hookpoint: undefined,
+    message: `it gave nothing back for ${quietMs.toFixed(0)} ms with ${lane.inFlight} calls in flight and no hook running`,
+  }
+}

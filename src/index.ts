@@ -1,0 +1,23 @@
+/**
+ * The door `hookring`: what a server needs to run plugins at its hookpoints.
+ */
+export { defineContract } from './contracts/contract.js'
+export { ERROR_CODES, type ErrorCode, HookringError } from './contracts/errors.js'
+export type { Logger, MatchCondition, MatchOption, PluginOptions } from './contracts/options.js'
+export type { FailureAction, FailurePolicy } from './contracts/policy.js'
+export type {
+  AnswerVerdict,
+  ContinueVerdict,
+  Failure,
+  FailureKind,
+  GateVerdict,
+  RejectVerdict,
+  ReplaceVerdict,
+  RespondVerdict,
+  TransformVerdict,
+  Verdict,
+} from './contracts/verdict.js'
+export type { CallOptions } from './host/dispatcher.js'
+export { createHookEngine, type EngineHooks, type EngineOptions, type HookEngine, type PluginStatus } from './host/engine.js'
+export type { DeadLetter, EngineEvents, LaneReplaced, PluginQuarantined, Zombie } from './host/events.js'
+export type { CallTraceMessage } from './host/tracing.js'

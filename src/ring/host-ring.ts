@@ -1,0 +1,239 @@
+/**
+ * The host's side of a lane's ring: submit, publish, recall, take completions, park. Host's thread only.
+ *
+ * Nothing read from the buffer is trusted: a queue distance or an index out of range is reported as a value, and the
+ * caller compares everything else with its own table of outstanding slots.
+ */
+import {
+  AWAKE,
+  CANCEL_SEQUENCE_WORD,
+  CANCELLED_WORD,
+  CLAIMED,
+  COMPLETE_TAIL_WORD,
+  COMPLETED,
+  CONTROL_SEQUENCE_WORD,
+  DEADLINE_WORD,
+  DONE_MASK_WORD,
+  EVENT_BYTES_WORD,
+  EXTENT_AT_WORD,
+  FREE,
+  type Geometry,
+  HOOKPOINT_WORD,
+  HOST_PARK_WORD,
+  LAYOUT_VERSION,
+  LAYOUT_VERSION_WORD,
+  LOADING_PLUGIN_WORD,
+  layoutOf,
+  MARK_AT_WORD,
+  MASK_WORD,
+  MESSAGE_AT_WORD,
+  PARKED,
+  RECALLED,
+  REPLACED_AREA_WORD,
+  REPLY_AT_WORD,
+  REPLY_ROOM_WORD,
+  RUNNING_SLOT_WORD,
+  SLOT_COUNT_WORD,
+  SLOT_WORDS,
+  STARTED_AT_WORD,
+  STATE_BITS,
+  STATE_MASK,
+  STATE_WORD,
+  SUBMIT_TAIL_WORD,
+  SUBMITTED,
+  TRACE_BYTES_WORD,
+  WORKER_PARK_WORD,
+} from './layout.js'
+
+/** What the host writes into a slot. Offsets are bytes from the buffer's start, the deadline monotonic milliseconds. */
+export interface Submission {
+  hookpoint: number
+  mask: number
+  extentAt: number
+  eventBytes: number
+  traceBytes: number
+  messageAt: number
+  replyAt: number
+  replyRoom: number
+  deadlineMs: number
+}
+
+/** No completion is waiting. */
+export const NOTHING = -1
+/** The completion queue's tail or an entry is out of range: the worker is not following the protocol. */
+export const BROKEN = -2
+
+export class HostRing {
+  readonly buffer: SharedArrayBuffer
+  readonly slotCount: number
+  /** First byte of the arena. */
+  readonly arenaByte: number
+  readonly #words: Int32Array
+  readonly #doubles: Float64Array
+  readonly #queueMask: number
+  readonly #submitRing: number
+  readonly #completeRing: number
+  readonly #slots: number
+  /** The state word that each slot has, or had when the host last wrote it. */
+  readonly #states: Int32Array
+  #submitTail: number
+  #completeHead: number
+
+  /** @param firstSequence where the queues' sequences start; tests start near 2^31 to see them wrap. */
+  constructor(geometry: Geometry, firstSequence = 0) {
+    const layout = layoutOf(geometry)
+    this.buffer = new SharedArrayBuffer(layout.totalBytes)
+    this.#words = new Int32Array(this.buffer)
+    this.#doubles = new Float64Array(this.buffer)
+    this.slotCount = geometry.slotCount
+    this.arenaByte = layout.arenaByte
+    this.#queueMask = geometry.slotCount - 1
+    this.#submitRing = layout.submitRingWord
+    this.#completeRing = layout.completeRingWord
+    this.#slots = layout.slotsWord
+    this.#states = new Int32Array(geometry.slotCount)
+    this.#submitTail = firstSequence | 0
+    this.#completeHead = firstSequence | 0
+    this.#words[SUBMIT_TAIL_WORD] = firstSequence
+    this.#words[COMPLETE_TAIL_WORD] = firstSequence
+    this.#words[SLOT_COUNT_WORD] = geometry.slotCount
+    this.#words[LAYOUT_VERSION_WORD] = LAYOUT_VERSION
+  }
+
+  /** Fills a slot and queues it; the worker sees it at the next publish. The extent's bytes must be in place. */
+  submit(slot: number, submission: Submission): void {
+    const words = this.#words
+    const at = this.#slots + slot * SLOT_WORDS
+    words[at + HOOKPOINT_WORD] = submission.hookpoint
+    words[at + MASK_WORD] = submission.mask
+    words[at + EXTENT_AT_WORD] = submission.extentAt
+    words[at + EVENT_BYTES_WORD] = submission.eventBytes
+    words[at + TRACE_BYTES_WORD] = submission.traceBytes
+    words[at + MESSAGE_AT_WORD] = submission.messageAt
+    words[at + REPLY_AT_WORD] = submission.replyAt
+    words[at + REPLY_ROOM_WORD] = submission.replyRoom
+    words[at + CANCELLED_WORD] = 0
+    words[at + DONE_MASK_WORD] = 0
+    words[at + REPLACED_AREA_WORD] = 0
+    this.#doubles[(at + DEADLINE_WORD) >> 1] = submission.deadlineMs
+    this.#doubles[(at + STARTED_AT_WORD) >> 1] = 0
+    this.#doubles[(at + MARK_AT_WORD) >> 1] = 0
+    const state = ((((this.#states[slot] as number) >>> STATE_BITS) + 1) << STATE_BITS) | SUBMITTED
+    this.#states[slot] = state
+    Atomics.store(words, at + STATE_WORD, state)
+    words[this.#submitRing + (this.#submitTail & this.#queueMask)] = slot
+    this.#submitTail = (this.#submitTail + 1) | 0
+  }
+
+  /** Makes everything submitted visible, and rings the doorbell if the worker said that it sleeps. */
+  publish(): void {
+    // Tail first, then the bell: a worker that parks in between sees the tail when it looks once more.
+    Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail)
+    this.#wakeWorker()
+  }
+
+  /** Tells the worker that a control message was sent over its port. */
+  announceControl(): void {
+    Atomics.add(this.#words, CONTROL_SEQUENCE_WORD, 1)
+    this.#wakeWorker()
+  }
+
+  /** Tells the worker that the caller of a submitted call has given up. */
+  cancel(slot: number): void {
+    Atomics.store(this.#words, this.#slots + slot * SLOT_WORDS + CANCELLED_WORD, 1)
+    Atomics.add(this.#words, CANCEL_SEQUENCE_WORD, 1)
+    this.#wakeWorker()
+  }
+
+  /** Takes back a slot that no worker has claimed. True: it will not run; it still comes back as a completion. */
+  recall(slot: number): boolean {
+    const submitted = this.#states[slot] as number
+    const recalled = (submitted & ~STATE_MASK) | RECALLED
+    const at = this.#slots + slot * SLOT_WORDS + STATE_WORD
+    return Atomics.compareExchange(this.#words, at, submitted, recalled) === submitted
+  }
+
+  /** Whether the worker has claimed the slot's present use and not yet completed it. */
+  isClaimed(slot: number): boolean {
+    const state = Atomics.load(this.#words, this.#slots + slot * SLOT_WORDS + STATE_WORD)
+    return state === (((this.#states[slot] as number) & ~STATE_MASK) | CLAIMED)
+  }
+
+  /** The next completed slot's index, NOTHING, or BROKEN. The index is in range and no more is promised of it. */
+  takeCompletion(): number {
+    const waiting = (Atomics.load(this.#words, COMPLETE_TAIL_WORD) - this.#completeHead) | 0
+    if (waiting === 0) return NOTHING
+    if (waiting < 0 || waiting > this.slotCount) return BROKEN
+    const slot = this.#words[this.#completeRing + (this.#completeHead & this.#queueMask)] as number
+    if (slot < 0 || slot >= this.slotCount) return BROKEN
+    this.#completeHead = (this.#completeHead + 1) | 0
+    return slot
+  }
+
+  hasCompletions(): boolean {
+    return Atomics.load(this.#words, COMPLETE_TAIL_WORD) !== this.#completeHead
+  }
+
+  /** Whether a completion belongs to the slot's present use. If so the slot is FREE from here on. */
+  release(slot: number): boolean {
+    const at = this.#slots + slot * SLOT_WORDS + STATE_WORD
+    const use = (this.#states[slot] as number) & ~STATE_MASK
+    if (Atomics.load(this.#words, at) !== (use | COMPLETED)) return false
+    this.#states[slot] = use | FREE
+    return true
+  }
+
+  /** One word of a slot as it stands now. Untrusted: read once, then check. */
+  slotWord(slot: number, word: number): number {
+    return this.#words[this.#slots + slot * SLOT_WORDS + word] as number
+  }
+
+  /** One double of a slot as it stands now. Untrusted. */
+  slotDouble(slot: number, word: number): number {
+    return this.#doubles[(this.#slots + slot * SLOT_WORDS + word) >> 1] as number
+  }
+
+  /** Plugins that the worker says have finished this slot's call. Untrusted. */
+  doneMask(slot: number): number {
+    return Atomics.load(this.#words, this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD)
+  }
+
+  /** The slot whose hook runs synchronously now, or -1. Untrusted, but in range. */
+  runningSlot(): number {
+    const slot = Atomics.load(this.#words, RUNNING_SLOT_WORD) - 1
+    return slot >= 0 && slot < this.slotCount ? slot : -1
+  }
+
+  /** Index of the plugin whose import or setup runs now, or -1. Untrusted. */
+  loadingPlugin(): number {
+    return Atomics.load(this.#words, LOADING_PLUGIN_WORD) - 1
+  }
+
+  /**
+   * Announces that the host sleeps and sleeps until the worker rings. `null`: a completion came meanwhile, or the worker
+   * has rung already; look at once. Each park ends with one ring, or with `unpark`.
+   */
+  park(): Promise<unknown> | null {
+    const words = this.#words
+    Atomics.store(words, HOST_PARK_WORD, PARKED)
+    // Looked at again after saying so: a completion published before the worker saw PARKED would ring for nobody.
+    if (Atomics.load(words, COMPLETE_TAIL_WORD) !== this.#completeHead) {
+      Atomics.store(words, HOST_PARK_WORD, AWAKE)
+      return null
+    }
+    const sleep = Atomics.waitAsync(words, HOST_PARK_WORD, PARKED)
+    return sleep.async ? sleep.value : null
+  }
+
+  /** Ends a park from the host's own side, so that no sleeper is left behind when the lane is let go. */
+  unpark(): void {
+    Atomics.store(this.#words, HOST_PARK_WORD, AWAKE)
+    Atomics.notify(this.#words, HOST_PARK_WORD)
+  }
+
+  #wakeWorker(): void {
+    const words = this.#words
+    if (Atomics.load(words, WORKER_PARK_WORD) !== PARKED) return
+    if (Atomics.exchange(words, WORKER_PARK_WORD, AWAKE) === PARKED) Atomics.notify(words, WORKER_PARK_WORD)
+  }
+}

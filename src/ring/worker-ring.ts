@@ -1,0 +1,243 @@
+/**
+ * The worker's side of a lane's ring: claim, mark progress, complete, ring the host, park. The lane's thread only.
+ */
+import {
+  ANSWER_BYTES_WORD,
+  AWAKE,
+  CANCEL_SEQUENCE_WORD,
+  CANCELLED_WORD,
+  CLAIMED,
+  CODE_WORD,
+  COMPLETE_TAIL_WORD,
+  COMPLETED,
+  CONTROL_SEQUENCE_WORD,
+  DEADLINE_WORD,
+  DONE_MASK_WORD,
+  HAS_CODE_WORD,
+  HOST_PARK_WORD,
+  LAYOUT_VERSION,
+  LAYOUT_VERSION_WORD,
+  LOADING_PLUGIN_WORD,
+  layoutOf,
+  MARK_AT_WORD,
+  MESSAGE_BYTES_WORD,
+  OUTCOME_PLUGIN_WORD,
+  OUTCOME_SKIPPED,
+  OUTCOME_WORD,
+  PARKED,
+  REPLACED_AREA_WORD,
+  REPLACED_BY_WORD,
+  REPLACED_BYTES_WORD,
+  RUNNING_SLOT_WORD,
+  SLOT_COUNT_WORD,
+  SLOT_WORDS,
+  STARTED_AT_WORD,
+  STATE_MASK,
+  STATE_WORD,
+  SUBMIT_TAIL_WORD,
+  SUBMITTED,
+  WORKER_PARK_WORD,
+} from './layout.js'
+
+/** No submission is waiting. */
+export const NOTHING = -1
+
+export class WorkerRing {
+  readonly buffer: SharedArrayBuffer
+  readonly #words: Int32Array
+  readonly #doubles: Float64Array
+  readonly #queueMask: number
+  readonly #submitRing: number
+  readonly #completeRing: number
+  readonly #slots: number
+  #submitHead: number
+  #completeTail: number
+  #controlSeen = 0
+  #cancelSeen = 0
+
+  constructor(buffer: SharedArrayBuffer) {
+    const words = new Int32Array(buffer)
+    if (words[LAYOUT_VERSION_WORD] !== LAYOUT_VERSION) {
+      throw new RangeError(`ring layout ${words[LAYOUT_VERSION_WORD]}, expected ${LAYOUT_VERSION}`)
+    }
+    const slotCount = words[SLOT_COUNT_WORD] as number
+    const layout = layoutOf({ slotCount, arenaBytes: 0 })
+    this.buffer = buffer
+    this.#words = words
+    this.#doubles = new Float64Array(buffer)
+    this.#queueMask = slotCount - 1
+    this.#submitRing = layout.submitRingWord
+    this.#completeRing = layout.completeRingWord
+    this.#slots = layout.slotsWord
+    // Both queues start at the same sequence, and no completion can stand before this worker makes one.
+    this.#completeTail = words[COMPLETE_TAIL_WORD] as number
+    this.#submitHead = this.#completeTail
+  }
+
+  hasSubmissions(): boolean {
+    return Atomics.load(this.#words, SUBMIT_TAIL_WORD) !== this.#submitHead
+  }
+
+  /** Claims the next submission: its slot, or NOTHING. Recalled ones are completed as skipped on the way. */
+  claim(): number {
+    const words = this.#words
+    while (Atomics.load(words, SUBMIT_TAIL_WORD) !== this.#submitHead) {
+      const slot = words[this.#submitRing + (this.#submitHead & this.#queueMask)] as number
+      this.#submitHead = (this.#submitHead + 1) | 0
+      const at = this.#slots + slot * SLOT_WORDS + STATE_WORD
+      const state = Atomics.load(words, at)
+      if ((state & STATE_MASK) === SUBMITTED) {
+        const claimed = (state & ~STATE_MASK) | CLAIMED
+        if (Atomics.compareExchange(words, at, state, claimed) === state) return slot
+      }
+      this.setOutcome(slot, OUTCOME_SKIPPED, 0)
+      this.complete(slot)
+    }
+    return NOTHING
+  }
+
+  word(slot: number, word: number): number {
+    return this.#words[this.#slots + slot * SLOT_WORDS + word] as number
+  }
+
+  deadlineMs(slot: number): number {
+    return this.#doubles[(this.#slots + slot * SLOT_WORDS + DEADLINE_WORD) >> 1] as number
+  }
+
+  /** Says, before plugin code is entered, that it is, and since when. */
+  enter(slot: number, nowMs: number, isFirst: boolean): void {
+    const at = this.#slots + slot * SLOT_WORDS
+    if (isFirst) this.#doubles[(at + STARTED_AT_WORD) >> 1] = nowMs
+    this.#doubles[(at + MARK_AT_WORD) >> 1] = nowMs
+    Atomics.store(this.#words, RUNNING_SLOT_WORD, slot + 1)
+  }
+
+  /** No synchronous plugin code runs any more. */
+  leave(): void {
+    Atomics.store(this.#words, RUNNING_SLOT_WORD, 0)
+  }
+
+  /** Says which plugin is being loaded (-1: none). */
+  loading(plugin: number): void {
+    Atomics.store(this.#words, LOADING_PLUGIN_WORD, plugin + 1)
+  }
+
+  /** Commits what a plugin has done, after which the host will not run it again for this call. */
+  done(slot: number, doneMask: number): void {
+    Atomics.store(this.#words, this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD, doneMask)
+  }
+
+  /** Commits a replacement: the bytes stand in `area` (1 or 2) already. */
+  replaced(slot: number, area: 1 | 2, bytes: number, plugin: number): void {
+    const at = this.#slots + slot * SLOT_WORDS
+    this.#words[at + REPLACED_BYTES_WORD + area - 1] = bytes
+    this.#words[at + REPLACED_BY_WORD] = plugin
+    Atomics.store(this.#words, at + REPLACED_AREA_WORD, area)
+  }
+
+  setOutcome(slot: number, outcome: number, plugin: number): void {
+    const at = this.#slots + slot * SLOT_WORDS
+    this.#words[at + OUTCOME_WORD] = outcome
+    this.#words[at + OUTCOME_PLUGIN_WORD] = plugin
+    this.#words[at + HAS_CODE_WORD] = 0
+    this.#words[at + MESSAGE_BYTES_WORD] = 0
+    this.#words[at + ANSWER_BYTES_WORD] = 0
+  }
+
+  setMessageBytes(slot: number, bytes: number): void {
+    this.#words[this.#slots + slot * SLOT_WORDS + MESSAGE_BYTES_WORD] = bytes
+  }
+
+  setAnswerBytes(slot: number, bytes: number): void {
+    this.#words[this.#slots + slot * SLOT_WORDS + ANSWER_BYTES_WORD] = bytes
+  }
+
+  setCode(slot: number, code: number): void {
+    const at = this.#slots + slot * SLOT_WORDS
+    this.#words[at + CODE_WORD] = code
+    this.#words[at + HAS_CODE_WORD] = 1
+  }
+
+  setEnded(slot: number, nowMs: number): void {
+    this.#doubles[(this.#slots + slot * SLOT_WORDS + MARK_AT_WORD) >> 1] = nowMs
+  }
+
+  /** Gives the slot back, and wakes the host if it said that it sleeps. */
+  complete(slot: number): void {
+    const words = this.#words
+    const at = this.#slots + slot * SLOT_WORDS + STATE_WORD
+    Atomics.store(words, at, (Atomics.load(words, at) & ~STATE_MASK) | COMPLETED)
+    words[this.#completeRing + (this.#completeTail & this.#queueMask)] = slot
+    this.#completeTail = (this.#completeTail + 1) | 0
+    // Tail first, then the bell, and the bell at once: the next hook may never return.
+    Atomics.store(words, COMPLETE_TAIL_WORD, this.#completeTail)
+    if (Atomics.load(words, HOST_PARK_WORD) !== PARKED) return
+    if (Atomics.exchange(words, HOST_PARK_WORD, AWAKE) === PARKED) Atomics.notify(words, HOST_PARK_WORD)
+  }
+
+  /** Control messages announced and not yet acknowledged by `controlSeen`. */
+  controlPending(): number {
+    return (Atomics.load(this.#words, CONTROL_SEQUENCE_WORD) - this.#controlSeen) | 0
+  }
+
+  controlSeen(): void {
+    this.#controlSeen = (this.#controlSeen + 1) | 0
+  }
+
+  /** True once after callers have given up calls. */
+  takeCancellations(): boolean {
+    const sequence = Atomics.load(this.#words, CANCEL_SEQUENCE_WORD)
+    if (sequence === this.#cancelSeen) return false
+    this.#cancelSeen = sequence
+    return true
+  }
+
+  isCancelled(slot: number): boolean {
+    return Atomics.load(this.#words, this.#slots + slot * SLOT_WORDS + CANCELLED_WORD) === 1
+  }
+
+  /** Looks for work up to `attempts` times without sleeping. */
+  lookAgain(attempts: number): boolean {
+    for (let i = 0; i < attempts; i += 1) {
+      if (this.hasSubmissions()) return true
+    }
+    return this.#hasReason(true)
+  }
+
+  /** Sleeps until the host rings; returns at once when there is something to do. */
+  park(): void {
+    if (!this.#advertise(true)) return
+    Atomics.wait(this.#words, WORKER_PARK_WORD, PARKED)
+    Atomics.store(this.#words, WORKER_PARK_WORD, AWAKE)
+  }
+
+  /** The same with the event loop alive; null when there is something to do already. `forCalls: false` is for a lane that can take no more calls. */
+  parkAsync({ forCalls = true } = {}): Promise<unknown> | null {
+    if (!this.#advertise(forCalls)) return null
+    const sleep = Atomics.waitAsync(this.#words, WORKER_PARK_WORD, PARKED)
+    return sleep.async ? sleep.value : null
+  }
+
+  /** Ends a parkAsync from the worker's own side. */
+  unpark(): void {
+    Atomics.store(this.#words, WORKER_PARK_WORD, AWAKE)
+    Atomics.notify(this.#words, WORKER_PARK_WORD)
+  }
+
+  #advertise(forCalls: boolean): boolean {
+    Atomics.store(this.#words, WORKER_PARK_WORD, PARKED)
+    // Looked at again after saying so: work published before the host saw PARKED would ring for nobody.
+    if (!this.#hasReason(forCalls)) return true
+    Atomics.store(this.#words, WORKER_PARK_WORD, AWAKE)
+    return false
+  }
+
+  #hasReason(forCalls: boolean): boolean {
+    const words = this.#words
+    return (
+      (forCalls && Atomics.load(words, SUBMIT_TAIL_WORD) !== this.#submitHead) ||
+      Atomics.load(words, CONTROL_SEQUENCE_WORD) !== this.#controlSeen ||
+      Atomics.load(words, CANCEL_SEQUENCE_WORD) !== this.#cancelSeen
+    )
+  }
+}

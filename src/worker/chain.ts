@@ -1,0 +1,312 @@
+/**
+ * Runs one hop: the plugins named by a slot's mask, in order, until one decides. Synchronous hooks run to the end in one
+ * go; from the first promise on the hop continues when it settles, or is let go of at its deadline. The lane's thread only.
+ */
+import { VERDICT_BRAND } from '../contracts/brands.js'
+import { codecMemory, type CodecMemory } from '../contracts/codec/memory.js'
+import { createEncoder, type Encoder } from '../contracts/codec/encode.js'
+import { createReader, type EventReader } from '../contracts/codec/read.js'
+import type { LaneSpec } from '../contracts/control.js'
+import type { HookpointKind } from '../contracts/contract.js'
+import { HookringError } from '../contracts/errors.js'
+import type { Reject, Replace } from '../plugin/index.js'
+import { monotonicMs } from '../ring/clock.js'
+import {
+  EVENT_BYTES_WORD,
+  EXTENT_AT_WORD,
+  HOOKPOINT_WORD,
+  MASK_WORD,
+  MESSAGE_AT_WORD,
+  MESSAGE_BYTES,
+  OUTCOME_ABANDONED,
+  OUTCOME_CONTINUE,
+  OUTCOME_ERROR,
+  OUTCOME_INVALID,
+  OUTCOME_REJECT,
+  OUTCOME_RESPOND,
+  REPLACED_AREA_WORD,
+  REPLACED_BYTES_WORD,
+  REPLY_AT_WORD,
+  REPLY_ROOM_WORD,
+  TRACE_BYTES_WORD,
+} from '../ring/layout.js'
+import type { WorkerRing } from '../ring/worker-ring.js'
+import { runAs, setRunning } from './attribution.js'
+import { CallContext } from './call-context.js'
+import { describe, type LoadedPlugin } from './loader.js'
+
+interface Point {
+  readonly kind: HookpointKind
+  readonly reader: EventReader
+  /** Encodes a transform's replacement or a respond's answer. */
+  readonly replyEncoder: Encoder | null
+}
+
+/** A hop whose current hook has returned a promise. */
+interface PendingHop {
+  readonly slot: number
+  readonly point: number
+  readonly mask: number
+  readonly done: number
+  readonly plugin: LoadedPlugin
+  readonly event: unknown
+  readonly ctx: CallContext
+  readonly deadlineMs: number
+  isLetGo: boolean
+}
+
+export interface Chain {
+  /** Runs the slot's hop from its first plugin. */
+  run(slot: number): void
+  /** Hops that wait for a promise, let-go ones whose promise has not settled included. */
+  readonly pendingCount: number
+  /** Whether any hook has ever returned a promise. */
+  readonly hasAsync: boolean
+  /** Lets go of the pending hops that are past their deadline; the next deadline (monotonic ms), or null. */
+  expire(nowMs: number): number | null
+  /** Aborts the signals of pending hops whose callers have given up. */
+  cancelPending(): void
+}
+
+/** @param onSettled told when a pending hook's promise has settled, after its hop went on. */
+export function createChain(
+  spec: LaneSpec,
+  plugins: readonly LoadedPlugin[],
+  ring: WorkerRing,
+  onSettled: () => void,
+): Chain {
+  const memory: CodecMemory = codecMemory(spec.buffer)
+  const points: Point[] = spec.hookpoints.map((point) => ({
+    kind: point.kind,
+    reader: createReader(point.plan),
+    replyEncoder:
+      point.kind === 'transform'
+        ? createEncoder(point.plan, { label: `${point.name}: replacement` })
+        : point.replyPlan === null
+          ? null
+          : createEncoder(point.replyPlan, { label: `${point.name}: answer` }),
+  }))
+  const pending = new Set<PendingHop>()
+  // A hook that has returned a promise once is entered with its plugin's name on all that follows.
+  const isAsync: boolean[][] = plugins.map(() => [])
+  let hasAsync = false
+
+  function runFrom(slot: number, pointIndex: number, mask: number, alreadyDone: number): void {
+    const point = points[pointIndex] as Point
+    let done = alreadyDone
+    let now = monotonicMs()
+    for (let left = mask & ~done; left !== 0; left &= left - 1) {
+      const index = 31 - Math.clz32(left & -left)
+      const plugin = plugins[index]
+      const hook = plugin?.hooks[pointIndex]
+      if (plugin === undefined || hook === undefined) continue
+      const isFirst = done === 0
+      const deadlineMs = isFirst ? Math.min(ring.deadlineMs(slot), now + plugin.timeoutMs) : now + plugin.timeoutMs
+      const event = openEvent(slot, point)
+      const ctx = new CallContext(plugin, deadlineMs, traceIdOf(slot))
+      let outcome: number
+      let isWaiting = false
+      ring.enter(slot, now, isFirst)
+      setRunning(plugin.name)
+      try {
+        const result = isAsync[index]?.[pointIndex] === true ? runAs(plugin.name, () => hook(event, ctx)) : hook(event, ctx)
+        if (isThenable(result)) {
+          hasAsync = true
+          ;(isAsync[index] as boolean[])[pointIndex] = true
+          isWaiting = true
+          wait({ slot, point: pointIndex, mask, done, plugin, event, ctx, deadlineMs, isLetGo: false }, result)
+          return
+        }
+        outcome = accept(slot, point, index, result)
+      } catch (error) {
+        outcome = fail(slot, index, error)
+      } finally {
+        setRunning(undefined)
+        ring.leave()
+        if (!isWaiting) point.reader.close(event)
+      }
+      now = monotonicMs()
+      done |= 1 << index
+      ring.done(slot, done)
+      if (outcome !== OUTCOME_CONTINUE) {
+        ring.setEnded(slot, now)
+        ring.complete(slot)
+        return
+      }
+    }
+    ring.setOutcome(slot, OUTCOME_CONTINUE, 0)
+    ring.setEnded(slot, now)
+    ring.complete(slot)
+  }
+
+  function wait(hop: PendingHop, promise: PromiseLike<unknown>): void {
+    pending.add(hop)
+    promise.then(
+      (result) => proceed(hop, () => accept(hop.slot, points[hop.point] as Point, hop.plugin.index, result)),
+      (error) => proceed(hop, () => fail(hop.slot, hop.plugin.index, error)),
+    )
+  }
+
+  function proceed(hop: PendingHop, settle: () => number): void {
+    pending.delete(hop)
+    if (!hop.isLetGo) {
+      let outcome: number
+      try {
+        outcome = settle()
+      } catch (error) {
+        outcome = fail(hop.slot, hop.plugin.index, error)
+      }
+      ;(points[hop.point] as Point).reader.close(hop.event)
+      const done = hop.done | (1 << hop.plugin.index)
+      ring.done(hop.slot, done)
+      if (outcome === OUTCOME_CONTINUE) {
+        runFrom(hop.slot, hop.point, hop.mask, done)
+      } else {
+        ring.setEnded(hop.slot, monotonicMs())
+        ring.complete(hop.slot)
+      }
+    }
+    onSettled()
+  }
+
+  function openEvent(slot: number, point: Point): unknown {
+    const area = ring.word(slot, REPLACED_AREA_WORD)
+    if (area === 0) {
+      return point.reader.open(memory, ring.word(slot, EXTENT_AT_WORD), ring.word(slot, EVENT_BYTES_WORD))
+    }
+    const at = ring.word(slot, REPLY_AT_WORD) + (area - 1) * ring.word(slot, REPLY_ROOM_WORD)
+    return point.reader.open(memory, at, ring.word(slot, REPLACED_BYTES_WORD + area - 1))
+  }
+
+  function traceIdOf(slot: number): string | undefined {
+    const bytes = ring.word(slot, TRACE_BYTES_WORD)
+    if (bytes === 0) return undefined
+    const at = ring.word(slot, EXTENT_AT_WORD) + ring.word(slot, EVENT_BYTES_WORD)
+    return memory.buffer.toString('utf8', at, at + bytes)
+  }
+
+  /** Turns what a hook returned into an outcome; its bytes are in place when this returns. */
+  function accept(slot: number, point: Point, index: number, result: unknown): number {
+    if (result === undefined || point.kind === 'observe') return OUTCOME_CONTINUE
+    const brand = brandOf(result)
+    if (brand === 'reject') return rejected(slot, index, result as Reject)
+    if (brand === 'replace' && point.kind === 'transform') return replaced(slot, point, index, result as Replace<unknown>)
+    if (point.kind === 'respond' && brand === undefined) return answered(slot, point, index, result)
+    if (result === null && brand === undefined) return OUTCOME_CONTINUE
+    const allowed = point.kind === 'transform' ? 'nothing, reject(...) or replace(...)' : 'nothing or reject(...)'
+    return invalid(slot, index, `a ${point.kind} hook returns ${allowed}, got ${brand ?? shape(result)}`)
+  }
+
+  function rejected(slot: number, index: number, verdict: Reject): number {
+    const { reason, code } = verdict
+    if (typeof reason !== 'string') return invalid(slot, index, `reject needs a reason in words, got ${shape(reason)}`)
+    if (code !== undefined && (!Number.isInteger(code) || code < 0 || code > 0x7fffffff)) {
+      return invalid(slot, index, 'the code of a reject must be an integer from 0 to 2147483647')
+    }
+    ring.setOutcome(slot, OUTCOME_REJECT, index)
+    ring.setMessageBytes(slot, writeMessage(slot, reason))
+    if (code !== undefined) ring.setCode(slot, code)
+    return OUTCOME_REJECT
+  }
+
+  function replaced(slot: number, point: Point, index: number, verdict: Replace<unknown>): number {
+    const area = ring.word(slot, REPLACED_AREA_WORD) === 1 ? 2 : 1
+    const room = ring.word(slot, REPLY_ROOM_WORD)
+    const at = ring.word(slot, REPLY_AT_WORD) + (area - 1) * room
+    const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, verdict.event)
+    if (bytes < 0) return tooLarge(slot, index, 'replacement', -bytes, room)
+    ring.replaced(slot, area, bytes, index)
+    return OUTCOME_CONTINUE
+  }
+
+  function answered(slot: number, point: Point, index: number, value: unknown): number {
+    const room = ring.word(slot, REPLY_ROOM_WORD)
+    const at = ring.word(slot, REPLY_AT_WORD)
+    const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, value)
+    if (bytes < 0) return tooLarge(slot, index, 'answer', -bytes, room)
+    ring.setOutcome(slot, OUTCOME_RESPOND, index)
+    ring.setAnswerBytes(slot, bytes)
+    return OUTCOME_RESPOND
+  }
+
+  function tooLarge(slot: number, index: number, what: string, bytes: number, room: number): number {
+    return invalid(slot, index, `the ${what} takes at least ${bytes} bytes, there is room for ${room}; raise maxReplyBytes in the contract`)
+  }
+
+  function fail(slot: number, index: number, error: unknown): number {
+    // A value that does not fit its schema is a bad verdict, not a broken plugin.
+    if (error instanceof HookringError && error.code === 'EVENT_INVALID') return invalid(slot, index, error.message)
+    ring.setOutcome(slot, OUTCOME_ERROR, index)
+    ring.setMessageBytes(slot, writeMessage(slot, describe(error)))
+    return OUTCOME_ERROR
+  }
+
+  function invalid(slot: number, index: number, message: string): number {
+    ring.setOutcome(slot, OUTCOME_INVALID, index)
+    ring.setMessageBytes(slot, writeMessage(slot, message))
+    return OUTCOME_INVALID
+  }
+
+  function writeMessage(slot: number, text: string): number {
+    const at = ring.word(slot, MESSAGE_AT_WORD)
+    const bytes = memory.buffer.write(text, at, MESSAGE_BYTES, 'utf8')
+    if (text.length <= MESSAGE_BYTES / 4) return bytes
+    const whole = Buffer.byteLength(text)
+    if (whole <= MESSAGE_BYTES) return bytes
+    const note = `… (${whole} bytes)`
+    const noteBytes = Buffer.byteLength(note)
+    const kept = memory.buffer.write(text, at, MESSAGE_BYTES - noteBytes, 'utf8')
+    return kept + memory.buffer.write(note, at + kept, noteBytes, 'utf8')
+  }
+
+  return {
+    run(slot) {
+      runFrom(slot, ring.word(slot, HOOKPOINT_WORD), ring.word(slot, MASK_WORD), 0)
+    },
+    get pendingCount() {
+      return pending.size
+    },
+    get hasAsync() {
+      return hasAsync
+    },
+    expire(nowMs) {
+      let next: number | null = null
+      for (const hop of pending) {
+        if (hop.isLetGo) continue
+        if (hop.deadlineMs > nowMs) {
+          if (next === null || hop.deadlineMs < next) next = hop.deadlineMs
+          continue
+        }
+        letGo(hop, nowMs)
+      }
+      return next
+    },
+    cancelPending() {
+      for (const hop of pending) if (!hop.isLetGo && ring.isCancelled(hop.slot)) hop.ctx.abort('caller')
+    },
+  }
+
+  function letGo(hop: PendingHop, nowMs: number): void {
+    hop.isLetGo = true
+    hop.ctx.abort('deadline')
+    ;(points[hop.point] as Point).reader.close(hop.event)
+    ring.setOutcome(hop.slot, OUTCOME_ABANDONED, hop.plugin.index)
+    ring.done(hop.slot, hop.done | (1 << hop.plugin.index))
+    ring.setEnded(hop.slot, nowMs)
+    ring.complete(hop.slot)
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
+function brandOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  return (value as { [VERDICT_BRAND]?: string })[VERDICT_BRAND]
+}
+
+function shape(value: unknown): string {
+  if (value === null) return 'null'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}

@@ -1,0 +1,38 @@
+/**
+ * Tells whether the plugins of this thread have something going on that needs an event loop: a timer, a socket, a watcher.
+ * Made before they are imported; asked before each park.
+ */
+import { createRequire, syncBuiltinESMExports } from 'node:module'
+
+const TIMER_STARTERS = ['setTimeout', 'setInterval'] as const
+
+/** A function that says whether there is more alive than there was when it was made, or was a timer ever started. */
+export function createHandleWatch(): () => boolean {
+  const atFirst = liveHandles()
+  let hasTimers = false
+  // Timers that were unref'd do not show among the active resources, and must fire all the same.
+  noticeTimers(() => {
+    hasTimers = true
+  })
+  return () => hasTimers || liveHandles() > atFirst
+}
+
+function liveHandles(): number {
+  let count = 0
+  for (const resource of process.getActiveResourcesInfo()) if (resource !== 'Immediate') count += 1
+  return count
+}
+
+function noticeTimers(onStart: () => void): void {
+  const timers = createRequire(import.meta.url)('node:timers') as Record<string, (...args: unknown[]) => unknown>
+  for (const name of TIMER_STARTERS) {
+    const start = timers[name] as (...args: unknown[]) => unknown
+    const noticed = Object.assign((...args: unknown[]) => {
+      onStart()
+      return start(...args)
+    }, start)
+    timers[name] = noticed
+    Object.defineProperty(globalThis, name, { value: noticed, configurable: true, writable: true, enumerable: true })
+  }
+  syncBuiltinESMExports()
+}

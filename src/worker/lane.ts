@@ -1,0 +1,257 @@
+/**
+ * A lane's life in its thread: load, serve until told to stop, destroy. The serving loop has two ways of parking:
+ *
+ *   Atomics.wait        while no plugin has anything of its own going on: lowest latency, no event loop
+ *   Atomics.waitAsync   once a hook returned a promise, or a plugin keeps a timer, socket or other live handle
+ *
+ * Before it parks the loop looks again for a bounded time (ring/look-again.ts).
+ */
+import type { LaneControl, LaneSpec, LoadResult } from '../contracts/control.js'
+import { HookringError } from '../contracts/errors.js'
+import { monotonicMs } from '../ring/clock.js'
+import { createLookAgain } from '../ring/look-again.js'
+import { NOTHING, WorkerRing } from '../ring/worker-ring.js'
+import { runAs, setResidents } from './attribution.js'
+import { type Chain, createChain } from './chain.js'
+import { createHandleWatch } from './handle-watch.js'
+import { describe, type LoadedPlugin, loadPlugins } from './loader.js'
+import type { LogSender } from './log-sender.js'
+
+/** Calls between two looks at microtasks, control messages and the clock. */
+const BATCH_CALLS = 64
+/** A busy lane gives its event loop a turn this often, so that timers, sockets and messages get theirs. */
+const TURN_EVERY_MS = 5
+/** Attempts to see new work between two readings of the clock; about a microsecond. */
+const LOOKS_PER_CLOCK = 64
+/** Turns of the event loop that a control message may take to arrive. */
+const CONTROL_TURNS = 100
+
+export interface Lane extends LaneControl {
+  /** Told by the control module for each message of the host's. */
+  controlArrived(): void
+  /** Resolves when the lane has stopped and its plugins are destroyed. */
+  readonly ended: Promise<void>
+}
+
+export function createLane(sender: LogSender): Lane {
+  let ring: WorkerRing | null = null
+  let plugins: readonly LoadedPlugin[] = []
+  let shutdownTimeoutMs = 0
+  let isStopping = false
+  let serving: Promise<void> = Promise.resolve()
+  // Control calls under way need the event loop.
+  let controlCalls = 0
+  let end: () => void
+  const ended = new Promise<void>((resolve) => {
+    end = resolve
+  })
+
+  async function load(spec: LaneSpec): Promise<LoadResult> {
+    shutdownTimeoutMs = spec.shutdownTimeoutMs
+    setResidents(spec.plugins)
+    const laneRing = new WorkerRing(spec.buffer)
+    ring = laneRing
+    const handles = createHandleWatch()
+    const loading = await loadPlugins(spec, sender.logger, (index) => laneRing.loading(index))
+    plugins = loading.plugins
+    if (!loading.result.ok) {
+      await destroyAll()
+      return loading.result
+    }
+    serving = serve(spec, laneRing, handles).catch((error: unknown) => {
+      sender.send({ level: 'error', plugin: '(lane)', message: `the lane's loop failed: ${describe(error)}`, uncaught: true })
+      process.exit(1)
+    })
+    return loading.result
+  }
+
+  async function serve(spec: LaneSpec, laneRing: WorkerRing, handles: () => boolean): Promise<void> {
+    let wake: (() => void) | null = null
+    const chain = createChain(spec, plugins, laneRing, () => wake?.())
+    const look = createLookAgain({ maxUs: spec.wait === 'park' ? 0 : spec.spinUs, fades: spec.wait === 'adaptive' })
+    const deadlines = createDeadlineSweep(chain)
+    let lastTurnMs = monotonicMs()
+    let ranSinceTurn = false
+
+    const takeTurn = async () => {
+      await new Promise<void>((resolve) => setImmediate(resolve))
+      lastTurnMs = monotonicMs()
+      ranSinceTurn = false
+    }
+
+    while (!isStopping) {
+      if (laneRing.controlPending() > 0) await arrivals(laneRing)
+      if (laneRing.takeCancellations()) chain.cancelPending()
+      if (runBatch(laneRing, chain, spec.concurrency) > 0) {
+        ranSinceTurn = true
+        if (chain.pendingCount > 0) deadlines.arm()
+        // Microtasks that hooks left behind get their turn after each batch, the rest of the event loop now and then.
+        if (monotonicMs() - lastTurnMs > TURN_EVERY_MS) await takeTurn()
+        else await undefined
+      }
+      if (chain.pendingCount >= spec.concurrency) {
+        await roomOrControl(laneRing, (resolve) => {
+          wake = resolve
+        })
+        wake = null
+        continue
+      }
+      if (laneRing.hasSubmissions()) continue
+      const needsLoop = chain.hasAsync || controlCalls > 0 || handles()
+      if (needsLoop ? await lookWithTurns(laneRing, look) : lookInPlace(laneRing, look)) continue
+      if (ranSinceTurn) {
+        // Timers that are due and immediates that a synchronous hook left behind run before the thread sleeps.
+        await takeTurn()
+        continue
+      }
+      if (needsLoop) await laneRing.parkAsync()
+      else laneRing.park()
+    }
+    deadlines.disarm()
+  }
+
+  /** As many hooks are pending as may be: sleeps until one settles or the host has something other than calls to say. */
+  async function roomOrControl(laneRing: WorkerRing, onSettled: (resolve: () => void) => void): Promise<void> {
+    await new Promise<void>((resolve) => {
+      onSettled(resolve)
+      const sleep = laneRing.parkAsync({ forCalls: false })
+      if (sleep === null) resolve()
+      else sleep.then(() => resolve())
+    })
+    laneRing.unpark()
+  }
+
+  async function arrivals(laneRing: WorkerRing): Promise<void> {
+    for (let turn = 0; turn < CONTROL_TURNS && laneRing.controlPending() > 0; turn += 1) {
+      await new Promise<void>((resolve) => setImmediate(resolve))
+    }
+    while (laneRing.controlPending() > 0) laneRing.controlSeen()
+  }
+
+  /** A control call keeps the event loop alive while it runs, and wakes a loop that parked before it came. */
+  async function underControl<T>(body: () => Promise<T>): Promise<T> {
+    controlCalls += 1
+    try {
+      return await body()
+    } finally {
+      controlCalls -= 1
+    }
+  }
+
+  async function destroyAll(): Promise<void> {
+    const destroyed = plugins
+    plugins = []
+    for (const plugin of [...destroyed].reverse()) await lifecycle(plugin, 'destroy')
+  }
+
+  async function lifecycle(plugin: LoadedPlugin, key: 'onShutdown' | 'destroy'): Promise<void> {
+    const hook = plugin[key]
+    if (hook === undefined) return
+    try {
+      const done = runAs(plugin.name, hook)
+      await withTimeout(Promise.resolve(done), shutdownTimeoutMs, `${key} took longer than ${shutdownTimeoutMs} ms`)
+    } catch (error) {
+      sender.send({ level: 'error', plugin: plugin.name, message: `${key} failed: ${describe(error)}`, uncaught: true })
+    }
+  }
+
+  return {
+    load,
+    shutdown: () =>
+      underControl(async () => {
+        await Promise.all(plugins.map((plugin) => lifecycle(plugin, 'onShutdown')))
+      }),
+    stop: () =>
+      underControl(async () => {
+        isStopping = true
+        ring?.unpark()
+        await serving
+        await destroyAll()
+        // The host lets go of the thread when this resolves: what was logged last must be there by then.
+        await sender.flushed()
+        setImmediate(end)
+      }),
+    controlArrived() {
+      ring?.controlSeen()
+    },
+    ended,
+  }
+}
+
+function runBatch(ring: WorkerRing, chain: Chain, concurrency: number): number {
+  let ran = 0
+  while (ran < BATCH_CALLS && chain.pendingCount < concurrency) {
+    const slot = ring.claim()
+    if (slot === NOTHING) break
+    chain.run(slot)
+    ran += 1
+  }
+  return ran
+}
+
+function lookInPlace(ring: WorkerRing, look: ReturnType<typeof createLookAgain>): boolean {
+  const budgetUs = look.budgetUs()
+  if (budgetUs === 0) return false
+  const until = monotonicMs() + budgetUs / 1000
+  do {
+    if (ring.lookAgain(LOOKS_PER_CLOCK)) {
+      look.hit()
+      return true
+    }
+  } while (monotonicMs() < until)
+  look.miss()
+  return false
+}
+
+/** The same with a turn of the event loop between looks, so that plugins' own work is not held up. */
+async function lookWithTurns(ring: WorkerRing, look: ReturnType<typeof createLookAgain>): Promise<boolean> {
+  const budgetUs = look.budgetUs()
+  if (budgetUs === 0) return false
+  const until = monotonicMs() + budgetUs / 1000
+  do {
+    if (ring.lookAgain(1)) {
+      look.hit()
+      return true
+    }
+    await new Promise<void>((resolve) => setImmediate(resolve))
+  } while (monotonicMs() < until)
+  look.miss()
+  return false
+}
+
+/** One timer for the deadlines of all pending hops. */
+function createDeadlineSweep(chain: Chain): { arm(): void; disarm(): void } {
+  let timer: NodeJS.Timeout | null = null
+  let dueMs = Number.POSITIVE_INFINITY
+  const sweep = () => {
+    timer = null
+    dueMs = Number.POSITIVE_INFINITY
+    arm()
+  }
+  function arm(): void {
+    const now = monotonicMs()
+    const next = chain.expire(now)
+    if (next === null || next >= dueMs) return
+    if (timer !== null) clearTimeout(timer)
+    dueMs = next
+    timer = setTimeout(sweep, Math.max(1, Math.ceil(next - now)))
+  }
+  return {
+    arm,
+    disarm() {
+      if (timer !== null) clearTimeout(timer)
+    },
+  }
+}
+
+async function withTimeout<T>(promise: Promise<T>, ms: number, message: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new HookringError('CONTROL_TIMEOUT', message)), ms)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * The linter's own rules, shown to bite: each case is one file in a copy of the configuration, and names what the
+ * linter must say of it. The tree itself must pass.
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const BIOME = join(ROOT, 'node_modules', '.bin', 'biome')
+
+const DIRECTION = /must not import that/
+const HOME = /has one home/
+const ZOD = /import its types only/
+const MEMORY = /touched in src\/ring only/
+const DETOUR = /without a detour/
+
+const REFUSED: [sentence: string, folder: string, code: string, message: RegExp][] = [
+  ['ring importing contracts', 'src/ring', `import '../contracts/errors.js'`, DIRECTION],
+  ['ring importing a package', 'src/ring', `import 'zod'`, DIRECTION],
+  ['ring importing Node.js', 'src/ring', `import 'node:fs'`, DIRECTION],
+  ['contracts importing ring', 'src/contracts', `import '../ring/layout.js'`, DIRECTION],
+  ['contracts importing the front door', 'src/contracts', `import '../index.js'`, DIRECTION],
+  ['contracts importing Node.js', 'src/contracts', `import 'node:util'`, DIRECTION],
+  ['the codec importing ring', 'src/contracts/codec', `import '../../ring/layout.js'`, DIRECTION],
+  ['plugin importing worker', 'src/plugin', `import '../worker/chain.js'`, DIRECTION],
+  ['plugin importing a package', 'src/plugin', `import 'pino'`, DIRECTION],
+  ['worker importing host', 'src/worker', `import '../host/engine.js'`, DIRECTION],
+  ['worker importing the types of host', 'src/worker', `import type { Engine } from '../host/engine.js'`, DIRECTION],
+  ['worker exporting from host', 'src/worker', `export * from '../host/engine.js'`, DIRECTION],
+  ['worker importing host at run time', 'src/worker', `await import('../host/engine.js')`, DIRECTION],
+  ['a runtime importing host', 'src/worker/runtimes', `import '../../host/engine.js'`, DIRECTION],
+  ['host importing worker', 'src/host', `import '../worker/lane.js'`, DIRECTION],
+  ['host importing plugin', 'src/host', `import '../plugin/index.js'`, DIRECTION],
+  ['hooks importing host', 'src/hooks', `import '../host/engine.js'`, DIRECTION],
+  ['adapters importing host', 'src/adapters', `import '../host/engine.js'`, DIRECTION],
+  ['adapters importing past a door', 'src/adapters', `import '../contracts/errors.js'`, DIRECTION],
+  ['a nested adapter importing past a door', 'src/adapters/grpc', `import '../../contracts/errors.js'`, DIRECTION],
+  ['testing importing worker', 'src/testing', `import '../worker/chain.js'`, DIRECTION],
+  ['a folder that has no row', 'src/elsewhere', `import 'node:fs'`, DIRECTION],
+  ['a specifier with a detour', 'src/host', `import '../contracts/../worker/lane.js'`, DETOUR],
+  ['a specifier that starts with a detour', 'src/host', `import './../worker/lane.js'`, DETOUR],
+  [
+    'a type imported in passing',
+    'src/host',
+    `export type A = import('../worker/lane.js').Lane`,
+    /import type statement/,
+  ],
+  ['require', 'src/host', `require('../worker/lane.js')`, /Use import/],
+  ['host importing what it computes', 'src/host', `await import(String(process.argv[2]))`, /Only the worker imports/],
+  ['a test importing the source', 'test/host', `import '../../src/host/engine.js'`, /Test what ships/],
+  ['an example importing dist', 'examples/demo', `import '../../dist/index.js'`, /as its users do/],
+
+  ['piscina outside lane-threads', 'src/host', `import 'piscina'`, HOME],
+  ['the types of piscina outside lane-threads', 'src/host', `import type { Piscina } from 'piscina'`, HOME],
+  ['piscina at run time', 'src/host', `await import('piscina')`, HOME],
+  ['comlink outside control', 'src/worker', `import 'comlink/dist/esm/node-adapter.mjs'`, HOME],
+  ['prom-client outside metrics', 'src/host', `import 'prom-client'`, HOME],
+  ['esbuild outside the loaders of TypeScript', 'src/worker', `import 'esbuild'`, HOME],
+  ['import-meta-resolve outside the finder of plugins', 'src/host', `import 'import-meta-resolve'`, HOME],
+  ['zod at run time outside contracts', 'src/host', `import { z } from 'zod'`, ZOD],
+  ['zod handed on by plugin', 'src/plugin', `export { z } from 'zod'`, ZOD],
+  ['Atomics outside ring', 'src/worker', `Atomics.load(new Int32Array(1), 0)`, MEMORY],
+  ['shared memory made outside ring', 'src/host', `export const memory = new SharedArrayBuffer(8)`, MEMORY],
+  ['Atomics by way of globalThis', 'src/host', `export const { load } = globalThis.Atomics`, MEMORY],
+  ['Atomics unpacked from globalThis', 'src/host', `export const { Atomics: a } = globalThis`, MEMORY],
+
+  ['a default export', 'src/host', `export default 1`, /default export/],
+  ['an enum', 'src/ring', `export enum Colour { Red }`, /enum/],
+  ['any', 'src/ring', `export type Anything = any`, /any/],
+  ['console', 'src/worker', `console.log('here')`, /console/],
+]
+
+const ALLOWED: [sentence: string, file: string, code: string][] = [
+  ['the front door', 'src/index.ts', `export * from './host/engine.js'\nexport * from './contracts/errors.js'`],
+  ['ring within ring', 'src/ring/host-ring.ts', `import './layout.js'\nAtomics.load(new Int32Array(1), 0)`],
+  ['zod in contracts', 'src/contracts/options.ts', `import 'zod'\nimport './errors.js'`],
+  ['the codec', 'src/contracts/codec/compile.ts', `import 'zod'\nimport '../errors.js'\nimport './plan.js'`],
+  ['types of zod in plugin', 'src/plugin/index.ts', `import type { z } from 'zod'\nexport type A = z.ZodType`],
+  ['the lane', 'src/worker/lane.ts', `import 'node:fs'\nimport '../contracts/errors.js'\nimport '../ring/layout.js'`],
+  ['a runtime', 'src/worker/runtimes/module.ts', `import '../../contracts/errors.js'\nimport '../chain.js'`],
+  ['a plugin imported by the worker', 'src/worker/loader.ts', `export const load = (url: string) => import(url)`],
+  ['comlink in control', 'src/host/control.ts', `import 'comlink'`],
+  ['piscina in lane-threads', 'src/host/lane-threads.ts', `import 'piscina'\nimport 'node:worker_threads'`],
+  ['prom-client in metrics', 'src/host/metrics.ts', `import 'prom-client'`],
+  [
+    'esbuild where plugins are read',
+    'src/host/plugin-source.ts',
+    `import 'import-meta-resolve'\nawait import('esbuild')`,
+  ],
+  ['the type of shared memory', 'src/host/lanes.ts', `export const pass = (memory: SharedArrayBuffer) => memory`],
+  ['the URL of the worker', 'src/host/entry.ts', `export const url = new URL('../worker/entry.js', import.meta.url)`],
+  ['a shipped plugin', 'src/hooks/noop.ts', `import 'zod'\nimport '../plugin/index.js'\nexport default 1`],
+  [
+    'an adapter',
+    'src/adapters/grpc.ts',
+    `import '@grpc/grpc-js'\nimport '../contracts/index.js'\nimport '../index.js'`,
+  ],
+]
+
+interface Diagnostic {
+  readonly message: string
+  readonly location: { readonly path: string }
+}
+
+let tree: string
+let found: Diagnostic[]
+
+beforeAll(() => {
+  tree = mkdtempSync(join(tmpdir(), 'hookring-lint-'))
+  for (const path of ['biome.json', '.gitignore', join('scripts', 'lint')]) {
+    cpSync(join(ROOT, path), join(tree, path), { recursive: true })
+  }
+  REFUSED.forEach(([, folder, code], index) => {
+    write(refusedFile(folder, index), code)
+  })
+  for (const [, file, code] of ALLOWED) write(file, code)
+  const { stdout } = spawnSync(BIOME, ['lint', '--reporter=json', '--max-diagnostics=none'], {
+    cwd: tree,
+    encoding: 'utf8',
+  })
+  found = JSON.parse(stdout).diagnostics
+})
+
+afterAll(() => rmSync(tree, { recursive: true, force: true }))
+
+describe('the linter refuses', () => {
+  test.each(
+    REFUSED.map(([sentence, folder, , message], index) => ({ sentence, file: refusedFile(folder, index), message })),
+  )('$sentence', ({ file, message }) => {
+    expect(messagesOf(file)).toEqual(expect.arrayContaining([expect.stringMatching(message)]))
+  })
+})
+
+describe('the linter allows', () => {
+  test.each(ALLOWED.map(([sentence, file]) => ({ sentence, file })))('$sentence', ({ file }) => {
+    expect(messagesOf(file)).toEqual([])
+  })
+})
+
+test('the tree keeps its own import directions and homes', () => {
+  const args = ['lint', '--only=plugin', '--only=style/noRestrictedImports', '--max-diagnostics=none']
+  const { status, stdout, stderr } = spawnSync(BIOME, args, { cwd: ROOT, encoding: 'utf8' })
+  expect(status, `${stdout}\n${stderr}`).toBe(0)
+})
+
+function refusedFile(folder: string, index: number): string {
+  return `${folder}/case-${index}.ts`
+}
+
+function write(file: string, code: string): void {
+  mkdirSync(join(tree, dirname(file)), { recursive: true })
+  writeFileSync(join(tree, file), `${code}\n`)
+}
+
+function messagesOf(file: string): string[] {
+  return found.filter(({ location }) => location.path === file).map(({ message }) => message)
+}

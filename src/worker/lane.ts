@@ -80,7 +80,10 @@ export function createLane(sender: LogSender): Lane {
     }
 
     while (!isStopping) {
-      if (laneRing.controlPending() > 0) await arrivals(laneRing)
+      if (laneRing.controlPending() > 0) {
+        await arrivals(laneRing)
+        continue
+      }
       if (laneRing.takeCancellations()) chain.cancelPending()
       if (runBatch(laneRing, chain, spec.concurrency) > 0) {
         ranSinceTurn = true
@@ -104,6 +107,8 @@ export function createLane(sender: LogSender): Lane {
         await takeTurn()
         continue
       }
+      // Told to stop while it looked: nobody would wake it again.
+      if (isStopping) break
       if (needsLoop) await laneRing.parkAsync()
       else laneRing.park()
     }

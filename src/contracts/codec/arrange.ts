@@ -52,7 +52,7 @@ export function maybeNode(
 }
 
 /** Falling alignment leaves no holes between fields. */
-export function objectNode(fields: readonly { key: string; node: PlanNode }[], strict: boolean): ObjectNode {
+export function objectNode(fields: readonly Omit<PlanField, 'at'>[], strict: boolean): ObjectNode {
   const byAlignment = [...fields].sort((a, b) => alignmentOf(b.node) - alignmentOf(a.node))
   const offsets = new Map<string, number>()
   let end = 0
@@ -60,7 +60,7 @@ export function objectNode(fields: readonly { key: string; node: PlanNode }[], s
     offsets.set(field.key, end)
     end += field.node.fixedBytes
   }
-  const placed: PlanField[] = fields.map((field) => ({ key: field.key, at: offsets.get(field.key) ?? 0, node: field.node }))
+  const placed: PlanField[] = fields.map((field) => ({ ...field, at: offsets.get(field.key) ?? 0 }))
   const widest = byAlignment[0] === undefined ? 1 : alignmentOf(byAlignment[0].node)
   // One byte at least: elements without size would let a few bytes stand for any number of them.
   return { kind: 'object', fixedBytes: alignUp(Math.max(end, 1), widest), fields: placed, strict }

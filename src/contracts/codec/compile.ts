@@ -251,7 +251,8 @@ function compileObject(schema: Schema, walk: Walk, def: DefOf<'object'>): PlanNo
     const fields = Object.keys(def.shape).map((key) => {
       const path = [...walk.path, key]
       if (RESERVED_FIELDS.has(key)) throw new HookringError('CONTRACT_INVALID', `${path.join('.')}: events have a ${key} of their own; name the field otherwise`, { path })
-      return { key, node: compileNode(def.shape[key]!, { ...inner, path }) }
+      const field = def.shape[key]!
+      return { key, node: compileNode(field, { ...inner, path }), isRequired: field._zod.optin === undefined }
     })
     return objectNode(fields, isStrict)
   })

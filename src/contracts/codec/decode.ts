@@ -162,7 +162,7 @@ function decodeObject(node: ObjectNode, refinements: Refinements): Decode {
       for (; i < decodes.length; i++) {
         const field = node.fields[i]!
         const value = decodes[i]!(source, at + field.at)
-        if (value !== undefined) plain[field.key] = value
+        if (value !== undefined || field.isRequired) plain[field.key] = value
       }
     } catch (error) {
       throw within(error, node.fields[i]!.key)

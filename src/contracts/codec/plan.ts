@@ -75,6 +75,8 @@ export interface PlanField {
   /** Bytes from the start of the enclosing object's fixed section. */
   readonly at: number
   readonly node: PlanNode
+  /** Copies have the key even when its value is undefined: z.unknown() admits undefined, but not its absence. */
+  readonly isRequired: boolean
 }
 
 export type PlanKind = PlanNode['kind']

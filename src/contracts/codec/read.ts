@@ -211,7 +211,7 @@ function readObject(node: ObjectNode, path: readonly string[], classes: ObjectCl
     const plain: Record<string, unknown> = {}
     for (const [i, field] of node.fields.entries()) {
       const value = reads[i]!(memory, base, at + field.at, null)
-      if (value !== undefined) plain[field.key] = value
+      if (value !== undefined || field.isRequired) plain[field.key] = value
     }
     return plain
   }

@@ -36,6 +36,7 @@ export function createLaneLink(): LaneLink {
   const toHost = new MessageChannel()
   let receive: (batch: LogBatch) => void = () => {}
   let announce: () => void = () => {}
+  let isClosed = false
   const host: HostControl = {
     log(batch) {
       const checked = logBatchSchema.safeParse(batch)
@@ -90,6 +91,8 @@ export function createLaneLink(): LaneLink {
       announce = announcer
     },
     close() {
+      if (isClosed) return
+      isClosed = true
       lane[releaseProxy]()
       toLane.port1.close()
       toHost.port1.close()

@@ -113,7 +113,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     seat.failedStarts = 0
     lane.state = 'serving'
     void thread.ended.then((crash) => {
-      if (lane.state === 'serving' || lane.state === 'draining') died(lane, crash)
+      if (lane.state === 'serving') died(lane, crash)
     })
     bulkhead.feed()
     return result.manifests

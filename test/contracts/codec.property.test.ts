@@ -9,7 +9,7 @@ import { createReader } from '../../dist/contracts/codec/read.js'
 import { anyCases, type ContractCase, objectCases, plainOf } from '../support/arbitrary-contracts.js'
 
 const SEED = process.env.SEED === undefined ? Date.now() & 0x7fff_ffff : Number(process.env.SEED)
-const RUNS = 1_500
+const RUNS = Number(process.env.RUNS ?? 1_500)
 const ROOM = 64 * 1024
 
 const shared = codecMemory(new SharedArrayBuffer(2 * ROOM))

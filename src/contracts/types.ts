@@ -11,7 +11,10 @@ import { HookringError } from './errors.js'
 export type BytesSchema = z.ZodCustom<Uint8Array<ArrayBuffer>, Uint8Array>
 
 /** An exact 64-bit integer: callers may pass a bigint or a safe integer number, hooks see a bigint. */
-export type Integer64Schema = z.ZodPipe<z.ZodCustom<bigint | number, bigint | number>, z.ZodTransform<bigint, bigint | number>>
+export type Integer64Schema = z.ZodPipe<
+  z.ZodCustom<bigint | number, bigint | number>,
+  z.ZodTransform<bigint, bigint | number>
+>
 
 /** What the layout needs to know of the schemas made here; it follows clones, such as `.describe()` makes. */
 export type LayoutHint =
@@ -34,12 +37,16 @@ export function bytes(length?: number | { max: number }): BytesSchema {
   const max = typeof length === 'object' ? length.max : null
   for (const bound of [exact, max]) {
     if (bound !== null && !(Number.isInteger(bound) && bound >= 1 && bound <= 2 ** 30)) {
-      throw new HookringError('CONTRACT_INVALID', `bytes(): a length must be a whole number from 1 to 2^30, got ${String(bound)}`)
+      throw new HookringError(
+        'CONTRACT_INVALID',
+        `bytes(): a length must be a whole number from 1 to 2^30, got ${String(bound)}`,
+      )
     }
   }
   const wanted = exact !== null ? `${exact} bytes` : max !== null ? `at most ${max} bytes` : 'a Uint8Array'
   const schema = z.custom<Uint8Array>(
-    (value) => isBytes(value) && (exact === null || bytesLength(value) === exact) && (max === null || bytesLength(value) <= max),
+    (value) =>
+      isBytes(value) && (exact === null || bytesLength(value) === exact) && (max === null || bytesLength(value) <= max),
     `must be ${wanted}`,
   )
   layoutHints.add(schema, { kind: 'bytes', length: exact, maxLength: exact ?? max ?? Number.POSITIVE_INFINITY })
@@ -68,7 +75,9 @@ export const i64 = (): Integer64Schema => integer64('i64', I64_MIN, I64_MAX)
 function integer64(kind: 'u64' | 'i64', min: bigint, max: bigint): Integer64Schema {
   const isExact = (value: unknown) =>
     (typeof value === 'bigint' || Number.isSafeInteger(value)) && (value as bigint) >= min && (value as bigint) <= max
-  const schema = z.custom<bigint | number>(isExact, `must be a bigint or an exact integer from ${min} to ${max}`).transform((value) => BigInt(value))
+  const schema = z
+    .custom<bigint | number>(isExact, `must be a bigint or an exact integer from ${min} to ${max}`)
+    .transform((value) => BigInt(value))
   layoutHints.add(schema, { kind, min, max })
   return schema
 }

@@ -45,11 +45,11 @@ export interface BreakerChange {
 export interface Breaker {
   /** Whether a call may be made now. 'no' becomes the failure `quarantined`. */
   admit(nowMs: number): Admission
-  /** The outcome of a call that was admitted by 'yes'. Ignored unless closed: such a call left before the quarantine. */
+  /** The outcome of a call that was admitted by 'yes'. Ignored unless closed: it left before the quarantine. */
   record(outcome: Outcome, nowMs: number): void
   /** The outcome of the probe. Every probe must come to this or to forgoProbe; its deadline sees to that. */
   recordProbe(outcome: Outcome, nowMs: number): void
-  /** The probe ended without having asked the plugin (aborted, recalled, an earlier reject): the next call is the probe. */
+  /** The probe never reached the plugin (aborted, recalled, an earlier reject): the next call is the probe. */
   forgoProbe(nowMs: number): void
   /** The operator's quarantine: lasts until release(). */
   hold(nowMs: number): void

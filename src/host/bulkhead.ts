@@ -73,7 +73,7 @@ export class Bulkhead {
 
   /** The serving lane for a call: its partition's, else the one with the least in flight. null: wait. */
   pick(call: Call): Lane | null {
-    if (call.stepHashes !== null && this.partition !== null) {
+    if (call.rare.stepHashes !== null && this.partition !== null) {
       const seat = this.#seatFor(call)
       // Whoever waits for this seat comes first.
       return seat.lane !== null && seat.lane.state === 'serving' && seat.waiting.isEmpty ? seat.lane : null
@@ -160,11 +160,11 @@ export class Bulkhead {
   onSubmitted: ((lane: Lane) => void) | null = null
 
   #queueFor(call: Call): CallQueue {
-    return call.stepHashes !== null && this.partition !== null ? this.#seatFor(call).waiting : this.#waiting
+    return call.rare.stepHashes !== null && this.partition !== null ? this.#seatFor(call).waiting : this.#waiting
   }
 
   #seatFor(call: Call): Seat {
-    const hash = (call.stepHashes as Int32Array)[call.step] as number
+    const hash = (call.rare.stepHashes as Int32Array)[call.step] as number
     return this.seats[seatOf(hash, this.seats.length)] as Seat
   }
 

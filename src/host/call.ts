@@ -29,6 +29,8 @@ export class Call implements Deadline {
   wheelNext: Deadline | null = null
   /** When the present trip's plugin is late (monotonic ms). */
   dueMs = 0
+  /** When the present trip began; the first one's: when the caller made the call. */
+  tripMs: number
 
   readonly point: Point
   readonly route: Route
@@ -38,10 +40,6 @@ export class Call implements Deadline {
   left = 0
   /** Plugins that this trip was submitted with. */
   mask = 0
-  /** A quarantined plugin right behind `left`, whose policy ends the chain. */
-  blockedBy: ActivePlugin | null = null
-  /** The plugin of this trip that is its breaker's probe. */
-  probe: ActivePlugin | null = null
 
   lane: Lane | null = null
   slot = -1
@@ -53,41 +51,66 @@ export class Call implements Deadline {
   held: HeldBytes | null = null
   isWaiting = false
 
-  /** When the caller made the call, and when the present trip began. */
-  readonly startMs: number
-  tripMs: number
-  /** The caller's own limit; Infinity without one. */
-  capMs = Number.POSITIVE_INFINITY
-
   isSettled = false
   resolve: ((verdict: Verdict) => void) | null = null
   reject: ((error: Error) => void) | null = null
-  /** Told in place of a promise: parallel gates, shadows. */
-  onSettled: ((verdict: Verdict | Error) => void) | null = null
-
-  /** A failure that its policy allowed. */
-  failure: Failure | null = null
-  /** The event as replaced so far, validated; transform only. */
-  replacement: { event: unknown; by: string } | null = null
-  /** Whether the replacement is newer than the bytes. */
-  hasNewEvent = false
-  /** Step masks after match and sample, and partition hashes, by step; null on routes that need neither. */
-  stepMasks: Int32Array | null = null
-  stepHashes: Int32Array | null = null
-
-  traceId: string | undefined
-  signal: AbortSignal | null = null
-  onAbort: (() => void) | null = null
-  trace: CallTrace | null = null
   /** Observations: what flush() waits for. */
   batch: Tally | null = null
+  /** What most calls have none of; written through rareOf. */
+  rare: Readonly<RareParts> = NO_RARE_PARTS
 
   constructor(point: Point, route: Route, startMs: number) {
     this.point = point
     this.route = route
-    this.startMs = startMs
     this.tripMs = startMs
   }
+}
+
+/** Kept apart, so that a plain call stays small: it is allocated a million times a second. */
+export interface RareParts {
+  /** The caller's own limit (monotonic ms); Infinity without one. */
+  capMs: number
+  /** A quarantined plugin right behind `left`, whose policy ends the chain. */
+  blockedBy: ActivePlugin | null
+  /** The plugin of this trip that is its breaker's probe. */
+  probe: ActivePlugin | null
+  /** A failure that its policy allowed. */
+  failure: Failure | null
+  /** The event as replaced so far, validated; transform only. */
+  replacement: { event: unknown; by: string } | null
+  /** Whether the replacement is newer than the bytes. */
+  hasNewEvent: boolean
+  /** Step masks after match and sample, and partition hashes, by step; null on routes that need neither. */
+  stepMasks: Int32Array | null
+  stepHashes: Int32Array | null
+  traceId: string | undefined
+  signal: AbortSignal | null
+  onAbort: (() => void) | null
+  trace: CallTrace | null
+  /** Told in place of a promise: parallel gates, shadows. */
+  onSettled: ((verdict: Verdict | Error) => void) | null
+}
+
+const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
+  capMs: Number.POSITIVE_INFINITY,
+  blockedBy: null,
+  probe: null,
+  failure: null,
+  replacement: null,
+  hasNewEvent: false,
+  stepMasks: null,
+  stepHashes: null,
+  traceId: undefined,
+  signal: null,
+  onAbort: null,
+  trace: null,
+  onSettled: null,
+})
+
+/** The call's own rare parts, to write to. */
+export function rareOf(call: Call): RareParts {
+  if (call.rare === NO_RARE_PARTS) call.rare = { ...NO_RARE_PARTS }
+  return call.rare
 }
 
 /** A slot whose call has settled or gone elsewhere before the worker gave it back. */
@@ -108,24 +131,24 @@ export function settle(call: Call, verdict: Verdict, cancelDeadline: (call: Call
   if (call.isSettled) return
   leave(call, cancelDeadline)
   call.point.recorder.verdicts[VERDICT_INDEX[verdict.kind]]! += 1
-  if (call.trace !== null) traceEnd(call.trace, verdict)
+  if (call.rare.trace !== null) traceEnd(call.rare.trace, verdict)
   if (call.resolve !== null) call.resolve(verdict)
-  else call.onSettled?.(verdict)
+  else call.rare.onSettled?.(verdict)
 }
 
 /** Ends a call without a verdict: aborted, refused at the border, or raised by policy. */
 export function settleError(call: Call, error: Error, cancelDeadline: (call: Call) => void): void {
   if (call.isSettled) return
   leave(call, cancelDeadline)
-  if (call.trace !== null) traceError(call.trace, error)
+  if (call.rare.trace !== null) traceError(call.rare.trace, error)
   if (call.reject !== null) call.reject(error)
-  else call.onSettled?.(error)
+  else call.rare.onSettled?.(error)
 }
 
 function leave(call: Call, cancelDeadline: (call: Call) => void): void {
   call.isSettled = true
   cancelDeadline(call)
-  if (call.onAbort !== null) call.signal?.removeEventListener('abort', call.onAbort)
+  if (call.rare.onAbort !== null) call.rare.signal?.removeEventListener('abort', call.rare.onAbort)
   call.held = null
   call.route.edition.calls.leave()
   call.batch?.leave()

@@ -5,7 +5,7 @@
 import { codecMemory } from '../contracts/codec/memory.js'
 import type { EventReader } from '../contracts/codec/read.js'
 import { HookringError } from '../contracts/errors.js'
-import type { FailureKind } from '../contracts/verdict.js'
+import type { Failure, FailureKind } from '../contracts/verdict.js'
 import {
   ANSWER_BYTES_WORD,
   CODE_WORD,
@@ -26,7 +26,7 @@ import {
   REPLACED_BYTES_WORD,
   STARTED_AT_WORD,
 } from '../ring/layout.js'
-import type { Call } from './call.js'
+import { type Call, rareOf } from './call.js'
 import { type Dispatcher, recordOutcome, type Times } from './dispatcher.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
@@ -162,8 +162,8 @@ export function createCompletion(
     // The worker's encoder holds what the layout can express; the schema may ask for more.
     const checked = call.point.hookpoint.event.safeParse(decode(call.point.reader, copy))
     if (!checked.success) return { plugin: by, problem: `the replacement does not fit: ${checked.error.issues[0]?.message}` }
-    call.replacement = { event: checked.data, by: by.name }
-    call.hasNewEvent = true
+    rareOf(call).replacement = { event: checked.data, by: by.name }
+    rareOf(call).hasNewEvent = true
     return null
   }
 
@@ -213,7 +213,7 @@ export function recordRuns(
     recorder.calls += 1
     recorder.recordRunning(ranUs)
     const kind =
-      plugin === decider ? verdict : call.replacement?.by === plugin.name && call.hasNewEvent ? VERDICT_INDEX.replace : VERDICT_INDEX.continue
+      plugin === decider ? verdict : call.rare.replacement?.by === plugin.name && call.rare.hasNewEvent ? VERDICT_INDEX.replace : VERDICT_INDEX.continue
     recorder.verdicts[kind]! += 1
     recordOutcome(call, plugin, 'success', nowMs)
   }
@@ -255,8 +255,8 @@ function upTo(call: Call, plugin: ActivePlugin): number {
   return call.mask & ((2 << plugin.index) - 1)
 }
 
-function allowed(call: Call): { failure?: NonNullable<Call['failure']> } {
-  return call.failure === null ? {} : { failure: call.failure }
+function allowed(call: Call): { failure?: Failure } {
+  return call.rare.failure === null ? {} : { failure: call.rare.failure }
 }
 
 function within(value: number, low: number, high: number): number {

@@ -37,6 +37,10 @@ export function createLaneLink(): LaneLink {
   let receive: (batch: LogBatch) => void = () => {}
   let announce: () => void = () => {}
   let isClosed = false
+  let tellClosed: () => void
+  const closed = new Promise<void>((resolve) => {
+    tellClosed = resolve
+  })
   const host: HostControl = {
     log(batch) {
       const checked = logBatchSchema.safeParse(batch)
@@ -59,10 +63,10 @@ export function createLaneLink(): LaneLink {
   async function ask<T>(call: () => Promise<T>, timeoutMs: number, what: string): Promise<T> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new HookringError('CONTROL_TIMEOUT', `a lane did not answer ${what} within ${timeoutMs} ms`)),
-        timeoutMs,
-      )
+      const refuse = (why: string) => reject(new HookringError('CONTROL_TIMEOUT', `a lane did not answer ${what}: ${why}`))
+      timer = setTimeout(() => refuse(`${timeoutMs} ms have passed`), timeoutMs)
+      // A call whose port dies never settles by itself.
+      void closed.then(() => refuse('its thread was let go of'))
     })
     try {
       const answer = call()
@@ -93,6 +97,7 @@ export function createLaneLink(): LaneLink {
     close() {
       if (isClosed) return
       isClosed = true
+      tellClosed()
       lane[releaseProxy]()
       toLane.port1.close()
       toHost.port1.close()

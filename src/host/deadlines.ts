@@ -35,8 +35,9 @@ export interface Deadlines<Entry extends Deadline> {
   /** Takes an entry out. Does nothing for one that has expired, was cancelled or was never added. */
   cancel(entry: Entry): void
   /**
-   * Expires every entry with `dueMs <= nowMs`, tick by tick, and returns how many. Entries that are added meanwhile wait
-   * for the next advance, so that it ends. When `expire` throws, the rest stays due and comes first in the next advance.
+   * Expires every entry with `dueMs <= nowMs`, tick by tick, and returns how many. Entries that are added meanwhile
+   * wait for the next advance, so that this one ends. When `expire` throws, the rest stays due and comes first in the
+   * next advance. Inside `expire` it does nothing.
    */
   advance(nowMs: number): number
   /** Nothing is due before this time; null when the wheel is empty. May be too low after a cancel, never too high. */
@@ -128,7 +129,7 @@ export function createDeadlines<Entry extends Deadline>(options: DeadlinesOption
     times[EARLIEST_MS] = findEarliest(toTick)
   }
 
-  /** The exact earliest due time in the buckets: a walk from the cursor that ends where no later bucket can be earlier. */
+  /** The earliest due time in the buckets: a walk from the cursor that ends where no later bucket can be earlier. */
   function findEarliest(fromTick: number): number {
     let earliestMs = Infinity
     for (let step = nextOccupied(fromTick, 0); step <= mask; step = nextOccupied(fromTick, step + 1)) {
@@ -143,7 +144,7 @@ export function createDeadlines<Entry extends Deadline>(options: DeadlinesOption
     return earliestMs
   }
 
-  /** The first step from `step` on that leads from the tick to a bucket that may hold entries; past a turn if none does. */
+  /** The first step from `step` on that leads to a bucket that may hold entries; past a turn if none does. */
   function nextOccupied(fromTick: number, step: number): number {
     while (step <= mask) {
       const bucket = ((fromTick & mask) + step) & mask
@@ -171,7 +172,7 @@ export function createDeadlines<Entry extends Deadline>(options: DeadlinesOption
 export interface DeadlineTimer<Entry extends Deadline> {
   /** Adds to the wheel and, when nothing earlier is waited for, arms the timer. */
   add(entry: Entry, nowMs: number): void
-  /** Cancels in the wheel. A timer that waits for nothing any more does not keep the process alive, nor is it renewed. */
+  /** Cancels in the wheel. A timer that waits for nothing does not keep the process alive, and is not renewed. */
   cancel(entry: Entry): void
   /** When the timer fires next; null when it is not armed. */
   readonly armedForMs: number | null
@@ -198,8 +199,9 @@ export interface TimerHandle {
 const MAX_DELAY_MS = 2_147_483_647
 
 /**
- * Drives a wheel with one timer, armed for the earliest entry. setTimeout rounds, and counts from the start of the loop's
- * turn, so it may fire before the time asked for: the wheel then expires nothing, and the timer is armed for the rest.
+ * Drives a wheel with one timer, armed for the earliest entry. setTimeout rounds, and counts from the start of the
+ * loop's turn, so it may fire before the time asked for: the wheel then expires nothing, and the timer is armed for the
+ * rest.
  */
 export function createDeadlineTimer<Entry extends Deadline>(
   wheel: Deadlines<Entry>,

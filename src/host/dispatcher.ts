@@ -10,7 +10,7 @@ import type { Contract } from '../contracts/contract.js'
 import { HookringError } from '../contracts/errors.js'
 import { CONTINUE, type Failure, type FailureKind, type Verdict } from '../contracts/verdict.js'
 import { monotonicMs } from '../ring/clock.js'
-import { abortedError, Call, type HeldBytes, settle, settleError } from './call.js'
+import { abortedError, Call, type HeldBytes, rareOf, settle, settleError } from './call.js'
 import type { DeadlineTimer } from './deadlines.js'
 import type { Emit } from './events.js'
 import { nextRoom } from './lane.js'
@@ -122,7 +122,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (route.isSelective) select(call, event)
     if (route.isPartitioned) partition(call, event)
     if (isTraced()) {
-      call.trace = traceStart({ contract: contract.id, hookpoint: point.name, event, traceId: call.traceId })
+      rareOf(call).trace = traceStart({ contract: contract.id, hookpoint: point.name, event, traceId: call.rare.traceId })
     }
   }
 
@@ -132,14 +132,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         refuse(call, new HookringError('OPTIONS_INVALID', `timeoutMs must be above 0, got ${String(timeoutMs)}`, { path: ['timeoutMs'] }))
         return
       }
-      call.capMs = call.startMs + timeoutMs
+      rareOf(call).capMs = call.tripMs + timeoutMs
     }
     if (traceId !== undefined) {
       if (typeof traceId !== 'string' || Buffer.byteLength(traceId) > MAX_TRACE_ID_BYTES) {
         refuse(call, new HookringError('OPTIONS_INVALID', `traceId must be a string of at most ${MAX_TRACE_ID_BYTES} bytes`, { path: ['traceId'] }))
         return
       }
-      call.traceId = traceId === '' ? undefined : traceId
+      rareOf(call).traceId = traceId === '' ? undefined : traceId
     }
     if (signal === undefined) return
     const abort = () => abandon(call, signal.reason)
@@ -147,8 +147,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       abort()
       return
     }
-    call.signal = signal
-    call.onAbort = abort
+    rareOf(call).signal = signal
+    rareOf(call).onAbort = abort
     signal.addEventListener('abort', abort, { once: true })
   }
 
@@ -180,18 +180,18 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       }
       masks[index] = mask
     }
-    call.stepMasks = masks
+    rareOf(call).stepMasks = masks
   }
 
   function partition(call: Call, event: unknown): void {
-    call.stepHashes = Int32Array.from(call.route.steps, ({ bulkhead }) => bulkhead.partition?.(event) ?? 0)
+    rareOf(call).stepHashes = Int32Array.from(call.route.steps, ({ bulkhead }) => bulkhead.partition?.(event) ?? 0)
   }
 
   /** On to the next plugins that are to run; settles when there are none. `event` is given while no bytes are held. */
   function advance(call: Call, event: unknown, from: HeldBytes | null = null): void {
     while (call.left === 0) {
-      if (call.blockedBy !== null) {
-        failQuarantined(call, call.blockedBy)
+      if (call.rare.blockedBy !== null) {
+        failQuarantined(call, call.rare.blockedBy)
         return
       }
       call.step += 1
@@ -200,10 +200,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         settleChain(call)
         return
       }
-      call.left = call.stepMasks === null ? step.mask : (call.stepMasks[call.step] as number)
+      call.left = call.rare.stepMasks === null ? step.mask : (call.rare.stepMasks[call.step] as number)
       if (step.isGuarded && call.left !== 0) admit(call, step)
     }
-    call.tripMs = call.step === 0 ? call.startMs : monotonicMs()
+    if (call.step > 0) call.tripMs = monotonicMs()
     submit(call, event, from)
   }
 
@@ -216,17 +216,17 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const admission = plugin.breaker.admit(now)
       if (admission === 'yes') continue
       if (admission === 'probe') {
-        if (call.probe === null) call.probe = plugin
+        if (call.rare.probe === null) rareOf(call).probe = plugin
         else plugin.breaker.forgoProbe(now)
         continue
       }
       countFailure(call, plugin, 'quarantined')
       if (plugin.registration.policies[call.point.kind].quarantined === 'allow' || call.point.kind === 'observe') {
         call.left &= ~bit
-        call.failure ??= failureOf(call, plugin, 'quarantined', quarantineMessage(call, plugin), NO_TIMES)
+        rareOf(call).failure ??= failureOf(call, plugin, 'quarantined', quarantineMessage(call, plugin), NO_TIMES)
         continue
       }
-      call.blockedBy = plugin
+      rareOf(call).blockedBy = plugin
       call.left &= maskBefore(step, plugin)
       return
     }
@@ -239,7 +239,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   function submit(call: Call, event: unknown, from: HeldBytes | null): void {
     const step = stepOf(call)
-    if (call.point.kind !== 'observe') call.dueMs = Math.min(call.tripMs + firstIn(step, call.left).timeoutMs, call.capMs)
+    if (call.point.kind !== 'observe') call.dueMs = Math.min(call.tripMs + firstIn(step, call.left).timeoutMs, call.rare.capMs)
     const lane = step.bulkhead.pick(call)
     try {
       if (lane !== null && (from === null ? lane.submitEvent(call, event) : lane.submitBytes(call, from))) {
@@ -280,7 +280,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   /** Encodes an event for which no lane has room now. */
   function encodeAside(call: Call, event: unknown): HeldBytes {
     const { point } = call
-    const traceBytes = call.traceId === undefined ? 0 : Buffer.byteLength(call.traceId)
+    const traceBytes = call.rare.traceId === undefined ? 0 : Buffer.byteLength(call.rare.traceId)
     let room = (point.expectedBytes + 63) & ~63
     for (;;) {
       if (scratch === null || scratch.u8.length < room + MAX_TRACE_ID_BYTES) {
@@ -290,7 +290,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       if (used >= 0) {
         call.eventBytes = used
         call.traceBytes = traceBytes
-        if (traceBytes > 0) scratch.buffer.write(call.traceId as string, used)
+        if (traceBytes > 0) scratch.buffer.write(call.rare.traceId as string, used)
         return { u8: scratch.u8.slice(0, used + traceBytes), at: 0 }
       }
       room = nextRoom(point.name, room, -used, options.maxEventBytes)
@@ -300,23 +300,23 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   function proceed(call: Call, done: number): void {
     const { lane } = call
     call.left &= ~done
-    if (call.hasNewEvent && call.replacement !== null) {
+    if (call.rare.hasNewEvent && call.rare.replacement !== null) {
       // Encoded anew for whoever comes next; whom it concerns may have changed with it.
-      call.hasNewEvent = false
-      if (call.route.isSelective) select(call, call.replacement.event)
-      advance(call, call.replacement.event)
+      rareOf(call).hasNewEvent = false
+      if (call.route.isSelective) select(call, call.rare.replacement.event)
+      advance(call, call.rare.replacement.event)
       return
     }
     advance(call, undefined, lane === null ? call.held : lane.heldBytes(call))
   }
 
   function settleChain(call: Call): void {
-    const failure = call.failure === null ? {} : { failure: call.failure }
-    if (call.replacement !== null) {
-      decide(call, { kind: 'replace', event: call.replacement.event, plugin: call.replacement.by, ...failure })
+    const failure = call.rare.failure === null ? {} : { failure: call.rare.failure }
+    if (call.rare.replacement !== null) {
+      decide(call, { kind: 'replace', event: call.rare.replacement.event, plugin: call.rare.replacement.by, ...failure })
     } else {
       if (call.point.kind === 'respond') call.point.recorder.unanswered += 1
-      decide(call, call.failure === null ? CONTINUE : { kind: 'continue', failure: call.failure })
+      decide(call, call.rare.failure === null ? CONTINUE : { kind: 'continue', failure: call.rare.failure })
     }
   }
 
@@ -333,7 +333,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       end(call, plugin, failure)
       return
     }
-    call.failure ??= failure
+    rareOf(call).failure ??= failure
+    // Whoever comes next has its own time.
+    call.tripMs = monotonicMs()
     proceed(call, done | (1 << plugin.index))
   }
 
@@ -378,8 +380,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
     const { signal: _, ...inherited } = callOptions ?? {}
     for (const [index, route] of branches.entries()) {
-      const child = new Call(parent.point, route, parent.startMs)
-      child.onSettled = (verdict) => {
+      const child = new Call(parent.point, route, parent.tripMs)
+      rareOf(child).onSettled = (verdict) => {
         verdicts[index] = verdict
         decideParent()
       }
@@ -389,15 +391,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       if (!child.isSettled) advance(child, event)
       if (parent.isSettled) break
     }
-    if (parent.signal !== null) {
-      parent.signal.addEventListener('abort', () => children.forEach(abandonQuietly), { once: true })
+    if (parent.rare.signal !== null) {
+      parent.rare.signal.addEventListener('abort', () => children.forEach(abandonQuietly), { once: true })
     }
   }
 
   /** A call whose verdict nobody waits for any more. */
   function abandonQuietly(call: Call): void {
     if (call.isSettled) return
-    call.onSettled = null
+    rareOf(call).onSettled = null
     withdraw(call)
     refuse(call, new HookringError('CALL_ABORTED', 'another hop has decided'))
   }
@@ -405,7 +407,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   /** A shadow's verdict is compared with what was enforced, and counted; nobody waits for it. */
   function beginShadow(main: Call, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
     const { signal: _, ...inherited } = callOptions ?? {}
-    const shadow = new Call(main.point, route, main.startMs)
+    const shadow = new Call(main.point, route, main.tripMs)
     const plugin = (route.steps[0] as Step).plugins[0] as ActivePlugin
     let enforced: Verdict | undefined
     let said: Verdict | Error | undefined
@@ -420,13 +422,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       compare()
       resolve?.(verdict)
     }
-    shadow.onSettled = (verdict) => {
+    rareOf(shadow).onSettled = (verdict) => {
       said = verdict
       compare()
     }
     begin(shadow, event, inherited)
     main.point.recorder.calls -= 1
-    if (shadow.stepMasks !== null && shadow.stepMasks[0] === 0) shadow.onSettled = null
+    if (shadow.rare.stepMasks !== null && shadow.rare.stepMasks[0] === 0) rareOf(shadow).onSettled = null
     if (!shadow.isSettled) advance(shadow, event)
   }
 
@@ -448,8 +450,8 @@ export function firstIn(step: Step, mask: number): ActivePlugin {
 
 /** Counts what a call came to against the plugin's breaker. */
 export function recordOutcome(call: Call, plugin: ActivePlugin, outcome: 'success' | 'failure', nowMs: number): void {
-  if (call.probe === plugin) {
-    call.probe = null
+  if (call.rare.probe === plugin) {
+    rareOf(call).probe = null
     plugin.breaker.recordProbe(outcome, nowMs)
   } else {
     plugin.breaker.record(outcome, nowMs)
@@ -457,9 +459,9 @@ export function recordOutcome(call: Call, plugin: ActivePlugin, outcome: 'succes
 }
 
 function releaseProbe(call: Call): void {
-  if (call.probe === null) return
-  call.probe.breaker.forgoProbe(monotonicMs())
-  call.probe = null
+  if (call.rare.probe === null) return
+  call.rare.probe.breaker.forgoProbe(monotonicMs())
+  rareOf(call).probe = null
 }
 
 function maskBefore(step: Step, plugin: ActivePlugin): number {

@@ -141,7 +141,7 @@ export async function createHookEngine<Points extends Hookpoints>(options: Engin
   })
   const completion = createCompletion(dispatcher, (lane, call, kind) => violated(lane, kind, call))
   const listener: LaneListener = {
-    completed: (lane, slot, call) => completion.take(lane, slot, call, monotonicMs()),
+    completed: completion.take,
     late(_lane, { plugin, point }) {
       if (plugin !== null) plugin.recorders[point.index]!.late += 1
     },

@@ -70,7 +70,7 @@ export function createExpiry({ dispatcher, completion, deadlines, emit }: Expiry
     let allMs = 0
     for (let left = call.mask; left !== 0; left &= left - 1) allMs += firstIn(stepOf(call), left).timeoutMs
     const { markMs } = marksOf(lane, call.slot, call.tripMs, nowMs)
-    return Math.min(markMs + current.timeoutMs, call.tripMs + allMs, call.capMs)
+    return Math.min(markMs + current.timeoutMs, call.tripMs + allMs, call.rare.capMs)
   }
 
   /** From here on the slot is the worker's business; what its plugins have replaced so far stays with the call. */

@@ -9,6 +9,7 @@ import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
 import { formatPath, HookringError } from '../contracts/errors.js'
 import { blockBytes, createExtents, type Extents } from '../ring/extents.js'
 import { BROKEN, HostRing, NOTHING, type Submission } from '../ring/host-ring.js'
+import { monotonicMs } from '../ring/clock.js'
 import { align8, extentBytes, MESSAGE_BYTES } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
@@ -17,7 +18,7 @@ import type { ViolationKind } from './recorders.js'
 /** What the engine hears from a lane. */
 export interface LaneListener {
   /** A call's trip has come back; its slot's words and bytes are still in place. */
-  completed(lane: Lane, slot: number, call: Call): void
+  completed(lane: Lane, slot: number, call: Call, nowMs: number): void
   /** A slot came back whose call had settled or gone elsewhere before. */
   late(lane: Lane, slot: LateSlot): void
   violated(lane: Lane, kind: ViolationKind): void
@@ -77,6 +78,7 @@ export class Lane {
   }
   /** The pump's: whether this lane has submissions to publish, and how the host is listening to it. */
   isDirty = false
+  unpublished = 0
   listening: 'no' | 'polling' | 'parked' = 'no'
   emptyWakes = 0
 
@@ -118,7 +120,7 @@ export class Lane {
   submitEvent(call: Call, event: unknown): boolean {
     if (this.#free.length === 0) return false
     const { point } = call
-    call.traceBytes = call.traceId === undefined ? 0 : Buffer.byteLength(call.traceId)
+    call.traceBytes = call.rare.traceId === undefined ? 0 : Buffer.byteLength(call.rare.traceId)
     let room = (point.expectedBytes + 63) & ~63
     for (;;) {
       const bytes = extentBytes(room, call.traceBytes, point.replyRoom(room), point.replyAreas)
@@ -134,7 +136,7 @@ export class Lane {
       if (used >= 0) {
         point.expectedBytes = used > point.expectedBytes ? used : point.expectedBytes - ((point.expectedBytes - used) >> 4)
         call.eventBytes = used
-        if (call.traceBytes > 0) this.mirror.buffer.write(call.traceId as string, at + used)
+        if (call.traceBytes > 0) this.mirror.buffer.write(call.rare.traceId as string, at + used)
         this.#submit(call, at, bytes)
         return true
       }
@@ -165,6 +167,7 @@ export class Lane {
   /** Takes up to `budget` completions; how many there were. */
   drain(budget: number): number {
     let taken = 0
+    let nowMs = 0
     while (taken < budget && this.state !== 'dead') {
       const slot = this.ring.takeCompletion()
       if (slot === NOTHING) break
@@ -181,10 +184,12 @@ export class Lane {
         this.#listener.violated(this, 'state')
         break
       }
+      // One reading of the clock for all that is taken together.
+      if (taken === 0) nowMs = monotonicMs()
       taken += 1
       this.completions += 1
       if (occupant instanceof LateSlot) this.#listener.late(this, occupant)
-      else this.#listener.completed(this, slot, occupant)
+      else this.#listener.completed(this, slot, occupant, nowMs)
       // Only now: the listener reads the slot, and a call that goes on copies its event from the extent.
       this.#free.push(slot)
       this.#extents.give(this.#extentAt[slot] as number, this.#extentBytes[slot] as number)

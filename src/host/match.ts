@@ -27,10 +27,10 @@ export interface MatchContext {
 export type EventPredicate = (event: unknown) => boolean
 
 /**
- * Compiles a match option. All conditions must hold; a field that is missing counts as null.
+ * Compiles a match option. All conditions must hold; a field that is left out counts as its default, or as null.
  *
- * @throws HookringError OPTIONS_INVALID for a field that an event does not have, a condition that a field of its type can
- * never meet, and a malformed topic filter.
+ * @throws HookringError OPTIONS_INVALID for a field that an event does not have, a condition that a field of its type
+ * can never meet, and a malformed topic filter.
  */
 export function compileMatch(option: MatchOption, context: MatchContext): EventPredicate {
   const predicate = typeof option === 'function' ? synchronous(option) : compileConditions(option, context.shapes)
@@ -87,20 +87,23 @@ function compileField(path: string, condition: MatchCondition, shapes: readonly 
   const lacking = shapesWithout(path, shapes)
   if (lacking.length > 0) throw unknownField('match', path, lacking)
   const types = new Set<FieldType>()
+  const whenMissing = new Set<unknown>()
   let isOptional = false
   for (const shape of shapes) {
     const facts = findField(shape.plan, path)!
     checkCondition(path, condition, { ...facts, hookpoint: shape.hookpoint })
     for (const type of facts.types) types.add(type)
+    for (const value of facts.whenMissing) whenMissing.add(value)
     isOptional ||= facts.isOptional
   }
   if (isOptional) types.add('null')
   const read = compileFieldReader(path)
   const test = compileCondition(path, condition)
+  const holds = (raw: unknown) => test(raw instanceof Date ? raw.getTime() : raw)
+  const holdsWhenMissing = whenMissing.size === 0 || [...whenMissing].some(holds)
   return (event) => {
     const raw = read(event)
-    const value = raw instanceof Date ? raw.getTime() : (raw ?? null)
-    return test(value) || !isOfType(value, types)
+    return raw === undefined ? holdsWhenMissing : holds(raw) || !isOfType(raw, types)
   }
 }
 
@@ -159,13 +162,14 @@ function isOfType(value: unknown, types: ReadonlySet<FieldType>): boolean {
     case 'string':
       return types.has('string')
     case 'number':
-      return types.has('number') || types.has('integer64') || types.has('date')
+      return types.has('number') || types.has('integer64')
     case 'bigint':
       return types.has('integer64')
     case 'boolean':
       return types.has('boolean')
     default:
       if (value === null) return types.has('null')
+      if (value instanceof Date) return types.has('date')
       return types.has(value instanceof Uint8Array ? 'bytes' : 'compound')
   }
 }
@@ -222,7 +226,7 @@ function unmeetable(path: string, condition: string, field: CheckedField): Hookr
   const types = [...field.types].map((type) => names[type] ?? type).join(' or ')
   return new HookringError(
     'OPTIONS_INVALID',
-    `match: ${path} of ${field.hookpoint} is of type ${types} and can never meet ${condition}; use a function to compare other types`,
+    `match: ${path} of ${field.hookpoint} is of type ${types} and can never meet ${condition}`,
     { path: ['match', path], hookpoint: field.hookpoint },
   )
 }

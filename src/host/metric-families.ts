@@ -1,7 +1,7 @@
 /**
- * Metric families: the names, help texts and labels of every metric, and the objects that stand for them in a prom-client
- * registry. A family holds no values, only rows that know where to read theirs, so that it costs nothing until a scrape.
- * For metrics.ts alone, on the host's thread.
+ * Metric families: the names, help texts and labels of every metric, and the objects that stand for them in a
+ * prom-client registry. A family holds no values, only rows that know where to read theirs, so that it costs nothing
+ * until a scrape. For metrics.ts and recorders.ts, on the host's thread.
  */
 import { HookringError } from '../contracts/errors.js'
 
@@ -173,7 +173,7 @@ export type Row = ValueRow | HistogramRow | ChangingRows
 const FIRST_BOUND_LOG2 = 1
 const LAST_BOUND_LOG2 = 22
 
-/** Upper bounds in microseconds, powers of two: from what an empty hook takes to what nobody waits for, 2 µs to 4.2 s. */
+/** Upper bounds in microseconds, powers of two: from what an empty hook takes to what nobody waits for (4.2 s). */
 export const BUCKET_BOUNDS_US: readonly number[] = Array.from(
   { length: LAST_BOUND_LOG2 - FIRST_BOUND_LOG2 + 1 },
   (_, index) => 2 ** (FIRST_BOUND_LOG2 + index),
@@ -189,8 +189,8 @@ export function createHistogramCells(): Float64Array {
 }
 
 /**
- * Counts a duration. It may come from a lane, which may write anything: what is negative or no number counts as 0, what is
- * longer than a day as a day.
+ * Counts a duration. It may come from a lane, which may write anything: what is negative or no number counts as 0, what
+ * is longer than a day as a day.
  */
 export function recordDuration(cells: Float64Array, us: number): void {
   if (!(us > 0)) {

@@ -1,7 +1,7 @@
 /**
- * Metrics: what an engine counts, and how a prom-client registry comes to see it. The dispatcher and the lanes bump plain
- * numbers and preallocated arrays; labels are made when a recorder is made, and values are read when the registry is
- * scraped. On the host's thread alone.
+ * Metrics: what an engine counts, and how a prom-client registry comes to see it. The dispatcher and the lanes bump
+ * plain numbers and preallocated arrays (recorders.ts); labels are made when a recorder is made, and values are read
+ * when the registry is scraped. Made by the engine, on the host's thread alone.
  */
 import { Registry } from 'prom-client'
 import type { HookpointKind } from '../contracts/contract.js'
@@ -30,7 +30,7 @@ export interface Metrics {
   zombies: number
   /** One per hookpoint; made at the first request. @throws HookringError HOOKPOINT_UNKNOWN */
   hookpointRecorder(hookpoint: string): HookpointRecorder
-  /** One per plugin and hookpoint; made at the first request, and kept over reloads. @throws HookringError HOOKPOINT_UNKNOWN */
+  /** One per plugin and hookpoint; made when first asked for, kept over reloads. @throws HookringError HOOKPOINT_UNKNOWN */
   recorder(at: { hookpoint: string; plugin: string }): PluginRecorder
   /** `state` is read at scrape, until the plugin is removed. */
   watchQuarantine(plugin: string, state: () => BreakerState): void

@@ -2,7 +2,7 @@
  * Event fields by path: finding one in a layout plan, reading it from the caller's event, and hashing it to choose a
  * lane. Paths are compiled when a plugin is registered; the compiled readers run per call, on the host's thread.
  */
-import type { LayoutPlan, PlanNode } from '../contracts/codec/plan.js'
+import type { EnumValue, LayoutPlan, PlanNode } from '../contracts/codec/plan.js'
 import { HookringError } from '../contracts/errors.js'
 
 /** A hookpoint, as far as its event's fields are concerned. */
@@ -18,9 +18,11 @@ export interface FieldFacts {
   readonly types: ReadonlySet<FieldType>
   /** The field, or something on the way to it, may be null or left out. */
   readonly isOptional: boolean
+  /** What a field that is left out may stand for: defaults of the schema, and null where there is none. */
+  readonly whenMissing: readonly unknown[]
 }
 
-/** Reads a field of an event; undefined where something on the way is missing. May throw what the event's getters throw. */
+/** Reads a field of an event; undefined where something on the way is missing. Throws what the event's getters do. */
 export type FieldReader = (event: unknown) => unknown
 
 /** Compiles `client.username` into a reader. Array elements are reached by index: `events.0.seq`. */
@@ -28,26 +30,29 @@ export function compileFieldReader(path: string): FieldReader {
   const parts = path.split('.')
   const first = parts[0]!
   if (parts.length === 1) return (event) => (event as Fields | null | undefined)?.[first]
-  return (event) => {
-    let value = event
-    for (const part of parts) value = (value as Fields | null | undefined)?.[part]
-    return value
-  }
+  return (event) => readParts(event, parts)
+}
+
+function readParts(root: unknown, parts: readonly string[]): unknown {
+  let value = root
+  for (const part of parts) value = (value as Fields | null | undefined)?.[part]
+  return value
 }
 
 /** What the plan says of the field at `path`; null when the event has no such field. */
 export function findField(plan: LayoutPlan, path: string): FieldFacts | null {
-  const types = new Set<FieldType>()
-  const isOptional = collect(plan.root, path.split('.'), types)
-  return types.size === 0 ? null : { types, isOptional }
+  const facts: CollectedFacts = { types: new Set(), whenMissing: new Set() }
+  const isOptional = collect(plan.root, path.split('.'), facts)
+  return facts.types.size === 0 ? null : { types: facts.types, isOptional, whenMissing: [...facts.whenMissing] }
 }
 
 /**
- * Compiles `partitionBy`: the hash of the field that equal keys share.
+ * Compiles `partitionBy`: the hash of the field that equal keys share. The compiled function never throws.
  *
  * @throws HookringError OPTIONS_INVALID when a hookpoint's event has no such field, or one that cannot be a key.
  */
 export function compilePartition(path: string, shapes: readonly EventShape[]): (event: unknown) => number {
+  let fallback: unknown
   for (const shape of shapes) {
     const facts = findField(shape.plan, path)
     if (facts === null) throw unknownField('partitionBy', path, shapesWithout(path, shapes))
@@ -58,9 +63,20 @@ export function compilePartition(path: string, shapes: readonly EventShape[]): (
         { path: ['partitionBy'], hookpoint: shape.hookpoint },
       )
     }
+    fallback ??= facts.whenMissing.find((value) => value !== null)
   }
   const read = compileFieldReader(path)
-  return (event) => hashKey(read(event))
+  return (event) => {
+    let value: unknown
+    try {
+      value = read(event)
+    } catch {
+      // Encoding reads the event next, and says by name what is wrong with it.
+      return hashKey(null)
+    }
+    // A field left out has the key of its default: the plugin sees no difference.
+    return hashKey(value === undefined ? fallback : value)
+  }
 }
 
 /** The hookpoints whose events have no field at `path`. */
@@ -70,11 +86,11 @@ export function shapesWithout(path: string, shapes: readonly EventShape[]): Even
 
 export function unknownField(option: string, path: string, lacking: readonly EventShape[]): HookringError {
   const hookpoints = lacking.map((shape) => shape.hookpoint)
-  const fields = topFields(lacking[0]?.plan.root)
+  const fields = lacking.length === 1 ? topFields(lacking[0]!.plan.root) : []
   const hint = fields.length === 0 ? '' : `; its fields are ${fields.join(', ')}`
   return new HookringError(
     'OPTIONS_INVALID',
-    `${option}: the event of ${hookpoints.join(', ')} has no field ${JSON.stringify(path)}${hookpoints.length === 1 ? hint : ''}`,
+    `${option}: the event of ${hookpoints.join(', ')} has no field ${JSON.stringify(path)}${hint}`,
     { path: option === 'partitionBy' ? [option] : [option, path], hookpoint: hookpoints[0]! },
   )
 }
@@ -116,41 +132,52 @@ export function seatOf(hash: number, seats: number): number {
 
 type Fields = Record<string, unknown>
 
-/** Adds the types that the field can have to `types`; returns whether it may be missing. */
-function collect(node: PlanNode, parts: readonly string[], types: Set<FieldType>): boolean {
+interface CollectedFacts {
+  readonly types: Set<FieldType>
+  readonly whenMissing: Set<unknown>
+}
+
+/** Adds what the field can be to `facts`; returns whether it may be missing. */
+function collect(node: PlanNode, parts: readonly string[], facts: CollectedFacts): boolean {
   if (node.kind === 'maybe') {
-    collect(node.inner, parts, types)
+    collect(node.inner, parts, facts)
+    if (node.fallback !== null) facts.whenMissing.add(readParts(node.fallback.value, parts) ?? null)
+    else if (node.optional) facts.whenMissing.add(null)
     return true
   }
   if (node.kind === 'union') {
     const found = node.variants.map((variant) => {
-      const variantTypes = new Set<FieldType>()
-      const isOptional = collect(variant, parts, variantTypes)
-      for (const type of variantTypes) types.add(type)
-      return isOptional || variantTypes.size === 0
+      const own: CollectedFacts = { types: new Set(), whenMissing: facts.whenMissing }
+      const isOptional = collect(variant, parts, own)
+      for (const type of own.types) facts.types.add(type)
+      if (own.types.size === 0) facts.whenMissing.add(null)
+      return isOptional || own.types.size === 0
     })
     return found.some(Boolean)
   }
   if (node.kind === 'json') {
-    types.add('any')
+    facts.types.add('any')
+    facts.whenMissing.add(null)
     return true
   }
   const part = parts[0]
   if (part === undefined) {
-    for (const type of leafTypes(node)) types.add(type)
+    for (const type of leafTypes(node)) facts.types.add(type)
     return false
   }
   const rest = parts.slice(1)
   switch (node.kind) {
     case 'object': {
       const field = node.fields.find((candidate) => candidate.key === part)
-      return field === undefined ? false : collect(field.node, rest, types)
+      return field === undefined ? false : collect(field.node, rest, facts)
     }
     case 'record':
-      collect(node.value, rest, types)
+      collect(node.value, rest, facts)
+      facts.whenMissing.add(null)
       return true
     case 'array':
-      if (/^(0|[1-9]\d*)$/.test(part)) collect(node.element, rest, types)
+      if (/^(0|[1-9]\d*)$/.test(part)) collect(node.element, rest, facts)
+      facts.whenMissing.add(null)
       return true
     default:
       return false
@@ -180,12 +207,18 @@ function leafTypes(node: LeafNode): readonly FieldType[] {
     case 'bytes':
       return ['bytes']
     case 'enum':
-      return node.values.map((value) => (value === null ? 'null' : (typeof value as 'string' | 'number' | 'boolean')))
+      return node.values.map(enumType)
     case 'object':
     case 'array':
     case 'record':
       return ['compound']
   }
+}
+
+function enumType(value: EnumValue): FieldType {
+  if (value === null) return 'null'
+  const type = typeof value as 'string' | 'number' | 'bigint' | 'boolean'
+  return type === 'bigint' ? 'integer64' : type
 }
 
 function topFields(node: PlanNode | undefined): string[] {

@@ -3,7 +3,8 @@
  * and listens for more. Host's thread only.
  *
  * A turn, here, is one callback of the event loop with the promises that it settles: process.nextTick comes after both,
- * so all calls made in it are published by one tail store and at most one doorbell per lane.
+ * so all calls made in it are published by one tail store and at most one doorbell per lane (a burst of more than
+ * PUBLISH_EVERY calls by one for each so many).
  *
  * Listening has two ways: for a bounded time the host polls, once per turn of the event loop, while looking pays
  * (ring/look-again.ts); after that it parks, and the worker's doorbell wakes it.
@@ -14,6 +15,8 @@ import type { Lane } from './lane.js'
 
 /** Completions taken per lane and turn: at about a microsecond each, I/O waits a millisecond at most. */
 const DRAIN_BUDGET = 1024
+/** A burst of this many calls is published at once, so that the worker runs them while the host encodes the rest. */
+const PUBLISH_EVERY = 32
 /** Wake-ups in a row that brought nothing, before a lane is listened to only every millisecond, and before it is replaced. */
 const EMPTY_WAKES_THROTTLED = 16
 const EMPTY_WAKES_REPLACED = 256
@@ -50,6 +53,8 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
   let budget = DRAIN_BUDGET
 
   function submitted(lane: Lane): void {
+    lane.unpublished += 1
+    if (lane.unpublished >= PUBLISH_EVERY) publish(lane)
     if (lane.isDirty) return
     lane.isDirty = true
     dirty.push(lane)
@@ -64,7 +69,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
     for (const lane of lanes) {
       lane.isDirty = false
       if (lane.state === 'dead') continue
-      lane.ring.publish()
+      if (lane.unpublished > 0) publish(lane)
       onBusy(lane)
     }
     for (const lane of lanes) {
@@ -72,6 +77,11 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
       if (budget > 0) drain(lane)
       listen(lane)
     }
+  }
+
+  function publish(lane: Lane): void {
+    lane.unpublished = 0
+    lane.ring.publish()
   }
 
   function drain(lane: Lane): number {
@@ -172,7 +182,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
       budget = DRAIN_BUDGET
       for (const lane of lanes) {
         if (lane.state === 'dead') continue
-        if (lane.isDirty) lane.ring.publish()
+        if (lane.unpublished > 0) publish(lane)
         drain(lane)
       }
     },

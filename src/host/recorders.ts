@@ -1,6 +1,6 @@
 /**
- * Recorders: the plain numbers and preallocated arrays that the hot path bumps, and the rows by which a scrape reads them.
- * The dispatcher and the lanes hold recorders, metrics.ts makes them; on the host's thread alone.
+ * Recorders: the plain numbers and preallocated arrays that the hot path bumps, and the rows by which a scrape reads
+ * them. metrics.ts makes recorders, the dispatcher and the lanes hold them; on the host's thread alone.
  */
 import type { HookpointKind } from '../contracts/contract.js'
 import { FAILURE_KINDS, type VerdictKind } from '../contracts/verdict.js'

@@ -8,6 +8,8 @@
 
 /** Below this a look is not worth its set-up: the budget falls to none. */
 const LEAST_US = 2
+/** So many misses in a row say nothing yet: bursts end, and the next one pays again. */
+const PATIENCE = 4
 /** With no budget left, every so many parks one look is tried, to notice that the traffic has changed. */
 const RETRY_EVERY = 32
 
@@ -24,17 +26,20 @@ export interface LookAgain {
 export function createLookAgain({ maxUs, fades }: { maxUs: number; fades: boolean }): LookAgain {
   let budget = maxUs
   let parks = 0
+  let misses = 0
   return {
     budgetUs() {
       if (budget > 0 || maxUs === 0) return budget
       parks += 1
-      return parks % RETRY_EVERY === 0 ? maxUs / 4 : 0
+      return parks % RETRY_EVERY === 0 ? maxUs : 0
     },
     hit() {
       budget = maxUs
+      misses = 0
     },
     miss() {
-      if (!fades) return
+      misses += 1
+      if (!fades || misses <= PATIENCE) return
       budget /= 2
       if (budget < LEAST_US) budget = 0
     },

@@ -31,7 +31,10 @@ function survives({ schema, event, expected, text }: ContractCase): void {
   function expectSame(how: string, from: typeof plan, length: number) {
     const reader = createReader(from)
     const opened = reader.open(shared, BASE, length)
-    const copied = opened !== null && typeof opened === 'object' && 'copy' in opened && !Array.isArray(opened) ? callCopy(opened) : opened
+    const copied =
+      opened !== null && typeof opened === 'object' && 'copy' in opened && !Array.isArray(opened)
+        ? callCopy(opened)
+        : opened
     if (!isSame(copied, expected)) throw new Error(`${how}, copied: ${fc.stringify(copied)} for ${text}`)
     if (!isSame(opened, expected)) throw new Error(`${how}: ${fc.stringify(plainOf(opened))} for ${text}`)
     reader.close(opened)

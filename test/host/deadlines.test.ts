@@ -152,6 +152,20 @@ describe('the deadline wheel', () => {
     expect(turns).toBe(2)
   })
 
+  it('is not advanced by what it expires', () => {
+    const order: string[] = []
+    const wheel = createDeadlines<Entry>({
+      expire(one, nowMs) {
+        order.push(`in ${one.id}`)
+        expect(wheel.advance(nowMs + 100)).toBe(0)
+        order.push(`out ${one.id}`)
+      },
+    })
+    for (const id of [1, 2]) wheel.add(entry(id, id), 0)
+    expect(wheel.advance(5)).toBe(2)
+    expect(order).toEqual(['in 1', 'out 1', 'in 2', 'out 2'])
+  })
+
   it('expires in due order after a pause of many turns', () => {
     const order: number[] = []
     const wheel = createDeadlines<Entry>({ buckets: 32, expire: (one) => order.push(one.dueMs) })
@@ -319,6 +333,14 @@ describe('the deadline timer', () => {
     clock.runTo(1_000)
     expect(clock.arms).toBe(1)
     expect(clock.armed.size).toBe(0)
+  })
+
+  it('fires once for a deadline between two milliseconds', () => {
+    const { clock, expired, timer } = createTimed()
+    timer.add(entry(1, 10.5), 0)
+    clock.runTo(100)
+    expect(expired).toEqual([[1, 11]])
+    expect(clock.arms).toBe(1)
   })
 
   it('lets what has come in be taken before it expires the rest', () => {

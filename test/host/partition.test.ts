@@ -1,39 +1,36 @@
 import fc from 'fast-check'
+import { bytes, defineContract, gate, u8, u64 } from 'hookring/contracts'
 import { describe, expect, it } from 'vitest'
-import type { LayoutPlan, PlanNode } from '../../dist/contracts/codec/plan.js'
+import { z } from 'zod'
 import { compileFieldReader, compilePartition, findField, hashKey, seatOf } from '../../dist/host/partition.js'
 
-const string: PlanNode = { kind: 'string', fixedBytes: 8, minLength: 0, maxLength: 1000 }
-const u64: PlanNode = { kind: 'u64', fixedBytes: 8 }
-const key: PlanNode = { kind: 'bytes', fixedBytes: 32, length: 32, maxLength: 32 }
-const object = (fields: Record<string, PlanNode>): PlanNode => ({
-  kind: 'object',
-  fixedBytes: 0,
-  strict: false,
-  fields: Object.entries(fields).map(([name, node]) => ({ key: name, at: 0, node })),
-})
-const maybe = (inner: PlanNode): PlanNode => ({ kind: 'maybe', fixedBytes: 0, inner, optional: true, nullable: false })
-const plan = (fields: Record<string, PlanNode>): LayoutPlan => ({ root: object(fields), fixedBytes: 0 })
+/** The shape of an event as a hookpoint of a real contract has it. */
+function shapeOf(hookpoint: string, event: z.ZodType) {
+  const { plan } = defineContract('shapes', 1, { [hookpoint]: gate(event) }).hookpoints[hookpoint]!
+  return { hookpoint, plan }
+}
 
-const message = plan({
-  recipientKey: key,
-  seq: u64,
-  client: maybe(object({ username: string })),
-  tags: { kind: 'record', fixedBytes: 8, key: string, value: string, valueAt: 0, elementBytes: 16 },
-  events: { kind: 'array', fixedBytes: 8, element: object({ seq: u64 }), minLength: 0, maxLength: 10 },
-  extra: { kind: 'json', fixedBytes: 8 },
-  outcome: {
-    kind: 'union',
-    fixedBytes: 8,
-    discriminator: 'type',
-    variants: [object({ reason: string }), object({ code: { kind: 'u8', fixedBytes: 1, min: 0, max: 255 } })],
-  },
-})
+const message = shapeOf(
+  'onMessageEnqueue',
+  z.object({
+    recipientKey: bytes(32),
+    seq: u64(),
+    client: z.object({ username: z.string() }).optional(),
+    level: z.literal(['low', 1, true, null]),
+    tags: z.record(z.string(), z.string()),
+    events: z.array(z.object({ seq: u64() })),
+    extra: z.json(),
+    outcome: z.discriminatedUnion('type', [
+      z.object({ type: z.literal('refused'), reason: z.string() }),
+      z.object({ type: z.literal('failed'), code: u8() }),
+    ]),
+  }),
+)
 
 describe('a field path', () => {
   it('is found through optional objects, records, arrays, unions and JSON', () => {
     const facts = (path: string) => {
-      const found = findField(message, path)
+      const found = findField(message.plan, path)
       return found === null ? null : { types: [...found.types], isOptional: found.isOptional }
     }
     expect(facts('seq')).toEqual({ types: ['integer64'], isOptional: false })
@@ -42,6 +39,7 @@ describe('a field path', () => {
     expect(facts('tags.region')).toEqual({ types: ['string'], isOptional: true })
     expect(facts('events.0.seq')).toEqual({ types: ['integer64'], isOptional: true })
     expect(facts('outcome.code')).toEqual({ types: ['number'], isOptional: true })
+    expect(facts('level')).toEqual({ types: ['string', 'number', 'boolean', 'null'], isOptional: false })
     expect(facts('extra.anything.below')).toEqual({ types: ['any'], isOptional: true })
     expect(facts('client')).toEqual({ types: ['compound'], isOptional: true })
     for (const path of ['', 'nope', 'client.nope', 'seq.high', 'events.first.seq', 'client..username', 'constructor']) {
@@ -61,11 +59,11 @@ describe('a field path', () => {
 })
 
 describe('partitionBy', () => {
-  const shapes = [{ hookpoint: 'onMessageEnqueue', plan: message }]
+  const shapes = [message]
 
   it('is refused, with names, for a field that an event does not have and for one that is no key', () => {
     expect(() =>
-      compilePartition('recipient', [...shapes, { hookpoint: 'onAuth', plan: plan({ username: string }) }]),
+      compilePartition('recipient', [...shapes, shapeOf('onAuth', z.object({ username: z.string() }))]),
     ).toThrow(
       expect.objectContaining({
         code: 'OPTIONS_INVALID',
@@ -81,6 +79,14 @@ describe('partitionBy', () => {
     expect(hash({ client: { username: 'ada' } })).toBe(hash({ client: { username: 'ada' } }))
     expect(hash({ client: { username: 'ada' } })).not.toBe(hash({ client: { username: 'bob' } }))
     expect(hash({})).toBe(hashKey(null))
+    const trap = Object.defineProperty({}, 'client', {
+      get() {
+        throw new Error('trap')
+      },
+    })
+    expect(hash(trap)).toBe(hashKey(null))
+    const region = shapeOf('onOrder', z.object({ region: z.string().default('eu') }))
+    expect(compilePartition('region', [region])({})).toBe(hashKey('eu'))
   })
 })
 

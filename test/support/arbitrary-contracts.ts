@@ -3,8 +3,8 @@
  * admits. zod itself is the oracle: what a hook must see is what `schema.parse(value)` returns.
  */
 import fc from 'fast-check'
-import { bytes, i32, i64, u16, u32, u64, u8 } from '../../dist/contracts/types.js'
 import { z } from 'zod'
+import { bytes, i32, i64, u8, u16, u32, u64 } from '../../dist/contracts/types.js'
 
 /** A schema, an event that it admits, and the event as hooks are to see it. */
 export interface ContractCase {
@@ -59,7 +59,9 @@ const anyBytes = fc.oneof(
   fc.uint8Array({ maxLength: 40 }).map((array) => Buffer.from(array)),
   fc.uint8Array({ minLength: 4, maxLength: 40 }).map((array) => array.subarray(1, -1)),
 )
-const key = fc.oneof(fc.stringMatching(/^[a-z][a-zA-Z0-9]{0,8}$/), asciiText, text).filter((name) => !RESERVED.has(name) && !(name in {}))
+const key = fc
+  .oneof(fc.stringMatching(/^[a-z][a-zA-Z0-9]{0,8}$/), asciiText, text)
+  .filter((name) => !RESERVED.has(name) && !(name in {}))
 /** zod reads them from Object.prototype when an event does not have them. */
 const RESERVED = new Set(['copy', 'toJSON', '__proto__'])
 /** JSON has no -0. */
@@ -84,7 +86,12 @@ const I64 = 2n ** 63n
 const f32 = fc.float({ noNaN: true, noDefaultInfinity: true })
 const f64 = fc.double({ noNaN: true, noDefaultInfinity: true })
 const exact64 = (min: bigint, max: bigint) =>
-  fc.oneof(fc.bigInt({ min, max }), fc.constantFrom(min, max), fc.integer({ min: min < 0n ? -(2 ** 31) : 0 }), fc.maxSafeInteger().filter((value) => value >= min))
+  fc.oneof(
+    fc.bigInt({ min, max }),
+    fc.constantFrom(min, max),
+    fc.integer({ min: min < 0n ? -(2 ** 31) : 0 }),
+    fc.maxSafeInteger().filter((value) => value >= min),
+  )
 
 /** Types without types inside them. */
 const leaf: fc.Arbitrary<Part> = fc.oneof(
@@ -95,7 +102,12 @@ const leaf: fc.Arbitrary<Part> = fc.oneof(
   part('i32', i32(), fc.integer(), true),
   part('int', z.int(), fc.maxSafeInteger(), true),
   part('int -3 to 900', z.number().int().gt(-4).lt(901), fc.integer({ min: -3, max: 900 }), true),
-  part('even int', z.int().min(0).max(100).multipleOf(2), fc.integer({ min: 0, max: 50 }).map((half) => half * 2), true),
+  part(
+    'even int',
+    z.int().min(0).max(100).multipleOf(2),
+    fc.integer({ min: 0, max: 50 }).map((half) => half * 2),
+    true,
+  ),
   part('number', z.number(), f64),
   part('float32', z.float32(), f32),
   part('positive', z.number().positive().max(1e6), fc.double({ min: 5e-324, max: 1e6, noNaN: true })),
@@ -104,13 +116,28 @@ const leaf: fc.Arbitrary<Part> = fc.oneof(
   part('uint64', z.uint64(), fc.bigInt({ min: 0n, max: U64 })),
   part('int64', z.int64(), fc.bigInt({ min: -I64, max: I64 - 1n })),
   part('bigint 5 to 10', z.bigint().min(5n).max(10n), fc.bigInt({ min: 5n, max: 10n })),
-  part('described u64', u64().describe('a number').refine((value) => typeof value === 'bigint'), exact64(0n, U64)),
+  part(
+    'described u64',
+    u64()
+      .describe('a number')
+      .refine((value) => typeof value === 'bigint'),
+    exact64(0n, U64),
+  ),
   part('string', z.string(), fc.oneof(text, asciiText, fc.string({ minLength: 100, maxLength: 300 })), true),
   part('string of 2 to 5', z.string().min(2).max(5), fc.stringMatching(/^[a-zé€]{2,5}$/), true),
-  part('trimmed string', z.string().trim().max(40), asciiText.map((value) => `  ${value} `)),
+  part(
+    'trimmed string',
+    z.string().trim().max(40),
+    asciiText.map((value) => `  ${value} `),
+  ),
   part('uuid', z.uuid(), fc.uuid(), true),
   part('regex', z.string().regex(/^a+$/), fc.stringMatching(/^a+$/), true),
-  part('template', z.templateLiteral(['id-', z.number()]), fc.nat().map((value) => `id-${value}`), true),
+  part(
+    'template',
+    z.templateLiteral(['id-', z.number()]),
+    fc.nat().map((value) => `id-${value}`),
+    true,
+  ),
   part('enum', z.enum(['red', 'green', 'blue']), fc.constantFrom('red', 'green', 'blue'), true),
   part('literal', z.literal(['a', 1, true, null]), fc.constantFrom('a', 1, true, null), true),
   part('literal bigint', z.literal(7n), fc.constant(7n)),
@@ -118,7 +145,11 @@ const leaf: fc.Arbitrary<Part> = fc.oneof(
   part('date', z.date(), fc.date({ noInvalidDate: true })),
   part('recent date', z.date().min(new Date(0)), fc.date({ noInvalidDate: true, min: new Date(0) })),
   part('bytes(16)', bytes(16), fc.uint8Array({ minLength: 16, maxLength: 16 })),
-  part('bytes(100)', bytes(100), fc.uint8Array({ minLength: 100, maxLength: 100 }).map((array) => Buffer.from(array))),
+  part(
+    'bytes(100)',
+    bytes(100),
+    fc.uint8Array({ minLength: 100, maxLength: 100 }).map((array) => Buffer.from(array)),
+  ),
   part('bytes', bytes(), anyBytes),
   part('bytes up to 300', bytes({ max: 300 }).meta({ title: 'payload' }), anyBytes),
   part('Uint8Array', z.instanceof(Uint8Array).describe('binary'), anyBytes),
@@ -155,9 +186,19 @@ function wrapped(inner: fc.Arbitrary<Part>): fc.Arbitrary<Part> {
       // zod freezes what is read-only, which bytes by themselves cannot be.
       part(`readonly (${of.text})[]`, z.array(of.schema).readonly(), fc.array(of.values, { maxLength: 2 }), of.isJson),
       part(`branded ${of.text}`, of.schema.brand('brand'), of.values, of.isJson),
-      part(`refined ${of.text}`, of.schema.refine(() => true), of.values, of.isJson),
+      part(
+        `refined ${of.text}`,
+        of.schema.refine(() => true),
+        of.values,
+        of.isJson,
+      ),
       part(`required ${of.text}`, z.nonoptional(of.schema.optional()), of.values.filter(isPresent), of.isJson),
-      part(`nullish of nullable ${of.text}`, of.schema.nullable().nullish(), fc.option(of.values, { nil: null }), of.isJson),
+      part(
+        `nullish of nullable ${of.text}`,
+        of.schema.nullable().nullish(),
+        fc.option(of.values, { nil: null }),
+        of.isJson,
+      ),
     ),
   )
 }
@@ -168,8 +209,17 @@ function arrayOf(element: fc.Arbitrary<Part>): fc.Arbitrary<Part> {
   return element.chain((of) =>
     fc.oneof(
       part(`(${of.text})[]`, z.array(of.schema), fc.array(of.values, { maxLength: 6 }), of.isJson),
-      part(`(${of.text})[1..3]`, z.array(of.schema).min(1).max(3), fc.array(of.values, { minLength: 1, maxLength: 3 }), of.isJson),
-      part(`(${of.text}?)[]`, z.array(of.schema.optional()), fc.array(fc.option(of.values, { nil: undefined }), { maxLength: 3 })),
+      part(
+        `(${of.text})[1..3]`,
+        z.array(of.schema).min(1).max(3),
+        fc.array(of.values, { minLength: 1, maxLength: 3 }),
+        of.isJson,
+      ),
+      part(
+        `(${of.text}?)[]`,
+        z.array(of.schema.optional()),
+        fc.array(fc.option(of.values, { nil: undefined }), { maxLength: 3 }),
+      ),
     ),
   )
 }
@@ -193,12 +243,21 @@ function objectOf(inner: fc.Arbitrary<Part>): fc.Arbitrary<Part> {
       for (const [index, { key, of, how }] of fields.entries()) {
         if (how === 'required') shape[key] = of.schema
         else if (how === 'optional' || defaults[index] === undefined) shape[key] = of.schema.optional()
-        else shape[key] = index % 2 === 0 ? of.schema.prefault(defaults[index]) : z._default(of.schema, of.schema.parse(defaults[index]))
+        else
+          shape[key] =
+            index % 2 === 0
+              ? of.schema.prefault(defaults[index])
+              : z._default(of.schema, of.schema.parse(defaults[index]))
       }
       const schema = isStrict ? z.strictObject(shape) : z.object(shape)
       const required = fields.filter(({ how }) => how === 'required').map((field) => field.key)
-      const values = fc.record(Object.fromEntries(fields.map((field) => [field.key, field.of.values])), { requiredKeys: required, noNullPrototype: true })
-      const described = fields.map(({ key, of, how }) => `${JSON.stringify(key)}${how === 'required' ? '' : '?'}: ${of.text}`).join(', ')
+      const values = fc.record(Object.fromEntries(fields.map((field) => [field.key, field.of.values])), {
+        requiredKeys: required,
+        noNullPrototype: true,
+      })
+      const described = fields
+        .map(({ key, of, how }) => `${JSON.stringify(key)}${how === 'required' ? '' : '?'}: ${of.text}`)
+        .join(', ')
       return part(
         `${isStrict ? 'strict ' : ''}${isRefined ? 'refined ' : ''}{ ${described} }`,
         isRefined ? schema.refine(() => true) : schema,
@@ -213,7 +272,12 @@ function recordOf(inner: fc.Arbitrary<Part>): fc.Arbitrary<Part> {
   const keys = key.filter((name) => name.length > 0)
   return inner.chain((of) =>
     fc.oneof(
-      part(`record of ${of.text}`, z.record(z.string(), of.schema), fc.dictionary(keys, of.values, { maxKeys: 5, noNullPrototype: true }), of.isJson),
+      part(
+        `record of ${of.text}`,
+        z.record(z.string(), of.schema),
+        fc.dictionary(keys, of.values, { maxKeys: 5, noNullPrototype: true }),
+        of.isJson,
+      ),
       part(
         `record by long keys of ${of.text}`,
         z.record(z.string().min(2).regex(/^k/), of.schema),
@@ -234,11 +298,19 @@ function enumRecordOf(inner: fc.Arbitrary<Part>): fc.Arbitrary<Part> {
   const names = z.enum(['x', 'y', 'copy'])
   return inner.chain((of) =>
     fc.oneof(
-      part(`record of x, y, copy to ${of.text}`, z.record(names, of.schema), fc.record({ x: of.values, y: of.values, copy: of.values }, { noNullPrototype: true }), of.isJson),
+      part(
+        `record of x, y, copy to ${of.text}`,
+        z.record(names, of.schema),
+        fc.record({ x: of.values, y: of.values, copy: of.values }, { noNullPrototype: true }),
+        of.isJson,
+      ),
       part(
         `partial record of x, y, copy to ${of.text}`,
         z.partialRecord(names, of.schema),
-        fc.record({ x: of.values.filter(isPresent), y: of.values.filter(isPresent) }, { requiredKeys: [], noNullPrototype: true }),
+        fc.record(
+          { x: of.values.filter(isPresent), y: of.values.filter(isPresent) },
+          { requiredKeys: [], noNullPrototype: true },
+        ),
         of.isJson,
       ),
     ),
@@ -248,11 +320,28 @@ function enumRecordOf(inner: fc.Arbitrary<Part>): fc.Arbitrary<Part> {
 const scalarUnion: fc.Arbitrary<Part> = fc.oneof(
   part('string | number', z.union([z.string(), z.number()]), fc.oneof(text, f64)),
   part("'a' | 'b' | 3", z.union([z.literal('a'), z.literal('b'), z.literal(3)]), fc.constantFrom('a', 'b', 3), true),
-  part('string | null | undefined', z.union([z.string(), z.null(), z.undefined()]), fc.oneof(text, fc.constantFrom(null, undefined))),
-  part('email | uuid | int', z.union([z.email(), z.uuid(), z.int()]), fc.oneof(fc.constant('a@b.example'), fc.uuid(), fc.integer()), true),
-  part('bytes | date | string', z.union([bytes(), z.date(), z.string()]), fc.oneof(anyBytes, fc.date({ noInvalidDate: true }), text)),
+  part(
+    'string | null | undefined',
+    z.union([z.string(), z.null(), z.undefined()]),
+    fc.oneof(text, fc.constantFrom(null, undefined)),
+  ),
+  part(
+    'email | uuid | int',
+    z.union([z.email(), z.uuid(), z.int()]),
+    fc.oneof(fc.constant('a@b.example'), fc.uuid(), fc.integer()),
+    true,
+  ),
+  part(
+    'bytes | date | string',
+    z.union([bytes(), z.date(), z.string()]),
+    fc.oneof(anyBytes, fc.date({ noInvalidDate: true }), text),
+  ),
   part('u8 | u64 | bigint', z.union([u8(), u64(), z.int64()]), fc.oneof(fc.nat(), fc.bigInt({ min: -I64, max: U64 }))),
-  part('string[] | number[]', z.union([z.array(z.string()), z.array(z.number())]), fc.oneof(fc.array(text, { maxLength: 3 }), fc.array(f64, { maxLength: 3 }))),
+  part(
+    'string[] | number[]',
+    z.union([z.array(z.string()), z.array(z.number())]),
+    fc.oneof(fc.array(text, { maxLength: 3 }), fc.array(f64, { maxLength: 3 })),
+  ),
   part('string ^ number', z.xor([z.string(), z.number()]), fc.oneof(text, f64)),
 )
 
@@ -266,7 +355,10 @@ function taggedUnionOf(inner: fc.Arbitrary<Part>): fc.Arbitrary<Part> {
     ])
     const values = fc.oneof(
       fc.record({ kind: fc.constant('one'), value: one.values }),
-      fc.record({ kind: fc.constant('two'), before: fc.nat(65_535), value: two.values }, { requiredKeys: ['kind', 'before'] }),
+      fc.record(
+        { kind: fc.constant('two'), before: fc.nat(65_535), value: two.values },
+        { requiredKeys: ['kind', 'before'] },
+      ),
       fc.record({ kind: fc.constantFrom('three', 'drei', 3), value: three.values }),
     )
     return part(`one: ${one.text} | two: ${two.text} | three: ${three.text}`, schema, values)
@@ -288,13 +380,22 @@ function objectUnionOf(inner: fc.Arbitrary<Part>): fc.Arbitrary<Part> {
       fc.array(text, { maxLength: 2 }),
       fc.record({ d: fc.boolean(), e: fc.record({ f: fc.nat() }) }),
     )
-    return part(`{ by shape } | ${of.text} in a box`, z.object({ shape: schema, box: of.schema.optional() }), fc.record({ shape: values, box: of.values }, { requiredKeys: ['shape'] }))
+    return part(
+      `{ by shape } | ${of.text} in a box`,
+      z.object({ shape: schema, box: of.schema.optional() }),
+      fc.record({ shape: values, box: of.values }, { requiredKeys: ['shape'] }),
+    )
   })
 }
 
 function tupleOf(item: fc.Arbitrary<Part>): fc.Arbitrary<Part> {
   return fc.tuple(item, item).chain(([one, two]) =>
-    part(`[${one.text}, ${two.text}]`, z.tuple([one.schema, two.schema]), fc.tuple(one.values, two.values).filter((items) => items.every(isPresent)), true),
+    part(
+      `[${one.text}, ${two.text}]`,
+      z.tuple([one.schema, two.schema]),
+      fc.tuple(one.values, two.values).filter((items) => items.every(isPresent)),
+      true,
+    ),
   )
 }
 
@@ -320,9 +421,15 @@ const shapedTree = z.object({
   },
 })
 const trees: fc.Arbitrary<Tree> = fc.letrec<{ tree: Tree }>((tie) => ({
-  tree: fc.record({ name: text, children: fc.oneof({ maxDepth: 3 }, fc.constant([]), fc.array(tie('tree'), { maxLength: 2 })) }, { noNullPrototype: true }),
+  tree: fc.record(
+    { name: text, children: fc.oneof({ maxDepth: 3 }, fc.constant([]), fc.array(tie('tree'), { maxLength: 2 })) },
+    { noNullPrototype: true },
+  ),
 })).tree
-const tree: fc.Arbitrary<Part> = fc.oneof(part('lazy tree', treeSchema, trees, true), part('tree by getter', shapedTree, trees))
+const tree: fc.Arbitrary<Part> = fc.oneof(
+  part('lazy tree', treeSchema, trees, true),
+  part('tree by getter', shapedTree, trees),
+)
 
 /** Cases whose event is an object, as nearly all events are. */
 export const objectCases: fc.Arbitrary<ContractCase> = objectOf(partOf(2)).chain(caseOf)

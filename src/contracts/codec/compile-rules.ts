@@ -1,17 +1,32 @@
 /**
- * Small rules of compilation: how a schema becomes a check, when a default is plain data, how a refusal reads. Called by
+ * What the parts of the compiler share: where the walk stands, how a schema becomes a check, when a default is plain data, how a refusal reads. Called by
  * compile.ts and its parts alone.
  */
-import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { formatPath, HookringError } from '../errors.js'
-import type { Checked } from './refinements.js'
+import type { PlanNode } from './plan.js'
+import type { Checked, Refinement } from './refinements.js'
 
-export function unencodable(path: readonly (string | number)[], what: string, advice: string): HookringError {
-  return new HookringError('CONTRACT_UNENCODABLE', `${formatPath(path)}: ${what} cannot cross between threads; ${advice}`, { path })
+export type Schema = z.core.$ZodType
+
+/** Where the walk over a schema stands. */
+export interface Walk {
+  readonly path: readonly (string | number)[]
+  /** The schemas around this one: meeting one of them again is recursion. */
+  readonly ancestors: readonly Schema[]
+  /** Filled on the way. A schema that is checked as a whole gives what is below it a map that is thrown away. */
+  readonly found: Map<PlanNode, Refinement>
 }
 
-export function checkOf(schema: z.core.$ZodType): (value: unknown) => Checked {
+export function unencodable(path: readonly (string | number)[], what: string, advice: string): HookringError {
+  return new HookringError(
+    'CONTRACT_UNENCODABLE',
+    `${formatPath(path)}: ${what} cannot cross between threads; ${advice}`,
+    { path },
+  )
+}
+
+export function checkOf(schema: Schema): (value: unknown) => Checked {
   return (value) => {
     const result = z.safeParse(schema, value)
     if (result.success) return { ok: true, value: result.data }
@@ -24,9 +39,21 @@ export function checkOf(schema: z.core.$ZodType): (value: unknown) => Checked {
 export function staticDefault(def: { readonly defaultValue: unknown }): { value: unknown } | null {
   try {
     const value = structuredClone(def.defaultValue)
-    return value !== undefined && isDeepStrictEqual(value, def.defaultValue) ? { value } : null
+    return value !== undefined && isSame(value, def.defaultValue) ? { value } : null
   } catch {
     // It cannot be cloned, or throws: left to the call, which names the field.
     return null
   }
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  if (Object.is(one, other)) return true
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
+  if (one instanceof Date) return other instanceof Date && Object.is(one.getTime(), other.getTime())
+  const keys = Object.keys(one)
+  return (
+    Array.isArray(one) === Array.isArray(other) &&
+    keys.length === Object.keys(other).length &&
+    keys.every((key) => Object.hasOwn(other, key) && isSame(one[key as never], other[key as never]))
+  )
 }

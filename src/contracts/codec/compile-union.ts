@@ -6,13 +6,17 @@
  * fields than zod would, so such a union crosses as JSON or is refused.
  */
 import type { z } from 'zod'
-import { unionNode } from './arrange.js'
-import { compileJson, compileNode, type Schema, type Walk } from './compile.js'
-import { checkOf, unencodable } from './compile-rules.js'
-import { maybeNode } from './arrange.js'
+import { maybeNode, unionNode } from './arrange.js'
+import { checkOf, type Schema, unencodable, type Walk } from './compile-rules.js'
 import { CONTAINER_KINDS, kindsOf } from './kinds.js'
 import type { EnumValue, PlanNode } from './plan.js'
 import type { Refinement } from './refinements.js'
+
+/** The rest of the compiler. */
+interface Compiler {
+  compileNode(schema: Schema, walk: Walk): PlanNode
+  compileJson(schema: Schema, walk: Walk, what: string): PlanNode
+}
 
 interface Variant {
   readonly node: PlanNode
@@ -20,38 +24,52 @@ interface Variant {
   readonly found: Map<PlanNode, Refinement>
 }
 
-export function compileUnion(schema: Schema, def: z.core.$ZodUnionDef, walk: Walk): PlanNode {
+export function compileUnion(schema: Schema, def: z.core.$ZodUnionDef, walk: Walk, compiler: Compiler): PlanNode {
   const isExclusive = !('discriminator' in def) && def.inclusive === false
-  const isAlone = (option: Schema, type: string) => option._zod.def.type === type && (option._zod.def.checks ?? []).length === 0
+  const isAlone = (option: Schema, type: string) =>
+    option._zod.def.type === type && (option._zod.def.checks ?? []).length === 0
   const optional = def.options.some((option) => isAlone(option, 'undefined'))
   const nullable = def.options.some((option) => isAlone(option, 'null'))
   const options = def.options.filter((option) => !isAlone(option, 'undefined') && !isAlone(option, 'null'))
   if (options.length === 0) return onlyNull(optional, walk)
 
-  const variants = options.flatMap((option, index) => compileVariants(option, { ...walk, path: [...walk.path, 'variants', index] }))
-  const node = variants.length === 1 ? accept(variants, walk) : join(schema, variants, isExclusive, walk)
+  const variants = options.flatMap((option, index) =>
+    compileVariants(option, { ...walk, path: [...walk.path, 'variants', index] }, compiler),
+  )
+  const node =
+    variants.length === 1
+      ? accept(variants, walk)
+      : (join(schema, variants, isExclusive, walk) ?? compiler.compileJson(schema, walk, CONTESTED))
   if (!optional && !nullable) return node
   const check = walk.found.get(node)?.check ?? null
   if (node.kind === 'maybe' && check === null && node.fallback === null) {
-    return maybeNode(node.inner, { optional: optional || node.optional, nullable: nullable || node.nullable, fallback: null })
+    return maybeNode(node.inner, {
+      optional: optional || node.optional,
+      nullable: nullable || node.nullable,
+      fallback: null,
+    })
   }
   return maybeNode(node, { optional, nullable, fallback: null })
 }
 
+const CONTESTED = 'a union whose variants only further checks tell apart'
+
 function onlyNull(optional: boolean, walk: Walk): PlanNode {
-  if (optional) throw unencodable(walk.path, 'a union of null and undefined', 'use .optional() or .nullable() on a type')
+  if (optional)
+    throw unencodable(walk.path, 'a union of null and undefined', 'use .optional() or .nullable() on a type')
   return { kind: 'enum', fixedBytes: 2, values: [null] }
 }
 
 /** An option that is itself a union is spliced in, so that nested discriminated unions are told apart at once. */
-function compileVariants(option: Schema, walk: Walk): Variant[] {
+function compileVariants(option: Schema, walk: Walk, { compileNode }: Compiler): Variant[] {
   const found = new Map<PlanNode, Refinement>()
   const node = compileNode(option, { ...walk, found })
   const nodes = node.kind === 'union' && !found.has(node) ? node.variants : [node]
   return nodes.map((variant) => ({ node: variant, kinds: kindsOf(variant), found }))
 }
 
-function join(schema: Schema, variants: readonly Variant[], isExclusive: boolean, walk: Walk): PlanNode {
+/** Null when only zod could say which of the variants an object is. */
+function join(schema: Schema, variants: readonly Variant[], isExclusive: boolean, walk: Walk): PlanNode | null {
   const values = variants.flatMap(({ node, found }) => (node.kind === 'enum' && !found.has(node) ? node.values : []))
   if (!isExclusive && variants.every(({ node, found }) => node.kind === 'enum' && !found.has(node))) {
     return { kind: 'enum', fixedBytes: 2, values: [...new Set<EnumValue>(values)] }
@@ -60,9 +78,7 @@ function join(schema: Schema, variants: readonly Variant[], isExclusive: boolean
   if (union.discriminator !== null) return accept(variants, walk, union)
   const contested = contestedKinds(variants, isExclusive)
   if (contested === 0) return accept(variants, walk, union)
-  if ((contested & CONTAINER_KINDS) !== 0) {
-    return compileJson(schema, walk, 'a union whose variants only further checks tell apart')
-  }
+  if ((contested & CONTAINER_KINDS) !== 0) return null
   // Whichever variant carries a scalar, the value is the same; whether it is allowed, zod says of the union as a whole.
   walk.found.set(union, { check: checkOf(schema), fallback: null })
   return union

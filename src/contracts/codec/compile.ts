@@ -5,27 +5,17 @@
  * refinements: a node that needs zod is checked by it with everything below it, so nodes below one need no check of
  * their own. What has no layout crosses as JSON where JSON can hold it, and is refused where it cannot.
  */
-import { z } from 'zod'
+import type { z } from 'zod'
 import { HookringError } from '../errors.js'
 import { type LayoutHint, layoutHints } from '../types.js'
 import { bytesNode, maybeNode, objectNode, recordNode } from './arrange.js'
 import { bigintBounds, dateNode, hasOtherChecks, lengthsOf, numberNode } from './bounds.js'
-import { checkOf, staticDefault, unencodable } from './compile-rules.js'
+import { checkOf, type Schema, staticDefault, unencodable, type Walk } from './compile-rules.js'
+import { compileUnion } from './compile-union.js'
 import { checkJsonHolds } from './json-schema.js'
 import type { EnumValue, LayoutPlan, PlanNode } from './plan.js'
 import { attachRefinements, type Refinement } from './refinements.js'
-import { compileUnion } from './compile-union.js'
 
-/** Where the walk stands. */
-export interface Walk {
-  readonly path: readonly (string | number)[]
-  /** The schemas around this one: meeting one of them again is recursion. */
-  readonly ancestors: readonly z.core.$ZodType[]
-  /** Filled on the way. A schema that is checked as a whole gives what is below it a map that is thrown away. */
-  readonly found: Map<PlanNode, Refinement>
-}
-
-export type Schema = z.core.$ZodType
 type Def = z.core.$ZodTypes['_zod']['def']
 type DefOf<Type extends Def['type']> = Extract<Def, { type: Type }>
 
@@ -46,11 +36,13 @@ export function compileLayout(schema: z.ZodType, path: readonly (string | number
   return attachRefinements({ root, fixedBytes: root.fixedBytes }, found)
 }
 
-export function compileNode(schema: Schema, walk: Walk): PlanNode {
+function compileNode(schema: Schema, walk: Walk): PlanNode {
   const def = defOf(schema, walk)
   if (walk.ancestors.includes(schema)) return compileJson(schema, walk, 'a recursive type')
-  if (walk.ancestors.length >= MAX_DEPTH) throw unencodable(walk.path, `nesting deeper than ${MAX_DEPTH} levels`, 'use z.json() for it')
-  if ('coerce' in def && def.coerce === true) throw unencodable(walk.path, 'a coercion', 'convert the value before the call')
+  if (walk.ancestors.length >= MAX_DEPTH)
+    throw unencodable(walk.path, `nesting deeper than ${MAX_DEPTH} levels`, 'use z.json() for it')
+  if ('coerce' in def && def.coerce === true)
+    throw unencodable(walk.path, 'a coercion', 'convert the value before the call')
   const hint = layoutHints.get(schema)
   if (hint !== undefined) return leaf(schema, walk, hintedNode(hint), 'none', { checks: def.checks })
 
@@ -92,7 +84,7 @@ export function compileNode(schema: Schema, walk: Walk): PlanNode {
     case 'record':
       return compileRecord(schema, walk, def)
     case 'union':
-      return around(schema, walk, def, (inner) => compileUnion(schema, def, inner))
+      return around(schema, walk, def, (inner) => compileUnion(schema, def, inner, { compileNode, compileJson }))
     case 'any':
     case 'unknown':
       return around(schema, walk, def, (inner) => maybe({ kind: 'json', fixedBytes: 8 }, inner, { optional: true }))
@@ -103,20 +95,26 @@ export function compileNode(schema: Schema, walk: Walk): PlanNode {
     case 'lazy':
       return compileJson(schema, walk, 'z.lazy()')
     default:
-      throw unencodable(walk.path, ...REFUSED[def.type])
+      const refused: readonly [string, string] = REFUSED[def.type]
+      throw unencodable(walk.path, ...refused)
   }
 }
 
 /** A field that crosses as JSON and that zod checks on the host. */
-export function compileJson(schema: Schema, walk: Walk, what: string): PlanNode {
+function compileJson(schema: Schema, walk: Walk, what: string): PlanNode {
   checkJsonHolds(schema, walk.path, what)
   const json: PlanNode = { kind: 'json', fixedBytes: 8 }
   const mayBeAbsent = schema._zod.optin !== undefined
-  return checked(schema, walk, mayBeAbsent ? maybeNode(json, { optional: true, nullable: false, fallback: null }) : json)
+  return checked(
+    schema,
+    walk,
+    mayBeAbsent ? maybeNode(json, { optional: true, nullable: false, fallback: null }) : json,
+  )
 }
 
 const BY_VALUE = 'describe what the hook is to see, and convert before the call'
-const REFUSED: Record<Exclude<Def['type'], Supported>, [what: string, advice: string]> = {
+/** What cannot cross, and what to use instead. */
+const REFUSED = {
   function: ['a function', 'give the plugin a host service instead'],
   symbol: ['a symbol', 'use a string or an enum'],
   promise: ['a promise', 'await it before the call'],
@@ -131,11 +129,7 @@ const REFUSED: Record<Exclude<Def['type'], Supported>, [what: string, advice: st
   pipe: ['a transform, codec or pipe', BY_VALUE],
   success: ['z.success()', BY_VALUE],
   catch: ['.catch()', 'use .default(), and let a wrong value be refused'],
-}
-type Supported =
-  | 'boolean' | 'number' | 'int' | 'bigint' | 'date' | 'string' | 'template_literal' | 'null' | 'enum' | 'literal' | 'custom'
-  | 'optional' | 'nullable' | 'default' | 'prefault' | 'nonoptional' | 'readonly' | 'array' | 'object' | 'record' | 'union'
-  | 'any' | 'unknown' | 'tuple' | 'intersection' | 'lazy'
+} as const satisfies Record<string, readonly [what: string, advice: string]>
 
 function defOf(schema: Schema, walk: Walk): Def {
   const def = (schema as Schema | undefined)?._zod?.def
@@ -185,14 +179,20 @@ function bigintNode(def: DefOf<'bigint'>, walk: Walk): PlanNode {
     if (min >= 0n && max < 2n ** 64n) return { kind: 'u64', fixedBytes: 8, min, max }
     if (min >= -(2n ** 63n) && max < 2n ** 63n) return { kind: 'i64', fixedBytes: 8, min, max }
   }
-  throw unencodable(walk.path, 'a bigint without bounds that fit 64 bits', 'use u64() or i64(), or a string for longer numbers')
+  throw unencodable(
+    walk.path,
+    'a bigint without bounds that fit 64 bits',
+    'use u64() or i64(), or a string for longer numbers',
+  )
 }
 
 function compileEnum(schema: Schema, walk: Walk): PlanNode {
   const all = [...(schema._zod.values ?? [])]
   const values = all.filter((value): value is EnumValue => value !== undefined && typeof value !== 'symbol')
-  if (values.length === 0 || all.some((value) => typeof value === 'symbol')) throw unencodable(walk.path, 'an enum of no values or of symbols', 'use strings')
-  if (values.length > MAX_ENUM_VALUES) throw unencodable(walk.path, `an enum of more than ${MAX_ENUM_VALUES} values`, 'use a string')
+  if (values.length === 0 || all.some((value) => typeof value === 'symbol'))
+    throw unencodable(walk.path, 'an enum of no values or of symbols', 'use strings')
+  if (values.length > MAX_ENUM_VALUES)
+    throw unencodable(walk.path, `an enum of more than ${MAX_ENUM_VALUES} values`, 'use a string')
   const node = leaf(schema, walk, { kind: 'enum', fixedBytes: 2, values })
   return values.length === all.length ? node : maybe(node, walk, { optional: true })
 }
@@ -200,18 +200,32 @@ function compileEnum(schema: Schema, walk: Walk): PlanNode {
 function compileCustom(schema: Schema, walk: Walk, def: DefOf<'custom'>): PlanNode {
   // Clones, which .refine() and .describe() make, lose the class; their parents have it.
   for (let at: Schema | undefined = schema; at !== undefined; at = at._zod.parent) {
-    if (at._zod.bag.Class === Uint8Array) return leaf(schema, walk, bytesNode(null, Number.POSITIVE_INFINITY), 'none', { checks: def.checks })
+    if (at._zod.bag.Class === Uint8Array)
+      return leaf(schema, walk, bytesNode(null, Number.POSITIVE_INFINITY), 'none', { checks: def.checks })
     const { Class } = at._zod.bag as { Class?: { name?: unknown } }
-    if (Class !== undefined) throw unencodable(walk.path, `an instance of ${String(Class.name)}`, Class === Date ? 'use z.date()' : 'use z.object() with its fields, or bytes() for binary')
+    if (Class !== undefined)
+      throw unencodable(
+        walk.path,
+        `an instance of ${String(Class.name)}`,
+        Class === Date ? 'use z.date()' : 'use z.object() with its fields, or bytes() for binary',
+      )
   }
   throw unencodable(walk.path, 'z.custom()', 'say the type with a schema and the rest with .refine()')
 }
 
 /** `inner`, or absent, or null. Layers that lie on each other become one. */
-function maybe(inner: PlanNode, walk: Walk, how: { optional?: boolean; nullable?: boolean; fallback?: { value: unknown } | null }): PlanNode {
+function maybe(
+  inner: PlanNode,
+  walk: Walk,
+  how: { optional?: boolean; nullable?: boolean; fallback?: { value: unknown } | null },
+): PlanNode {
   const refinement = walk.found.get(inner)
   if (inner.kind !== 'maybe' || (refinement !== undefined && refinement.check !== null)) {
-    return maybeNode(inner, { optional: how.optional ?? false, nullable: how.nullable ?? false, fallback: how.fallback ?? null })
+    return maybeNode(inner, {
+      optional: how.optional ?? false,
+      nullable: how.nullable ?? false,
+      fallback: how.fallback ?? null,
+    })
   }
   const merged = maybeNode(inner.inner, {
     optional: inner.optional || (how.optional ?? false),
@@ -231,17 +245,26 @@ function compileDefault(def: DefOf<'default' | 'prefault'>, walk: Walk): PlanNod
 
 function compileNonOptional(schema: Schema, def: DefOf<'nonoptional'>, walk: Walk): PlanNode {
   const inner = compileNode(def.innerType, walk)
-  if (inner.kind !== 'maybe' || !inner.optional || inner.fallback !== null || walk.found.get(inner)?.fallback) return inner
+  if (inner.kind !== 'maybe' || !inner.optional || inner.fallback !== null || walk.found.get(inner)?.fallback)
+    return inner
   const refinement = walk.found.get(inner)
-  const node = inner.nullable ? maybeNode(inner.inner, { optional: false, nullable: true, fallback: null }) : inner.inner
+  const node = inner.nullable
+    ? maybeNode(inner.inner, { optional: false, nullable: true, fallback: null })
+    : inner.inner
   return refinement === undefined ? node : checked(schema, walk, node)
 }
 
 function compileArray(schema: Schema, walk: Walk, def: DefOf<'array'>): PlanNode {
-  return around(schema, walk, def, (inner) => {
-    const element = compileNode(def.element, { ...inner, path: [...walk.path, 'element'] })
-    return { kind: 'array', fixedBytes: 8, element, ...lengthsOf(def) }
-  }, 'lengths')
+  return around(
+    schema,
+    walk,
+    def,
+    (inner) => {
+      const element = compileNode(def.element, { ...inner, path: [...walk.path, 'element'] })
+      return { kind: 'array', fixedBytes: 8, element, ...lengthsOf(def) }
+    },
+    'lengths',
+  )
 }
 
 function compileObject(schema: Schema, walk: Walk, def: DefOf<'object'>): PlanNode {
@@ -250,7 +273,12 @@ function compileObject(schema: Schema, walk: Walk, def: DefOf<'object'>): PlanNo
   return around(schema, walk, def, (inner) => {
     const fields = Object.keys(def.shape).map((key) => {
       const path = [...walk.path, key]
-      if (RESERVED_FIELDS.has(key)) throw new HookringError('CONTRACT_INVALID', `${path.join('.')}: events have a ${key} of their own; name the field otherwise`, { path })
+      if (RESERVED_FIELDS.has(key))
+        throw new HookringError(
+          'CONTRACT_INVALID',
+          `${path.join('.')}: events have a ${key} of their own; name the field otherwise`,
+          { path },
+        )
       const field = def.shape[key]!
       return { key, node: compileNode(field, { ...inner, path }), isRequired: field._zod.optin === undefined }
     })
@@ -265,9 +293,16 @@ function compileRecord(schema: Schema, walk: Walk, def: DefOf<'record'>): PlanNo
   const hasKeyLayout = isStringEnum || def.keyType._zod.def.type === 'string'
   // That every key of an enum is there, and keys that are not strings, are zod's to check.
   const mustCheck = !hasKeyLayout || (keyValues !== undefined && def.partial !== true)
-  return around(schema, walk, def, (inner) => {
-    const anyString: PlanNode = { kind: 'string', fixedBytes: 8, minLength: 0, maxLength: Number.POSITIVE_INFINITY }
-    const key = hasKeyLayout ? compileNode(def.keyType, { ...inner, path: [...walk.path, 'key'] }) : anyString
-    return recordNode(key, compileNode(def.valueType, { ...inner, path: [...walk.path, 'value'] }))
-  }, 'none', mustCheck)
+  return around(
+    schema,
+    walk,
+    def,
+    (inner) => {
+      const anyString: PlanNode = { kind: 'string', fixedBytes: 8, minLength: 0, maxLength: Number.POSITIVE_INFINITY }
+      const key = hasKeyLayout ? compileNode(def.keyType, { ...inner, path: [...walk.path, 'key'] }) : anyString
+      return recordNode(key, compileNode(def.valueType, { ...inner, path: [...walk.path, 'value'] }))
+    },
+    'none',
+    mustCheck,
+  )
 }

@@ -5,12 +5,11 @@
  * every value against its plan and its refinements. An encoder never lets two parts of the tail overlap, so together they
  * cannot be longer than the whole: a budget holds the decoder's work to that.
  */
-import { isUtf8 } from 'node:buffer'
 import { parseJson, setOwn } from './json.js'
 import type { CodecMemory } from './memory.js'
 import type { LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf } from './plan.js'
-import { countViolation, eventError, Refusal, refusalOf, violationOf, within } from './refusal.js'
 import { type Refinement, type Refinements, refinementsOf } from './refinements.js'
+import { countViolation, eventError, Refusal, refusalOf, violationOf, within } from './refusal.js'
 
 interface Source {
   readonly memory: CodecMemory
@@ -23,11 +22,15 @@ interface Source {
 /** Reads the fixed part at `at`, which is inside the bytes; `at` counts from the start of the memory. */
 type Decode = (source: Source, at: number) => unknown
 
-export function createDecoder(plan: LayoutPlan, label: string): (memory: CodecMemory, base: number, bytes: number) => unknown {
+export function createDecoder(
+  plan: LayoutPlan,
+  label: string,
+): (memory: CodecMemory, base: number, bytes: number) => unknown {
   const decode = decodeOf(plan.root, refinementsOf(plan))
   return (memory, base, bytes) => {
     try {
-      const isInside = Number.isSafeInteger(bytes) && bytes >= plan.fixedBytes && base >= 0 && base + bytes <= memory.u8.length
+      const isInside =
+        Number.isSafeInteger(bytes) && bytes >= plan.fixedBytes && base >= 0 && base + bytes <= memory.u8.length
       if (!isInside) throw new Refusal(`must be at least ${plan.fixedBytes} bytes when encoded, got ${bytes}`)
       return decode({ memory, base, bytes, budget: bytes - plan.fixedBytes }, base)
     } catch (error) {
@@ -35,6 +38,8 @@ export function createDecoder(plan: LayoutPlan, label: string): (memory: CodecMe
     }
   }
 }
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Where `length` bytes of the tail begin, once it is sure that they are there. */
 function take(source: Source, offset: number, length: number): number {
@@ -54,7 +59,9 @@ function checkedDecode(check: NonNullable<Refinement['check']>, decode: Decode):
   return (source, at) => {
     const result = check(decode(source, at))
     if (result.ok) return result.value
-    throw new Refusal(result.problem, { path: result.path.map((part) => (typeof part === 'number' ? part : String(part))) })
+    throw new Refusal(result.problem, {
+      path: result.path.map((part) => (typeof part === 'number' ? part : String(part))),
+    })
   }
 }
 
@@ -122,11 +129,14 @@ function fitting(node: PlanNode, value: unknown): unknown {
 }
 
 function decodeText(source: Source, at: number): string {
-  const { view, u8, buffer } = source.memory
+  const { view, u8 } = source.memory
   const length = view.getUint32(at + 4, true)
   const start = take(source, view.getUint32(at, true), length)
-  if (!isUtf8(u8.subarray(start, start + length))) throw new Refusal('is not UTF-8')
-  return buffer.toString('utf8', start, start + length)
+  try {
+    return strictUtf8.decode(u8.subarray(start, start + length))
+  } catch (cause) {
+    throw new Refusal('is not UTF-8', { cause })
+  }
 }
 
 function decodeBytes(node: PlanNodeOf<'bytes'>): Decode {
@@ -149,7 +159,9 @@ function decodeMaybe(node: MaybeNode, decode: Decode, computed: Refinement['fall
     if (presence === 0 && computed !== null) return computed()
     if (presence === 0 && node.fallback !== null) return structuredClone(node.fallback.value)
     if (presence === 0 && node.optional) return undefined
-    throw presence === 0 ? refusalOf(node.inner, undefined) : new Refusal(`must be ${node.nullable ? 'null or ' : ''}a value, got neither`)
+    throw presence === 0
+      ? refusalOf(node.inner, undefined)
+      : new Refusal(`must be ${node.nullable ? 'null or ' : ''}a value, got neither`)
   }
 }
 

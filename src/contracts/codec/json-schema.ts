@@ -47,7 +47,9 @@ function findLost(schema: Schema, path: Path, seen: Set<Schema>): { path: Path; 
       return null
     case 'enum':
     case 'literal': {
-      const odd = [...(schema._zod.values ?? [])].find((value) => typeof value === 'bigint' || typeof value === 'symbol' || Number.isNaN(value))
+      const odd = [...(schema._zod.values ?? [])].find(
+        (value) => typeof value === 'bigint' || typeof value === 'symbol' || Number.isNaN(value),
+      )
       return odd === undefined ? null : { path, type: `a literal ${typeof odd}` }
     }
     case 'optional':
@@ -68,7 +70,11 @@ function findLost(schema: Schema, path: Path, seen: Set<Schema>): { path: Path; 
     case 'tuple':
       return into([...def.items.map((item, index) => [index, item] as const), ['rest', def.rest]])
     case 'union':
-      return into(def.options.filter(({ _zod }) => _zod.def.type !== 'undefined').map((option, index) => [index, option] as const))
+      return into(
+        def.options
+          .filter(({ _zod }) => _zod.def.type !== 'undefined')
+          .map((option, index) => [index, option] as const),
+      )
     case 'intersection':
       return findLost(def.left, path, seen) ?? findLost(def.right, path, seen)
     default:

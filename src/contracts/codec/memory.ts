@@ -28,7 +28,10 @@ function intrinsicGetter<T>(prototype: object, key: PropertyKey): (this: unknown
 
 const tagOf = intrinsicGetter<string | undefined>(typedArrayPrototype, Symbol.toStringTag)
 const lengthOf = intrinsicGetter<number>(typedArrayPrototype, 'length')
-const bufferOf = intrinsicGetter<ArrayBufferLike & { resizable?: boolean; growable?: boolean }>(typedArrayPrototype, 'buffer')
+const bufferOf = intrinsicGetter<ArrayBufferLike & { resizable?: boolean; growable?: boolean }>(
+  typedArrayPrototype,
+  'buffer',
+)
 const offsetOf = intrinsicGetter<number>(typedArrayPrototype, 'byteOffset')
 
 /** Arrays of up to this many bytes may live inside V8's heap, where asking for their buffer moves them out. */

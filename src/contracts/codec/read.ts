@@ -233,7 +233,7 @@ interface ClassPlan {
 function objectClass({ node, path, reads, copy, classes }: ClassPlan): ObjectClass {
   const count = node.fields.length
 
-  function valueOf(opened: Opened, index: number): unknown {
+  function fieldOf(opened: Opened, index: number): unknown {
     let { fields } = opened
     if (fields !== null) {
       const value = fields[index]
@@ -260,7 +260,7 @@ function objectClass({ node, path, reads, copy, classes }: ClassPlan): ObjectCla
     }
 
     static field(event: HookEvent, index: number): unknown {
-      return valueOf(event.#opened, index)
+      return fieldOf(event.#opened, index)
     }
 
     copy(): unknown {
@@ -283,14 +283,14 @@ function objectClass({ node, path, reads, copy, classes }: ClassPlan): ObjectCla
 
   function peek(opened: Opened, index: number): unknown {
     const isReadable = (opened.root ?? opened).memory !== null || opened.fields?.[index] !== undefined
-    return isReadable ? valueOf(opened, index) : { [INSPECT]: () => '<expired>' }
+    return isReadable ? fieldOf(opened, index) : { [INSPECT]: () => '<expired>' }
   }
 
-  const { field: fieldOf, openedOf } = HookEvent
+  const { field, openedOf } = HookEvent
   for (const [index, { key }] of node.fields.entries()) {
     Object.defineProperty(HookEvent.prototype, key, {
       get(this: HookEvent) {
-        return fieldOf(this, index)
+        return field(this, index)
       },
       enumerable: true,
       configurable: true,

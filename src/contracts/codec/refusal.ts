@@ -43,7 +43,8 @@ export function within(error: unknown, key: string | number): unknown {
 /** The public error for anything thrown inside the codec. */
 export function eventError(error: unknown, label: string): unknown {
   if (isPassed(error)) return error
-  const refusal = error instanceof Refusal ? error : new Refusal(`could not be read: ${messageOf(error)}`, { cause: error })
+  const refusal =
+    error instanceof Refusal ? error : new Refusal(`could not be read: ${messageOf(error)}`, { cause: error })
   const where = formatPath(refusal.path)
   const message = `${label}: ${where === '' ? '' : `${where} `}${refusal.problem}`
   return new HookringError('EVENT_INVALID', message, { path: refusal.path, cause: refusal.cause })
@@ -76,10 +77,14 @@ export function violationOf(node: PlanNode, value: unknown): string | null {
       return mustBe(`an integer from ${node.min} to ${node.max}`, value)
     case 'f64':
       if (typeof value === 'number' && isBetween(value, node.min, node.max)) return null
-      return mustBe(isUnbounded(node.min, node.max) ? 'a finite number' : `a number from ${node.min} to ${node.max}`, value)
+      return mustBe(
+        isUnbounded(node.min, node.max) ? 'a finite number' : `a number from ${node.min} to ${node.max}`,
+        value,
+      )
     case 'u64':
     case 'i64':
-      if ((typeof value === 'bigint' || Number.isSafeInteger(value)) && isBetween(value as bigint, node.min, node.max)) return null
+      if ((typeof value === 'bigint' || Number.isSafeInteger(value)) && isBetween(value as bigint, node.min, node.max))
+        return null
       return mustBe(`a bigint or an exact integer from ${node.min} to ${node.max}`, value)
     case 'date': {
       const time = timeOf(value)
@@ -89,12 +94,25 @@ export function violationOf(node: PlanNode, value: unknown): string | null {
     }
     case 'string':
       if (typeof value !== 'string') return mustBe('a string', value)
-      return countViolation(value.length, { min: node.minLength, max: node.maxLength, verb: 'be', unit: 'characters long' })
+      return countViolation(value.length, {
+        min: node.minLength,
+        max: node.maxLength,
+        verb: 'be',
+        unit: 'characters long',
+      })
     case 'enum':
-      return node.values.includes(value as EnumValue) ? null : mustBe(`${node.values.length > 1 ? 'one of ' : ''}${listOf(node.values)}`, value, true)
+      return node.values.includes(value as EnumValue)
+        ? null
+        : mustBe(`${node.values.length > 1 ? 'one of ' : ''}${listOf(node.values)}`, value, true)
     case 'bytes':
-      if (!isBytes(value)) return mustBe(node.length === null ? 'a Uint8Array' : `a Uint8Array of ${node.length} bytes`, value)
-      return countViolation(bytesLength(value), { min: node.length ?? 0, max: node.maxLength, verb: 'be', unit: 'bytes' })
+      if (!isBytes(value))
+        return mustBe(node.length === null ? 'a Uint8Array' : `a Uint8Array of ${node.length} bytes`, value)
+      return countViolation(bytesLength(value), {
+        min: node.length ?? 0,
+        max: node.maxLength,
+        verb: 'be',
+        unit: 'bytes',
+      })
     case 'maybe':
       if ((value === undefined && node.optional) || (value === null && node.nullable)) return null
       return violationOf(node.inner, value)
@@ -118,7 +136,14 @@ export function countViolation(
 ): string | null {
   const { min, max, verb, unit } = allowed
   if (count >= min && count <= max) return null
-  const range = min === max ? `${min}` : max === Number.POSITIVE_INFINITY ? `at least ${min}` : min === 0 ? `at most ${max}` : `${min} to ${max}`
+  const range =
+    min === max
+      ? `${min}`
+      : max === Number.POSITIVE_INFINITY
+        ? `at least ${min}`
+        : min === 0
+          ? `at most ${max}`
+          : `${min} to ${max}`
   return `must ${verb} ${range} ${unit}, got ${count}`
 }
 
@@ -126,7 +151,11 @@ export function countViolation(
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (!isObject(value)) return false
   const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || prototype === Object.prototype || (Object.getPrototypeOf(prototype) === null && !Array.isArray(value))
+  return (
+    prototype === null ||
+    prototype === Object.prototype ||
+    (Object.getPrototypeOf(prototype) === null && !Array.isArray(value))
+  )
 }
 
 export function isObject(value: unknown): value is object {

@@ -1,0 +1,110 @@
+/**
+ * Where the encoder writes: the memory, its bounds, and the end of what is written. Used by encode.ts and its writers
+ * alone, on any thread.
+ *
+ * The state is shared by all encoders of a thread, so that their closures need not hand it on. A getter of the value
+ * that is being encoded may call an encoder itself, so `writeInto` puts back what it found.
+ */
+import { type CodecMemory, NO_MEMORY } from './memory.js'
+
+/** Writes `value` at `at`, counted from the start of the memory. */
+export type Write = (at: number, value: unknown) => void
+
+export let u8 = NO_MEMORY.u8
+export let view = NO_MEMORY.view
+/** Start of the event in the memory. */
+export let base = 0
+/** End of what is written, from base. */
+export let tail = 0
+let buffer = NO_MEMORY.buffer
+/** Bytes from base that may be written. */
+let room = 0
+/** Bytes from base that would have been enough so far; set before OVERFLOW is thrown. */
+let needed = 0
+
+/** Thrown when the room does not suffice. */
+export const OVERFLOW: unique symbol = Symbol('overflow')
+
+/** Up to here a loop over the characters is faster than a call into the engine. */
+const SHORT_TEXT = 16
+
+/** What to write: a root node's writer, and the bytes of its fixed part. */
+export interface Root {
+  readonly write: Write
+  readonly fixedBytes: number
+}
+
+/** Writes `value` from `at` on; returns the bytes it takes, or -n when it takes n or more and they are not there. */
+export function writeInto(memory: CodecMemory, at: number, limit: number, root: Root, value: unknown): number {
+  const outer = { u8, view, buffer, base, room, tail }
+  u8 = memory.u8
+  view = memory.view
+  buffer = memory.buffer
+  base = at
+  // Whatever the caller says, memory ends where it ends.
+  room = Math.min(limit, u8.length) - at
+  tail = root.fixedBytes
+  try {
+    if (tail > room) return -tail
+    root.write(at, value)
+    return tail
+  } catch (error) {
+    if (error === OVERFLOW) return -needed
+    throw error
+  } finally {
+    ;({ u8, view, buffer, base, room, tail } = outer)
+  }
+}
+
+/** Takes `bytes` at the end of the tail and returns where they begin, from base. */
+export function reserve(bytes: number): number {
+  const start = tail
+  const end = start + bytes
+  if (end > room) {
+    needed = end
+    throw OVERFLOW
+  }
+  tail = end
+  return start
+}
+
+/** The same, for parts that hold numbers. */
+export function reserveAligned(bytes: number): number {
+  tail = (tail + 7) & ~7
+  return reserve(bytes)
+}
+
+/** Gives back what was reserved since the tail ended at `end`. */
+export function rewindTo(end: number): void {
+  tail = end
+}
+
+/** Writes the two words by which a fixed part refers to the tail. */
+export function setReference(at: number, first: number, second: number): void {
+  view.setUint32(at, first, true)
+  view.setUint32(at + 4, second, true)
+}
+
+/** Writes text as UTF-8 to the tail; a lone surrogate becomes U+FFFD. */
+export function writeText(at: number, text: string): void {
+  const count = text.length
+  if (count <= SHORT_TEXT && tail + count <= room) {
+    const start = base + tail
+    let i = 0
+    for (; i < count; i++) {
+      const unit = text.charCodeAt(i)
+      if (unit > 0x7f) break
+      u8[start + i] = unit
+    }
+    if (i === count) {
+      setReference(at, reserve(count), count)
+      return
+    }
+  }
+  const free = room - tail
+  // No UTF-16 unit takes more than three bytes, so most texts need not be measured.
+  const bytes = count * 3 <= free ? 0 : Buffer.byteLength(text)
+  if (bytes > free) reserve(bytes)
+  const written = buffer.write(text, base + tail, free, 'utf8')
+  setReference(at, reserve(written), written)
+}

@@ -173,7 +173,7 @@ function report(rows: readonly Row[], unavailable: readonly string[], quick: boo
     markdown: [
       '# rpc: a real gRPC server and a hook that misbehaves',
       '',
-      `${machineLine()}. ${HOOKED_PER_SECOND} hooked and ${BYSTANDER_PER_SECOND} bystander RPCs per second, medians over ${plan.fast.slices} to ${plan.sleeps.slices} slices of up to ${plan.sleeps.sliceMs} ms, modes and hooks in turns.`,
+      `${machineLine()}. ${HOOKED_PER_SECOND} hooked and ${BYSTANDER_PER_SECOND} bystander RPCs per second, medians over ${plan.fast.slices} to ${plan.sleeps.slices} slices, modes and hooks in turns.`,
       '',
       markdownTable(
         [

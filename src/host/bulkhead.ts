@@ -46,6 +46,7 @@ export class Bulkhead {
   isClosing = false
   readonly #waiting = createCallQueue()
   #waitingCalls = 0
+  #turn = 0
   #waitingObservations = 0
 
   constructor(options: BulkheadOptions) {
@@ -84,7 +85,10 @@ export class Bulkhead {
       return lane !== null && lane.state === 'serving' ? lane : null
     }
     let best: Lane | null = null
-    for (const { lane } of seats) {
+    this.#turn = (this.#turn + 1) % seats.length
+    for (let i = 0; i < seats.length; i += 1) {
+      // From another seat each time, so that ties are shared out.
+      const { lane } = seats[(this.#turn + i) % seats.length] as Seat
       if (lane === null || lane.state !== 'serving' || !lane.hasRoom) continue
       if (best === null || costOf(lane) < costOf(best)) best = lane
     }

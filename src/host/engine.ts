@@ -130,6 +130,10 @@ export async function createHookEngine<Points extends Hookpoints>(options: Engin
       blameOutsideCall(hang.reason === 'stall' ? hang.plugin : undefined)
       supervisor.replace(lane, hang.reason, hang)
     },
+    onLate(lane) {
+      lane.isLate = true
+      expiry.moveUnclaimed(lane)
+    },
   })
   const dispatcher = createDispatcher({
     contract,

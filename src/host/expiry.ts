@@ -82,14 +82,16 @@ export function createExpiry({ dispatcher, completion, deadlines, emit }: Expiry
 
   function loseLane(lane: Lane, reason: 'hang' | 'crash', message: string, nowMs: number): void {
     lane.bulkhead.requeue(takeBack(lane))
+    const running = lane.ring.runningSlot()
     for (const call of [...lane.calls()]) {
       if (call.isSettled) continue
       const bytes = lane.heldBytes(call)
+      // The one that hung is late, even when the watchdog looked before the call's own deadline came up.
+      const kind = reason === 'hang' && call.slot === running ? 'timeout' : 'crash'
       const { current, done, times } = progressOf(lane, call, nowMs)
       giveUpSlot(lane, call, current, done, nowMs)
       if (call.point.kind === 'observe') undelivered(call, current, bytes, reason)
-      const text = failureMessage(current, call, 'crash', message, times)
-      dispatcher.fail(call, current, 'crash', text, times, done)
+      dispatcher.fail(call, current, kind, failureMessage(current, call, kind, message, times), times, done)
     }
   }
 

@@ -30,7 +30,7 @@ export interface Metrics {
   zombies: number
   /** One per hookpoint; made at the first request. @throws HookringError HOOKPOINT_UNKNOWN */
   hookpointRecorder(hookpoint: string): HookpointRecorder
-  /** One per plugin and hookpoint; made when first asked for, kept over reloads. @throws HookringError HOOKPOINT_UNKNOWN */
+  /** One per plugin and hookpoint, kept over reloads. @throws HookringError HOOKPOINT_UNKNOWN */
   recorder(at: { hookpoint: string; plugin: string }): PluginRecorder
   /** `state` is read at scrape, until the plugin is removed. */
   watchQuarantine(plugin: string, state: () => BreakerState): void

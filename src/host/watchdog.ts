@@ -1,7 +1,8 @@
 /**
- * Finds lanes that do not come back: a hook that runs on past its time (hang), or a worker that neither runs a hook nor
- * gives anything back (stall). One wheel entry per lane, re-armed for the earliest moment at which it could be late; so a
- * hang is found to the tick, and a healthy lane costs a look every few milliseconds at most. Host's thread only.
+ * Finds lanes that do not come back: a hook that has taken a good part of its time (late: what waits behind it is moved
+ * elsewhere), one that runs on past its time (hang), or a worker that neither runs a hook nor gives anything back (stall).
+ * One wheel entry per busy lane, re-armed for the earliest moment at which there could be something to see; so a hang is
+ * found to the tick, and a healthy lane costs a look every few milliseconds at most. Host's thread only.
  */
 import type { Deadline } from './deadlines.js'
 import { blameOf } from './expiry.js'
@@ -9,8 +10,12 @@ import type { Lane } from './lane.js'
 import { marksOf } from './completion.js'
 import { LateSlot } from './call.js'
 
+/** Calls behind a hook that has taken this share of its time do better elsewhere, with most of theirs left. */
+const LATE_SHARE = 0.25
 /** A lane that has nothing to show for this long besides its plugins' own time is stalled. */
 const STALL_MS = 250
+/** Plugins with long timeouts get no finer look than this. */
+const MAX_LOOK_AWAY_MS = 50
 
 export class Watch implements Deadline {
   wheelPrev: Deadline | null = null
@@ -48,9 +53,11 @@ export interface WatchdogOptions {
   readonly deadlines: () => { add(watch: Watch, nowMs: number): void; cancel(watch: Watch): void }
   readonly now: () => number
   onHang(lane: Lane, hang: Hang): void
+  /** The running hook has taken LATE_SHARE of its time. */
+  onLate(lane: Lane): void
 }
 
-export function createWatchdog({ hangMs, deadlines, now, onHang }: WatchdogOptions): Watchdog {
+export function createWatchdog({ hangMs, deadlines, now, onHang, onLate }: WatchdogOptions): Watchdog {
   const watches = new Map<Lane, Watch>()
 
   function arm(watch: Watch, dueMs: number, nowMs: number): void {
@@ -59,8 +66,11 @@ export function createWatchdog({ hangMs, deadlines, now, onHang }: WatchdogOptio
     deadlines().add(watch, nowMs)
   }
 
-  function shortestMs(lane: Lane): number {
-    return Math.min(...lane.bulkhead.plugins.map((plugin) => plugin.timeoutMs)) + hangMs
+  /** How long to look away from a lane in which no hook is late. */
+  function lookAwayMs(lane: Lane): number {
+    let shortestMs = Number.POSITIVE_INFINITY
+    for (const { timeoutMs } of lane.bulkhead.plugins) shortestMs = Math.min(shortestMs, timeoutMs)
+    return Math.max(1, Math.min(shortestMs * LATE_SHARE, MAX_LOOK_AWAY_MS))
   }
 
   function check(watch: Watch, nowMs: number): void {
@@ -81,14 +91,18 @@ export function createWatchdog({ hangMs, deadlines, now, onHang }: WatchdogOptio
         onHang(lane, stallOf(lane, quietMs))
         return
       }
-      arm(watch, nowMs + shortestMs(lane), nowMs)
+      arm(watch, nowMs + lookAwayMs(lane), nowMs)
       return
     }
     const sinceMs = marksOf(lane, slot, occupant instanceof LateSlot ? 0 : occupant.tripMs, nowMs).markMs
     const blame = blameOf(lane, slot, nowMs)
-    const limitMs = sinceMs + (blame?.plugin?.timeoutMs ?? shortestMs(lane)) + hangMs
+    const timeoutMs = blame?.plugin?.timeoutMs ?? lookAwayMs(lane) / LATE_SHARE
+    const limitMs = sinceMs + timeoutMs + hangMs
     if (limitMs > nowMs) {
-      arm(watch, limitMs, nowMs)
+      const lateMs = sinceMs + timeoutMs * LATE_SHARE
+      if (lateMs <= nowMs && !lane.isLate) onLate(lane)
+      // A hook that is late is looked at again when it hangs; the next one may be late before that.
+      arm(watch, lateMs > nowMs ? Math.min(lateMs, limitMs) : Math.min(limitMs, nowMs + lookAwayMs(lane)), nowMs)
       return
     }
     const ranMs = (nowMs - sinceMs).toFixed(1)
@@ -111,7 +125,7 @@ export function createWatchdog({ hangMs, deadlines, now, onHang }: WatchdogOptio
       const nowMs = now()
       watch.completionsSeen = lane.completions
       watch.progressMs = nowMs
-      arm(watch, nowMs + shortestMs(lane), nowMs)
+      arm(watch, nowMs + lookAwayMs(lane), nowMs)
     },
     forget(lane) {
       const watch = watches.get(lane)

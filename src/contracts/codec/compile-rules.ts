@@ -35,15 +35,28 @@ export function checkOf(schema: Schema): (value: unknown) => Checked {
   }
 }
 
-/** A default that is the same whenever it is asked for and that can be cloned: it goes into the plan, for lanes to use. */
+/**
+ * A default that is the same whenever it is asked for and that can be cloned: it goes into the plan, for lanes to use.
+ * zod does not say whether a default is computed. What looks like a moment is taken for one, since two moments in the
+ * same millisecond look alike; lanes leave such a field out, and the host computes it.
+ */
 export function staticDefault(def: { readonly defaultValue: unknown }): { value: unknown } | null {
   try {
     const value = structuredClone(def.defaultValue)
-    return value !== undefined && isSame(value, def.defaultValue) ? { value } : null
+    return value !== undefined && isSame(value, def.defaultValue) && !looksLikeTime(value) ? { value } : null
   } catch {
     // It cannot be cloned, or throws: left to the call, which names the field.
     return null
   }
+}
+
+const BILLION = 1e9
+
+function looksLikeTime(value: unknown): boolean {
+  if (typeof value === 'string') return /^\d{4}-\d\d/.test(value)
+  if (typeof value === 'number' || typeof value === 'bigint') return value >= BILLION
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false
+  return value instanceof Date || Object.values(value).some(looksLikeTime)
 }
 
 function isSame(one: unknown, other: unknown): boolean {

@@ -41,8 +41,7 @@ export function compileUnion(schema: Schema, def: z.core.$ZodUnionDef, walk: Wal
       ? accept(variants, walk)
       : (join(schema, variants, isExclusive, walk) ?? compiler.compileJson(schema, walk, CONTESTED))
   if (!optional && !nullable) return node
-  const check = walk.found.get(node)?.check ?? null
-  if (node.kind === 'maybe' && check === null && node.fallback === null) {
+  if (node.kind === 'maybe' && node.fallback === null && !walk.found.has(node)) {
     return maybeNode(node.inner, {
       optional: optional || node.optional,
       nullable: nullable || node.nullable,

@@ -95,8 +95,7 @@ function compileNode(schema: Schema, walk: Walk): PlanNode {
     case 'lazy':
       return compileJson(schema, walk, 'z.lazy()')
     default:
-      const refused: readonly [string, string] = REFUSED[def.type]
-      throw unencodable(walk.path, ...refused)
+      throw unencodable(walk.path, ...refusalFor(def.type))
   }
 }
 
@@ -130,6 +129,11 @@ const REFUSED = {
   success: ['z.success()', BY_VALUE],
   catch: ['.catch()', 'use .default(), and let a wrong value be refused'],
 } as const satisfies Record<string, readonly [what: string, advice: string]>
+
+function refusalFor(type: keyof typeof REFUSED): readonly [what: string, advice: string] {
+  // zod may know more types by now.
+  return REFUSED[type] ?? [`z.${type}()`, 'build it from the types of hookring/contracts and of z.object()']
+}
 
 function defOf(schema: Schema, walk: Walk): Def {
   const def = (schema as Schema | undefined)?._zod?.def
@@ -239,7 +243,7 @@ function maybe(
 function compileDefault(def: DefOf<'default' | 'prefault'>, walk: Walk): PlanNode {
   const fallback = staticDefault(def)
   const node = maybe(compileNode(def.innerType, walk), walk, { optional: true, fallback })
-  if (fallback === null) walk.found.set(node, { check: null, fallback: () => def.defaultValue })
+  walk.found.set(node, { check: null, fallback: () => def.defaultValue })
   return node
 }
 

@@ -1,0 +1,100 @@
+/**
+ * Engines of the lab contract for tests: opened with actors for plugins, closed when the test is over, with everything
+ * kept that the engine says of itself.
+ */
+import { createHookEngine, type EngineOptions, type HookEngine, type HookringError, type PluginOptions } from 'hookring'
+import { onTestFinished } from 'vitest'
+import { type LabPoints, lab } from '../fixtures/lab/contract.mjs'
+import { type LoggedLine, recordingLogger } from './recording-logger.js'
+
+export { createTrail, readTrail } from '../fixtures/lab/trail.mjs'
+
+export type LabEngine = HookEngine<LabPoints>
+export type LabOptions = Omit<EngineOptions<LabPoints>, 'contract' | 'logger'>
+
+export const fixture = (name: string) => new URL(`../fixtures/${name}`, import.meta.url)
+
+/** A plugin of the name that does what events tell it. */
+export function actor(name: string, options: Partial<PluginOptions> = {}): PluginOptions {
+  return { from: fixture('lab/actor.mjs'), name, ...options }
+}
+
+export interface Lab {
+  readonly engine: LabEngine
+  readonly hooks: LabEngine['hooks']
+  readonly lines: readonly LoggedLine[]
+  readonly said: {
+    readonly deadLetter: { hookpoint: string; plugin: string; event: unknown; reason: string }[]
+    readonly laneReplaced: { bulkhead: string; lane: string; reason: string; plugin: string | undefined; message: string; tookMs: number; hookpoint: string | undefined }[]
+    readonly pluginQuarantined: { plugin: string; by: string }[]
+    readonly pluginReleased: { plugin: string }[]
+    readonly zombie: { bulkhead: string; plugin: string | undefined }[]
+    readonly error: HookringError[]
+  }
+  /** Resolves when the engine has said that often what is named. */
+  heard(name: keyof Lab['said'], count?: number): Promise<void>
+  /** Resolves with the first line for which `test` holds. */
+  line(test: (line: LoggedLine) => boolean): Promise<LoggedLine>
+  /** The value of a metric, rows added up that have the labels. */
+  metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
+}
+
+export async function openLab(options: LabOptions = {}): Promise<Lab> {
+  const logger = recordingLogger()
+  const engine = await createHookEngine({ quarantine: false, ...options, contract: lab, logger })
+  onTestFinished(() => engine.close())
+  return watch(engine, logger.lines)
+}
+
+const NAMES = ['deadLetter', 'laneReplaced', 'pluginQuarantined', 'pluginReleased', 'zombie', 'error'] as const
+
+export function watch(engine: LabEngine, lines: readonly LoggedLine[]): Lab {
+  const said = Object.fromEntries(NAMES.map((name) => [name, [] as unknown[]])) as unknown as Lab['said']
+  for (const name of NAMES) engine.on(name, (event: unknown) => (said[name] as unknown[]).push(event))
+  return {
+    engine,
+    hooks: engine.hooks,
+    lines,
+    said,
+    heard: (name, count = 1) => until(`${count} of ${name}`, () => said[name].length >= count),
+    async line(test) {
+      await until('a line', () => lines.some(test))
+      return lines.find(test) as LoggedLine
+    },
+    metric: (name, labels = {}) => metricOf(engine, name, labels),
+  }
+}
+
+export async function metricOf(
+  engine: { readonly registry: { metrics(): Promise<string> } },
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  let sum = 0
+  for (const line of (await engine.registry.metrics()).split('\n')) {
+    const match = /^([\w:]+)(?:\{(.*)\})? (\S+)$/.exec(line)
+    if (match?.[1] !== `hookring_${name}`) continue
+    const own = new Map([...(match[2] ?? '').matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]))
+    if (Object.entries(labels).every(([key, value]) => own.get(key) === value)) sum += Number(match[3])
+  }
+  return sum
+}
+
+/** Waits, for what no event tells, and fails by name when it does not come about. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
+  const end = Date.now() + withinMs
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`waited ${withinMs} ms in vain for ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+}
+
+/** The error that a promise is rejected with. */
+export async function refusalOf(promise: Promise<unknown>): Promise<HookringError> {
+  try {
+    await promise
+  } catch (error) {
+    return error as HookringError
+  }
+  throw new Error('it was not refused')
+}

@@ -17,7 +17,7 @@
  * ```
  */
 export type { InterceptorOptions } from './grpc/ask.js'
-export type { AskingEngine, AskingHooks, AskOptions } from './grpc/engine.js'
+export type { AskingEngine } from './grpc/engine.js'
 export { hookInterceptor } from './grpc/interceptor.js'
 export type { AfterRule, BeforeRule, MethodRules, RpcCall, RpcOutcome, RpcRules } from './grpc/rules.js'
 export { errorStatus, type RejectStatusOptions, rejectStatus } from './grpc/status.js'

@@ -27,9 +27,10 @@ import {
   STARTED_AT_WORD,
 } from '../ring/layout.js'
 import { type Call, rareOf } from './call.js'
-import { type Dispatcher, recordOutcome, type Times } from './dispatcher.js'
+import type { Hops } from './hops.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
+import { recordOutcome, type Times } from './trip.js'
 import { VERDICT_INDEX, type ViolationKind } from './recorders.js'
 
 /** Raised inside this module alone: the worker wrote what no honest worker writes. */
@@ -59,7 +60,7 @@ export interface Completion {
 }
 
 export function createCompletion(
-  dispatcher: Pick<Dispatcher, 'proceed' | 'decide' | 'fail'>,
+  hops: Pick<Hops, 'proceed' | 'decide' | 'fail'>,
   onViolation: (lane: Lane, call: Call, kind: ViolationKind) => void,
 ): Completion {
   function take(lane: Lane, slot: number, call: Call, nowMs: number): void {
@@ -84,7 +85,7 @@ export function createCompletion(
           return
         }
         recordRuns(lane, call, call.mask, marks, nowMs)
-        dispatcher.proceed(call, call.mask)
+        hops.proceed(call, call.mask)
         return
       }
       case OUTCOME_REJECT: {
@@ -93,7 +94,7 @@ export function createCompletion(
         const reason = message(lane, slot, call)
         const code = ring.slotWord(slot, HAS_CODE_WORD) === 1 ? { code: ring.slotWord(slot, CODE_WORD) & 0x7fffffff } : {}
         recordRuns(lane, call, upTo(call, plugin), marks, nowMs, plugin, VERDICT_INDEX.reject)
-        dispatcher.decide(call, { kind: 'reject', reason, ...code, plugin: plugin.name, ...allowed(call) })
+        hops.decide(call, { kind: 'reject', reason, ...code, plugin: plugin.name, ...allowed(call) })
         return
       }
       case OUTCOME_RESPOND: {
@@ -127,7 +128,7 @@ export function createCompletion(
       return
     }
     recordRuns(lane, call, upTo(call, plugin), marks, nowMs, plugin, VERDICT_INDEX.respond)
-    dispatcher.decide(call, { kind: 'respond', value: checked.data, plugin: plugin.name, ...allowed(call) })
+    hops.decide(call, { kind: 'respond', value: checked.data, plugin: plugin.name, ...allowed(call) })
   }
 
   function failed(lane: Lane, slot: number, call: Call, kind: FailureKind, marks: Marks, nowMs: number, text?: string): void {
@@ -138,7 +139,7 @@ export function createCompletion(
     plugin.recorders[call.point.index]!.calls += 1
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
     const what = kind === 'timeout' ? 'its promise was pending at the deadline' : (text ?? message(lane, slot, call))
-    dispatcher.fail(call, plugin, kind, failureMessage(plugin, call, kind, what, times), times, before)
+    hops.fail(call, plugin, kind, failureMessage(plugin, call, kind, what, times), times, before)
   }
 
   /** A replacement that the layout can hold and the schema refuses: the plugin's failure, after all have run. */
@@ -146,7 +147,7 @@ export function createCompletion(
     const { plugin, problem } = refused
     recordRuns(lane, call, call.mask & ~(1 << plugin.index), marks, nowMs)
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
-    dispatcher.fail(call, plugin, 'invalid', failureMessage(plugin, call, 'invalid', problem, times), times, call.mask)
+    hops.fail(call, plugin, 'invalid', failureMessage(plugin, call, 'invalid', problem, times), times, call.mask)
   }
 
   /** Makes the worker's replacement, if there is one, the call's own: copied out, decoded, validated. */

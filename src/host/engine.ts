@@ -23,6 +23,7 @@ import { createDeadlines, createDeadlineTimer } from './deadlines.js'
 import { type CallOptions, createDispatcher } from './dispatcher.js'
 import { createEmit, type EngineEvents } from './events.js'
 import { createExpiry, type Expiry } from './expiry.js'
+import { createHops } from './hops.js'
 import { createHooks } from './hooks.js'
 import type { Lane, LaneListener } from './lane.js'
 import { createLaneThreads } from './lane-threads.js'
@@ -135,15 +136,9 @@ export async function createHookEngine<Points extends Hookpoints>(options: Engin
       expiry.moveUnclaimed(lane)
     },
   })
-  const dispatcher = createDispatcher({
-    contract,
-    maxEventBytes: resolved.maxEventBytes,
-    deadlines,
-    pump,
-    emit,
-    currentBatch: () => batch,
-  })
-  const completion = createCompletion(dispatcher, (lane, call, kind) => violated(lane, kind, call))
+  const hops = createHops({ maxEventBytes: resolved.maxEventBytes, deadlines, pump, emit, random: Math.random })
+  const dispatcher = createDispatcher({ contract, hops, emit, currentBatch: () => batch })
+  const completion = createCompletion(hops, (lane, call, kind) => violated(lane, kind, call))
   const listener: LaneListener = {
     completed: completion.take,
     late(_lane, { plugin, point }) {
@@ -151,7 +146,7 @@ export async function createHookEngine<Points extends Hookpoints>(options: Engin
     },
     violated: (lane, kind) => violated(lane, kind),
   }
-  const expiry: Expiry = createExpiry({ dispatcher, completion, deadlines, emit })
+  const expiry: Expiry = createExpiry({ hops, completion, deadlines, emit })
   const supervisor: Supervisor = createSupervisor({
     threads,
     points,

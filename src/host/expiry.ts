@@ -5,10 +5,11 @@ import { HookringError } from '../contracts/errors.js'
 import type { Call, HeldBytes } from './call.js'
 import { LateSlot } from './call.js'
 import { type Completion, failureMessage, marksOf, recordRuns } from './completion.js'
-import { copyOf, type Dispatcher, firstIn, heldEvent, stepOf, type Times } from './dispatcher.js'
+import type { Hops } from './hops.js'
 import type { DeadLetter, Emit } from './events.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
+import { copyOf, firstIn, heldEvent, stepOf, type Times } from './trip.js'
 import type { DeadlineTimer } from './deadlines.js'
 
 export interface Expiry {
@@ -23,13 +24,13 @@ export interface Expiry {
 }
 
 export interface ExpiryOptions {
-  readonly dispatcher: Dispatcher
+  readonly hops: Hops
   readonly completion: Completion
   readonly deadlines: Pick<DeadlineTimer<Call>, 'add'>
   readonly emit: Emit
 }
 
-export function createExpiry({ dispatcher, completion, deadlines, emit }: ExpiryOptions): Expiry {
+export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOptions): Expiry {
   function expire(call: Call, nowMs: number): void {
     if (call.isSettled) return
     const step = stepOf(call)
@@ -61,7 +62,7 @@ export function createExpiry({ dispatcher, completion, deadlines, emit }: Expiry
 
   function timeOut(call: Call, plugin: ActivePlugin, what: string, times: Times, done: number): void {
     plugin.recorders[call.point.index]!.calls += times.ranMs > 0 ? 1 : 0
-    dispatcher.fail(call, plugin, 'timeout', failureMessage(plugin, call, 'timeout', what, times), times, done)
+    hops.fail(call, plugin, 'timeout', failureMessage(plugin, call, 'timeout', what, times), times, done)
   }
 
   /** Each plugin after the first has its own time from when it was entered, up to all their times together. */
@@ -91,7 +92,7 @@ export function createExpiry({ dispatcher, completion, deadlines, emit }: Expiry
       const { current, done, times } = progressOf(lane, call, nowMs)
       giveUpSlot(lane, call, current, done, nowMs)
       if (call.point.kind === 'observe') undelivered(call, current, bytes, reason)
-      dispatcher.fail(call, current, kind, failureMessage(current, call, kind, message, times), times, done)
+      hops.fail(call, current, kind, failureMessage(current, call, kind, message, times), times, done)
     }
   }
 
@@ -127,7 +128,7 @@ export function createExpiry({ dispatcher, completion, deadlines, emit }: Expiry
     }
     const closed = new HookringError('ENGINE_CLOSED', `the engine was closed before ${call.point.name} came back`)
     call.reject = call.point.kind === 'observe' ? null : call.reject
-    dispatcher.refuse(call, closed)
+    hops.refuse(call, closed)
   }
 
   return { expire, loseLane, giveUp, moveUnclaimed }

@@ -5,7 +5,8 @@
 import { inspect } from 'node:util'
 import { type StatusObject, status } from '@grpc/grpc-js'
 import type { Hookpoints, RejectVerdict, Verdict } from '../../contracts/index.js'
-import type { AskingEngine, AskOptions } from './engine.js'
+import type { CallOptions } from '../../index.js'
+import type { AskingEngine } from './engine.js'
 import type { CheckedAfterRule, CheckedBeforeRule, RpcCall, RpcOutcome } from './rules.js'
 import { errorStatus, plain, rejectStatus } from './status.js'
 
@@ -46,7 +47,7 @@ const MAX_TRACE_ID_BYTES = 256
 /** The longest delay that a timer takes. */
 const MAX_TIMEOUT_MS = 2_147_483_647
 
-type LooseHook = (event: unknown, options: AskOptions) => unknown
+type LooseHook = (event: unknown, options: CallOptions) => unknown
 
 export function createAsker<Points extends Hookpoints>(
   engine: AskingEngine<Points>,
@@ -60,7 +61,7 @@ export function createAsker<Points extends Hookpoints>(
   }
   const warned = new Set<string>()
 
-  const callHook = (hookpoint: string, event: unknown, askOptions: AskOptions): unknown => {
+  const callHook = (hookpoint: string, event: unknown, askOptions: CallOptions): unknown => {
     const hook = hooks[hookpoint]
     if (hook === undefined) throw new Error(`the engine has no hookpoint ${hookpoint}`)
     return Reflect.apply(hook, hooks, [event, askOptions])
@@ -93,7 +94,7 @@ export function createAsker<Points extends Hookpoints>(
     const { hookpoint, kind } = rule
     const events = rule.eventsOf(request, call)
     const traceId = traceIdOf(call)
-    const optionsNow = (): AskOptions => {
+    const optionsNow = (): CallOptions => {
       const remainingMs = Math.min(call.deadlineMs - Date.now(), options.timeoutMs ?? Infinity)
       return {
         signal: call.signal,

@@ -29,8 +29,9 @@ import { eventError, isPlainObject, Refusal, refusalOf, timeOf, within } from '.
 export interface Encoder {
   /**
    * Writes `value` at `base` (a multiple of 8) and returns the bytes it takes; offsets inside are relative to base.
-   * When it does not fit in `limit - base` bytes, returns -n, n being more than that and no more than it takes: try
-   * again with n or more. Memory up to limit may have been written either way.
+   * When it does not fit in `limit - base` bytes, returns -n, n being more than that and a lower bound of what it takes
+   * (in a union without a discriminator, of what the variant takes that did not fit): try again with n or more. Memory
+   * up to limit may have been written either way.
    *
    * @throws HookringError EVENT_INVALID, with the path of the first field that does not fit; EVENT_EXPIRED when the
    * value is, or holds, an event of a hook that has returned.

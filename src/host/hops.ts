@@ -1,0 +1,276 @@
+/**
+ * Takes calls from hop to hop along their routes, and decides what a failure becomes. Host's thread only.
+ *
+ *   [step: match, sample, quarantine] -> in a lane <-> waiting -> outcome -> next step ... -> settled
+ */
+import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
+import { HookringError } from '../contracts/errors.js'
+import { CONTINUE, type Failure, type FailureKind, type Verdict } from '../contracts/verdict.js'
+import { monotonicMs } from '../ring/clock.js'
+import { type Call, type HeldBytes, rareOf, settle, settleError } from './call.js'
+import type { DeadlineTimer } from './deadlines.js'
+import type { Emit } from './events.js'
+import { nextRoom } from './lane.js'
+import type { ActivePlugin } from './plugin-state.js'
+import type { Pump } from './pump.js'
+import { FAILURE_INDEX } from './recorders.js'
+import type { Step } from './route.js'
+import { copyOf, firstIn, heldEvent, NO_TIMES, recordOutcome, releaseProbe, stepOf, type Times } from './trip.js'
+
+export interface HopsOptions {
+  readonly maxEventBytes: number
+  readonly deadlines: Pick<DeadlineTimer<Call>, 'add' | 'cancel'>
+  readonly pump: Pick<Pump, 'submitted'>
+  readonly emit: Emit
+  random(): number
+}
+
+export interface Hops {
+  /** Reads what the route needs to know of the event: match and sample, partitions. */
+  prepare(call: Call, event: unknown): void
+  /** On to the first hop. */
+  start(call: Call, event: unknown): void
+  /** The plugins in `done` have run, the call goes on with the rest of its chain. */
+  proceed(call: Call, done: number): void
+  /** The chain is decided. */
+  decide(call: Call, verdict: Verdict): void
+  /** A plugin gave no verdict; `done` have run before it. The policy decides. */
+  fail(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times, done: number): void
+  /** Ends a call without verdict. */
+  refuse(call: Call, error: Error): void
+  /** Nobody waits for the call any more: what has not begun is taken back, what runs is told. */
+  withdraw(call: Call): void
+}
+
+/** At most this many bytes of trace id stand behind an event. */
+export const MAX_TRACE_ID_BYTES = 256
+
+export function createHops({ maxEventBytes, deadlines, pump, emit, random }: HopsOptions): Hops {
+  let scratch: CodecMemory | null = null
+  const cancelDeadline = (call: Call) => deadlines.cancel(call)
+
+  function select(call: Call, event: unknown): void {
+    const masks = new Int32Array(call.route.steps.length)
+    for (const [index, step] of call.route.steps.entries()) {
+      let { mask } = step
+      for (const plugin of step.plugins) {
+        const isWanted = (plugin.sample >= 1 || random() < plugin.sample) && (plugin.match === null || plugin.match(event))
+        if (!isWanted) mask &= ~(1 << plugin.index)
+      }
+      masks[index] = mask
+    }
+    rareOf(call).stepMasks = masks
+  }
+
+  function partition(call: Call, event: unknown): void {
+    rareOf(call).stepHashes = Int32Array.from(call.route.steps, ({ bulkhead }) => bulkhead.partition?.(event) ?? 0)
+  }
+
+  /** On to the next plugins that are to run; settles when there are none. `event` is given while no bytes are held. */
+  function advance(call: Call, event: unknown, from: HeldBytes | null = null): void {
+    while (call.left === 0) {
+      if (call.rare.blockedBy !== null) {
+        failQuarantined(call, call.rare.blockedBy)
+        return
+      }
+      call.step += 1
+      const step = call.route.steps[call.step]
+      if (step === undefined) {
+        settleChain(call)
+        return
+      }
+      call.left = call.rare.stepMasks === null ? step.mask : (call.rare.stepMasks[call.step] as number)
+      if (step.isGuarded && call.left !== 0) admit(call, step)
+    }
+    if (call.step > 0) call.tripMs = monotonicMs()
+    submit(call, event, from)
+  }
+
+  /** Leaves out what is quarantined and allowed to be missing; stops the chain before what is not. */
+  function admit(call: Call, step: Step): void {
+    const now = monotonicMs()
+    for (const plugin of step.plugins) {
+      const bit = 1 << plugin.index
+      if ((call.left & bit) === 0 || plugin.breaker.state === 'closed') continue
+      const admission = plugin.breaker.admit(now)
+      if (admission === 'yes') continue
+      if (admission === 'probe') {
+        if (call.rare.probe === null) rareOf(call).probe = plugin
+        else plugin.breaker.forgoProbe(now)
+        continue
+      }
+      countFailure(call, plugin, 'quarantined')
+      if (plugin.registration.policies[call.point.kind].quarantined === 'allow' || call.point.kind === 'observe') {
+        call.left &= ~bit
+        rareOf(call).failure ??= failureOf(call, plugin, 'quarantined', quarantineMessage(call, plugin), NO_TIMES)
+        continue
+      }
+      rareOf(call).blockedBy = plugin
+      call.left &= maskBefore(step, plugin)
+      return
+    }
+  }
+
+  function failQuarantined(call: Call, plugin: ActivePlugin): void {
+    const failure = failureOf(call, plugin, 'quarantined', quarantineMessage(call, plugin), NO_TIMES)
+    end(call, plugin, failure)
+  }
+
+  function submit(call: Call, event: unknown, from: HeldBytes | null): void {
+    const step = stepOf(call)
+    if (call.point.kind !== 'observe') call.dueMs = Math.min(call.tripMs + firstIn(step, call.left).timeoutMs, call.rare.capMs)
+    const lane = step.bulkhead.pick(call)
+    try {
+      if (lane !== null && (from === null ? lane.submitEvent(call, event) : lane.submitBytes(call, from))) {
+        pump.submitted(lane)
+      } else {
+        call.held = from === null ? encodeAside(call, event) : copyOf(call, from)
+        if (!step.bulkhead.enqueue(call)) {
+          overload(call, step)
+          return
+        }
+      }
+    } catch (error) {
+      releaseProbe(call)
+      refuse(call, error as Error)
+      return
+    }
+    if (call.point.kind !== 'observe') deadlines.add(call, call.tripMs)
+  }
+
+  function overload(call: Call, step: Step): void {
+    const plugin = firstIn(step, call.left)
+    const { bulkhead } = step
+    if (call.point.kind === 'observe') {
+      if (bulkhead.recorder !== null) bulkhead.recorder.dropped += 1
+      for (const each of step.plugins) {
+        if ((call.left & (1 << each.index)) === 0) continue
+        countFailure(call, each, 'overload')
+        deadLetter(call, each, 'overload')
+      }
+      call.left = 0
+      advance(call, undefined, call.held)
+      return
+    }
+    const message = `bulkhead ${bulkhead.name} is full: ${bulkhead.inFlight} calls in flight, ${bulkhead.queueDepth} waiting`
+    fail(call, plugin, 'overload', message, NO_TIMES, 0)
+  }
+
+  /** Encodes an event for which no lane has room now. */
+  function encodeAside(call: Call, event: unknown): HeldBytes {
+    const { point } = call
+    const traceBytes = call.rare.traceId === undefined ? 0 : Buffer.byteLength(call.rare.traceId)
+    let room = (point.expectedBytes + 63) & ~63
+    for (;;) {
+      if (scratch === null || scratch.u8.length < room + MAX_TRACE_ID_BYTES) {
+        scratch = codecMemory(new ArrayBuffer((room + MAX_TRACE_ID_BYTES + 7) & ~7))
+      }
+      const used = point.encoder.encode(scratch, 0, room, event)
+      if (used >= 0) {
+        call.eventBytes = used
+        call.traceBytes = traceBytes
+        if (traceBytes > 0) scratch.buffer.write(call.rare.traceId as string, used)
+        return { u8: scratch.u8.slice(0, used + traceBytes), at: 0 }
+      }
+      room = nextRoom(point.name, room, -used, maxEventBytes)
+    }
+  }
+
+  function proceed(call: Call, done: number): void {
+    const { lane } = call
+    call.left &= ~done
+    if (call.rare.hasNewEvent && call.rare.replacement !== null) {
+      // Encoded anew for whoever comes next; whom it concerns may have changed with it.
+      rareOf(call).hasNewEvent = false
+      if (call.route.isSelective) select(call, call.rare.replacement.event)
+      advance(call, call.rare.replacement.event)
+      return
+    }
+    advance(call, undefined, lane === null ? call.held : lane.heldBytes(call))
+  }
+
+  function settleChain(call: Call): void {
+    const failure = call.rare.failure === null ? {} : { failure: call.rare.failure }
+    if (call.rare.replacement !== null) {
+      decide(call, { kind: 'replace', event: call.rare.replacement.event, plugin: call.rare.replacement.by, ...failure })
+    } else {
+      if (call.point.kind === 'respond') call.point.recorder.unanswered += 1
+      decide(call, call.rare.failure === null ? CONTINUE : { kind: 'continue', failure: call.rare.failure })
+    }
+  }
+
+  function decide(call: Call, verdict: Verdict): void {
+    settle(call, verdict, cancelDeadline)
+  }
+
+  function fail(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times, done: number): void {
+    countFailure(call, plugin, kind)
+    if (kind !== 'overload') recordOutcome(call, plugin, 'failure', monotonicMs())
+    const failure = failureOf(call, plugin, kind, message, times)
+    const action = plugin.registration.policies[call.point.kind][kind]
+    if (call.point.kind !== 'observe' && action !== 'allow') {
+      end(call, plugin, failure)
+      return
+    }
+    rareOf(call).failure ??= failure
+    // Whoever comes next has its own time.
+    call.tripMs = monotonicMs()
+    proceed(call, done | (1 << plugin.index))
+  }
+
+  /** The failure ends the chain. */
+  function end(call: Call, plugin: ActivePlugin, failure: Failure): void {
+    if (plugin.registration.policies[call.point.kind][failure.kind] === 'raise') {
+      refuse(call, new HookringError('PLUGIN_FAILED', failure.message, { plugin: plugin.name, hookpoint: call.point.name, cause: failure }))
+      return
+    }
+    decide(call, { kind: 'reject', reason: failure.message, plugin: plugin.name, failure })
+  }
+
+  function refuse(call: Call, error: Error): void {
+    settleError(call, error, cancelDeadline)
+  }
+
+  function countFailure(call: Call, plugin: ActivePlugin, kind: FailureKind): void {
+    plugin.recorders[call.point.index]!.failures[FAILURE_INDEX[kind]]! += 1
+  }
+
+  function deadLetter(call: Call, plugin: ActivePlugin, reason: 'overload'): void {
+    emit('deadLetter', { hookpoint: call.point.name, plugin: plugin.name, event: heldEvent(call, call.held), reason })
+  }
+
+  function withdraw(call: Call): void {
+    const { lane } = call
+    if (call.isWaiting) stepOf(call).bulkhead.dequeue(call)
+    else if (lane !== null && call.slot >= 0 && lane.callIn(call.slot) === call && !lane.recall(call)) {
+      lane.ring.cancel(call.slot)
+      lane.letGo(call, call.mask)
+    }
+    releaseProbe(call)
+  }
+
+  return {
+    prepare(call, event) {
+      if (call.route.isSelective) select(call, event)
+      if (call.route.isPartitioned) partition(call, event)
+    },
+    start: (call, event) => advance(call, event),
+    proceed,
+    decide,
+    fail,
+    refuse,
+    withdraw,
+  }
+}
+
+function maskBefore(step: Step, plugin: ActivePlugin): number {
+  return step.mask & ((1 << plugin.index) - 1)
+}
+
+function quarantineMessage(call: Call, plugin: ActivePlugin): string {
+  return `plugin ${plugin.name} is quarantined and was not asked at ${call.point.name}`
+}
+
+function failureOf(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times): Failure {
+  return { kind, plugin: plugin.name, hookpoint: call.point.name, message, waitedMs: times.waitedMs, ranMs: times.ranMs }
+}

@@ -1,0 +1,53 @@
+/**
+ * What a call's present trip is about: its step, its plugins, its bytes. Host's thread only.
+ */
+import { codecMemory } from '../contracts/codec/memory.js'
+import { monotonicMs } from '../ring/clock.js'
+import { type Call, type HeldBytes, rareOf } from './call.js'
+import type { ActivePlugin } from './plugin-state.js'
+import type { Step } from './route.js'
+
+/** How long a plugin's turn waited and ran. */
+export interface Times {
+  readonly waitedMs: number
+  readonly ranMs: number
+}
+
+export const NO_TIMES: Times = { waitedMs: 0, ranMs: 0 }
+
+export function stepOf(call: Call): Step {
+  return call.route.steps[call.step] as Step
+}
+
+/** The first plugin of the step that is in `mask`. */
+export function firstIn(step: Step, mask: number): ActivePlugin {
+  return step.bulkhead.plugins[31 - Math.clz32(mask & -mask)] as ActivePlugin
+}
+
+/** Counts what a call came to against the plugin's breaker. */
+export function recordOutcome(call: Call, plugin: ActivePlugin, outcome: 'success' | 'failure', nowMs: number): void {
+  if (call.rare.probe === plugin) {
+    rareOf(call).probe = null
+    plugin.breaker.recordProbe(outcome, nowMs)
+  } else {
+    plugin.breaker.record(outcome, nowMs)
+  }
+}
+
+/** A copy of a call's bytes, to keep while it is in no lane. */
+export function copyOf(call: Call, from: HeldBytes): HeldBytes {
+  return { u8: from.u8.slice(from.at, from.at + call.eventBytes + call.traceBytes), at: 0 }
+}
+
+/** The event of a call, decoded from the host's own copy. */
+export function heldEvent(call: Call, from: HeldBytes | null): unknown {
+  if (from === null) return undefined
+  return call.point.reader.decode(codecMemory(from.u8.buffer as ArrayBuffer), from.at, call.eventBytes)
+}
+
+/** The probe ends without having asked its plugin. */
+export function releaseProbe(call: Call): void {
+  if (call.rare.probe === null) return
+  call.rare.probe.breaker.forgoProbe(monotonicMs())
+  rareOf(call).probe = null
+}

@@ -79,6 +79,7 @@ export class Lane {
   /** The pump's: whether this lane has submissions to publish, and how the host is listening to it. */
   isDirty = false
   unpublished = 0
+  hasRung = false
   listening: 'no' | 'polling' | 'parked' = 'no'
   emptyWakes = 0
 

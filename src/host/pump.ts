@@ -3,8 +3,9 @@
  * and listens for more. Host's thread only.
  *
  * A turn, here, is one callback of the event loop with the promises that it settles: process.nextTick comes after both,
- * so all calls made in it are published by one tail store and at most one doorbell per lane (a burst of more than
- * PUBLISH_EVERY calls by one for each so many).
+ * so all calls made in it are published together. A burst of more than PUBLISH_EVERY calls is published in parts, so that
+ * the worker runs the first while the host encodes the rest; the doorbell rings for the first part and at the end, and only
+ * if the worker sleeps.
  *
  * Listening has two ways: for a bounded time the host polls, once per turn of the event loop, while looking pays
  * (ring/look-again.ts); after that it parks, and the worker's doorbell wakes it.
@@ -15,7 +16,7 @@ import type { Lane } from './lane.js'
 
 /** Completions taken per lane and turn: at about a microsecond each, I/O waits a millisecond at most. */
 const DRAIN_BUDGET = 1024
-/** A burst of this many calls is published at once, so that the worker runs them while the host encodes the rest. */
+/** Calls in one part of a burst: some twenty microseconds of the host's time, which a worker that looks again bridges. */
 const PUBLISH_EVERY = 32
 /** Wake-ups in a row that brought nothing, before a lane is listened to only every millisecond, and before it is replaced. */
 const EMPTY_WAKES_THROTTLED = 16
@@ -54,7 +55,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
 
   function submitted(lane: Lane): void {
     lane.unpublished += 1
-    if (lane.unpublished >= PUBLISH_EVERY) publish(lane)
+    if (lane.unpublished >= PUBLISH_EVERY) publishPart(lane)
     if (lane.isDirty) return
     lane.isDirty = true
     dirty.push(lane)
@@ -69,7 +70,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
     for (const lane of lanes) {
       lane.isDirty = false
       if (lane.state === 'dead') continue
-      if (lane.unpublished > 0) publish(lane)
+      publish(lane)
       onBusy(lane)
     }
     for (const lane of lanes) {
@@ -81,7 +82,16 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
 
   function publish(lane: Lane): void {
     lane.unpublished = 0
+    lane.hasRung = false
     lane.ring.publish()
+  }
+
+  /** The first part of a burst may ring: the worker wakes up while the rest is encoded. The others leave it to the end. */
+  function publishPart(lane: Lane): void {
+    lane.unpublished = 0
+    if (lane.hasRung) lane.ring.publishQuietly()
+    else lane.ring.publish()
+    lane.hasRung = true
   }
 
   function drain(lane: Lane): number {

@@ -132,6 +132,11 @@ export class HostRing {
     this.#wakeWorker()
   }
 
+  /** Makes everything submitted visible to a worker that is awake; one that sleeps hears of it at the next publish. */
+  publishQuietly(): void {
+    Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail)
+  }
+
   /** Tells the worker that a control message was sent over its port. */
   announceControl(): void {
     Atomics.add(this.#words, CONTROL_SEQUENCE_WORD, 1)

@@ -17,23 +17,24 @@ import { HANGS_AT_LENGTH, RECORD_WORDS } from '../plugins/numbered.js'
 
 export interface RecoveryOptions {
   readonly hangs: number
-  /** Deadline of a marked call. */
+  /** The plugin's timeout: a marked call fails after it. */
   readonly deadlineMs: number
   readonly hangMs: number
-  /** Traffic between the end of one hang and the start of the next: a new spare boots meanwhile. */
+  /** Traffic between serving again and the next hang: a new spare boots meanwhile. */
   readonly pauseMs: number
   readonly callsPerMs: number
 }
 
 export interface RecoveryFigures {
+  /** Marked calls that reached the plugin, which never came back from them. */
   readonly hangs: number
   readonly calls: number
   /** Calls that never settled, or that were answered as if a plugin had run them when none had. */
   readonly lost: number
   /** Calls that more than one lane ran, or one lane twice. */
   readonly runTwice: number
-  /** Marked calls that did not end as a timeout. */
-  readonly unexpected: number
+  /** How the marked calls ended, by kind of failure. */
+  readonly marked: Readonly<Record<string, number>>
   /** Calls that were not marked and failed all the same, by kind. */
   readonly failures: Readonly<Record<string, number>>
   /** For each hang, from the plugin's entering the hook to the host's first verdict from a later lane. */
@@ -47,15 +48,15 @@ interface Outcome {
   readonly result: string
 }
 
-/** Calls that are not marked have time to wait for the next lane: none of them should fail. */
-const PATIENT_TIMEOUT_MS = 5_000
+/** Long after its deadline a call that has not settled never will. */
+const PATIENCE_MS = 5_000
 
 answerRequests(async (options: RecoveryOptions): Promise<RecoveryFigures> => {
   const folder = mkdtempSync(join(tmpdir(), 'hookring-recovery-'))
   const runsFile = join(folder, 'runs')
   try {
     const outcomes = await drive(runsFile, options)
-    return account(outcomes, readRuns(runsFile), options)
+    return account(outcomes, readRuns(runsFile))
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -66,7 +67,7 @@ async function drive(runsFile: string, options: RecoveryOptions): Promise<(Outco
   const engine = await createHookEngine({
     contract: delivery,
     plugins: [{ from: new URL('../plugins/numbered.js', import.meta.url), config: { runsFile } }],
-    timeoutMs: PATIENT_TIMEOUT_MS,
+    timeoutMs: options.deadlineMs,
     hangMs: options.hangMs,
     // The plugin hangs on purpose, and goes on being asked.
     quarantine: false,
@@ -84,7 +85,7 @@ async function drive(runsFile: string, options: RecoveryOptions): Promise<(Outco
     const settle = (result: string): void => {
       outcomes[seq] = { isMarked, settledNs: Number(process.hrtime.bigint()), result }
     }
-    const asked = engine.hooks.onMessageEnqueue(event, isMarked ? { timeoutMs: options.deadlineMs } : {}).then(
+    const asked = engine.hooks.onMessageEnqueue(event).then(
       (verdict) => settle(verdict.failure?.kind ?? verdict.kind),
       (error: unknown) => settle(error instanceof Error ? error.name : 'error'),
     )
@@ -95,14 +96,22 @@ async function drive(runsFile: string, options: RecoveryOptions): Promise<(Outco
   const traffic = setInterval(() => {
     for (let call = 0; call < options.callsPerMs; call++) void ask(false)
   }, 1)
+  const serveAgain = async (): Promise<void> => {
+    const from = outcomes.length
+    while (!outcomes.slice(from).some((outcome) => outcome?.result === 'continue')) await sleep(1)
+  }
   await sleep(500)
-  for (let hang = 0; hang < options.hangs; hang++) {
-    await ask(true)
-    await sleep(options.pauseMs)
+  // A marked call may fail before it reaches the plugin; then it was no hang, and another takes its place.
+  for (let missing = options.hangs; missing > 0; missing = options.hangs - countHangs(outcomes, readRuns(runsFile))) {
+    for (let hang = 0; hang < missing; hang++) {
+      await ask(true)
+      await serveAgain()
+      await sleep(options.pauseMs)
+    }
   }
   clearInterval(traffic)
   const giveUp = new AbortController()
-  await Promise.race([Promise.all(pending), sleep(PATIENT_TIMEOUT_MS * 2, undefined, { signal: giveUp.signal })])
+  await Promise.race([Promise.all(pending), sleep(PATIENCE_MS, undefined, { signal: giveUp.signal })])
   giveUp.abort()
   await engine.close()
   return outcomes
@@ -127,32 +136,28 @@ function readRuns(runsFile: string): Map<number, Run[]> {
   return runs
 }
 
+function countHangs(outcomes: readonly (Outcome | undefined)[], runs: ReadonlyMap<number, readonly Run[]>): number {
+  return outcomes.filter((outcome, seq) => outcome?.isMarked === true && runs.has(seq)).length
+}
+
 function account(
   outcomes: readonly (Outcome | undefined)[],
   runs: ReadonlyMap<number, readonly Run[]>,
-  options: RecoveryOptions,
 ): RecoveryFigures {
   let lost = 0
   let runTwice = 0
-  let unexpected = 0
+  const marked: Record<string, number> = {}
   const failures: Record<string, number> = {}
   for (const [seq, outcome] of outcomes.entries()) {
     const ran = runs.get(seq)?.length ?? 0
     if (ran > 1) runTwice++
     if (outcome === undefined) lost++
-    else if (outcome.isMarked) unexpected += outcome.result === 'timeout' ? 0 : 1
+    else if (outcome.isMarked) marked[outcome.result] = (marked[outcome.result] ?? 0) + 1
     else if (outcome.result === 'continue') lost += ran === 0 ? 1 : 0
     else failures[outcome.result] = (failures[outcome.result] ?? 0) + 1
   }
-  return {
-    hangs: options.hangs,
-    calls: outcomes.length,
-    lost,
-    runTwice,
-    unexpected,
-    failures,
-    recoveriesMs: recoveries(outcomes, runs),
-  }
+  const recoveriesMs = recoveries(outcomes, runs)
+  return { hangs: countHangs(outcomes, runs), calls: outcomes.length, lost, runTwice, marked, failures, recoveriesMs }
 }
 
 function recoveries(outcomes: readonly (Outcome | undefined)[], runs: ReadonlyMap<number, readonly Run[]>): number[] {

@@ -23,12 +23,15 @@ console.log(`delivery server on ${server.address}`)
 const stop = () => {
   process.off('SIGTERM', stop).off('SIGINT', stop)
   // Plugins hear of the shutdown while connections are still open, as the document asks.
-  server.stop({ beforeDisconnect: () => engine.close() }).then(
-    () => console.log('stopped'),
-    (error: unknown) => {
-      console.error(error)
-      process.exitCode = 1
-    },
-  )
+  server
+    .stop({ beforeDisconnect: () => engine.shutdown() })
+    .then(() => engine.close())
+    .then(
+      () => console.log('stopped'),
+      (error: unknown) => {
+        console.error(error)
+        process.exitCode = 1
+      },
+    )
 }
 process.on('SIGTERM', stop).on('SIGINT', stop)

@@ -27,7 +27,7 @@ export interface HeldBytes {
 export class Call implements Deadline {
   wheelPrev: Deadline | null = null
   wheelNext: Deadline | null = null
-  /** When the present trip's plugin is late (monotonic ms). */
+  /** When a plugin of the present trip may be late (monotonic ms). */
   dueMs = 0
   /** When the present trip began; the first one's: when the caller made the call. */
   tripMs: number
@@ -87,6 +87,8 @@ export interface RareParts {
   signal: AbortSignal | null
   onAbort: (() => void) | null
   trace: CallTrace | null
+  /** Another call's hop or shadow: counted and traced with that one. */
+  isPart: boolean
   /** Told in place of a promise: parallel gates, shadows. */
   onSettled: ((verdict: Verdict | Error) => void) | null
 }
@@ -104,6 +106,7 @@ const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
   signal: null,
   onAbort: null,
   trace: null,
+  isPart: false,
   onSettled: null,
 })
 
@@ -130,7 +133,7 @@ export class LateSlot {
 export function settle(call: Call, verdict: Verdict, cancelDeadline: (call: Call) => void): void {
   if (call.isSettled) return
   leave(call, cancelDeadline)
-  call.point.recorder.verdicts[VERDICT_INDEX[verdict.kind]]! += 1
+  if (!call.rare.isPart) call.point.recorder.verdicts[VERDICT_INDEX[verdict.kind]]! += 1
   if (call.rare.trace !== null) traceEnd(call.rare.trace, verdict)
   if (call.resolve !== null) call.resolve(verdict)
   else call.rare.onSettled?.(verdict)

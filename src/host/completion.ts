@@ -146,6 +146,7 @@ export function createCompletion(
   function refuseReplacement(lane: Lane, call: Call, refused: Refused, marks: Marks, nowMs: number): void {
     const { plugin, problem } = refused
     recordRuns(lane, call, call.mask & ~(1 << plugin.index), marks, nowMs)
+    plugin.recorders[call.point.index]!.calls += 1
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
     hops.fail(call, plugin, 'invalid', failureMessage(plugin, call, 'invalid', problem, times), times, call.mask)
   }
@@ -184,7 +185,8 @@ export function createCompletion(
 export function failureMessage(plugin: ActivePlugin, call: Call, kind: FailureKind, what: string, times: Times): string {
   const took = `waited ${times.waitedMs.toFixed(1)} ms, ran ${times.ranMs.toFixed(1)} ms`
   const verb = { timeout: 'timed out', crash: 'crashed', error: 'threw', invalid: 'gave no valid verdict' }[kind as string] ?? kind
-  const limit = kind === 'timeout' ? ` after ${Math.round((call.dueMs === 0 ? plugin.timeoutMs : call.dueMs - call.tripMs) * 10) / 10} ms` : ''
+  const limitMs = Math.min(plugin.timeoutMs, call.rare.capMs - call.tripMs)
+  const limit = kind === 'timeout' ? ` after ${Math.round(limitMs * 10) / 10} ms` : ''
   return `plugin ${plugin.name} ${verb}${limit} at ${call.point.name}: ${what} (${took})`
 }
 

@@ -62,22 +62,25 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
   }
 
   function tell(point: Point, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
+    if (route.branches === null && route.shadows.length === 0) {
+      tellOne(point, route, event, callOptions, false)
+      return
+    }
     const branches = route.branches ?? (route.steps.length === 0 ? [] : [route])
-    for (const each of branches) {
-      const call = new Call(point, each, monotonicMs())
-      call.reject = reportRefused
-      call.batch = currentBatch()
-      call.batch.enter()
-      begin(call, event, callOptions)
-      if (!call.isSettled) hops.start(call, event)
+    for (const [index, each] of [...branches, ...route.shadows].entries()) {
+      tellOne(point, each, event, callOptions, index > 0)
     }
-    for (const shadow of route.shadows) {
-      const call = new Call(point, shadow, monotonicMs())
-      call.batch = currentBatch()
-      call.batch.enter()
-      begin(call, event, callOptions)
-      if (!call.isSettled) hops.start(call, event)
-    }
+  }
+
+  function tellOne(point: Point, route: Route, event: unknown, callOptions: CallOptions | undefined, isPart: boolean): void {
+    const call = new Call(point, route, monotonicMs())
+    // What is wrong with the event is wrong with it everywhere, and reported once.
+    if (isPart) rareOf(call).isPart = true
+    else call.reject = reportRefused
+    call.batch = currentBatch()
+    call.batch.enter()
+    begin(call, event, callOptions)
+    if (!call.isSettled) hops.start(call, event)
   }
 
   function reportRefused(error: Error): void {
@@ -87,10 +90,11 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
   function begin(call: Call, event: unknown, callOptions: CallOptions | undefined): void {
     const { point, route } = call
     route.edition.calls.enter()
-    point.recorder.calls += 1
+    if (!call.rare.isPart) point.recorder.calls += 1
     if (callOptions !== undefined) applyOptions(call, callOptions)
+    if (call.isSettled) return
     hops.prepare(call, event)
-    if (isTraced()) {
+    if (isTraced() && !call.rare.isPart) {
       rareOf(call).trace = traceStart({ contract: contract.id, hookpoint: point.name, event, traceId: call.rare.traceId })
     }
   }

@@ -9,7 +9,7 @@ import type { Hops } from './hops.js'
 import type { DeadLetter, Emit } from './events.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
-import { copyOf, firstIn, heldEvent, stepOf, type Times } from './trip.js'
+import { copyOf, firstDueMs, firstIn, heldEvent, stepOf, type Times } from './trip.js'
 import type { DeadlineTimer } from './deadlines.js'
 
 export interface Expiry {
@@ -35,6 +35,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
     if (call.isSettled) return
     const step = stepOf(call)
     if (call.isWaiting) {
+      if (waitLonger(call, firstDueMs(call), nowMs)) return
       step.bulkhead.dequeue(call)
       const plugin = firstIn(step, call.left)
       timeOut(call, plugin, 'no lane had room', { waitedMs: nowMs - call.tripMs, ranMs: 0 }, 0)
@@ -42,16 +43,11 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
     }
     const { lane, slot } = call
     if (lane === null || lane.callIn(slot) !== call) return
-    if (lane.recall(call)) {
-      const times = { waitedMs: nowMs - call.tripMs, ranMs: 0 }
-      timeOut(call, firstIn(step, call.mask), 'its lane was busy and had not begun', times, 0)
-      return
-    }
     const { current, done, times } = progressOf(lane, call, nowMs)
-    const extendedMs = extendedDue(lane, call, current, done, nowMs)
-    if (extendedMs > nowMs) {
-      call.dueMs = extendedMs
-      deadlines.add(call, nowMs)
+    if (waitLonger(call, dueOf(lane, call, current, done, nowMs), nowMs)) return
+    if (lane.recall(call)) {
+      const unbegun = { waitedMs: nowMs - call.tripMs, ranMs: 0 }
+      timeOut(call, firstIn(step, call.mask), 'its lane was busy and had not begun', unbegun, 0)
       return
     }
     lane.isLate = true
@@ -65,9 +61,17 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
     hops.fail(call, plugin, 'timeout', failureMessage(plugin, call, 'timeout', what, times), times, done)
   }
 
+  /** Looks again later when nothing is late yet: by then the call may be at a plugin with less time. */
+  function waitLonger(call: Call, dueMs: number, nowMs: number): boolean {
+    if (dueMs <= nowMs) return false
+    call.dueMs = Math.min(dueMs, nowMs + stepOf(call).shortestMs)
+    deadlines.add(call, nowMs)
+    return true
+  }
+
   /** Each plugin after the first has its own time from when it was entered, up to all their times together. */
-  function extendedDue(lane: Lane, call: Call, current: ActivePlugin, done: number, nowMs: number): number {
-    if (done === 0) return call.dueMs
+  function dueOf(lane: Lane, call: Call, current: ActivePlugin, done: number, nowMs: number): number {
+    if (done === 0) return firstDueMs(call)
     let allMs = 0
     for (let left = call.mask; left !== 0; left &= left - 1) allMs += firstIn(stepOf(call), left).timeoutMs
     const { markMs } = marksOf(lane, call.slot, call.tripMs, nowMs)
@@ -92,6 +96,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
       const { current, done, times } = progressOf(lane, call, nowMs)
       giveUpSlot(lane, call, current, done, nowMs)
       if (call.point.kind === 'observe') undelivered(call, current, bytes, reason)
+      if (times.ranMs > 0) current.recorders[call.point.index]!.calls += 1
       hops.fail(call, current, kind, failureMessage(current, call, kind, message, times), times, done)
     }
   }
@@ -154,7 +159,8 @@ export function progressOf(lane: Lane, call: Call, nowMs: number): Progress {
   const marks = marksOf(lane, call.slot, call.tripMs, nowMs)
   const hasStarted = marks.startedMs > call.tripMs
   const times = hasStarted
-    ? { waitedMs: marks.startedMs - call.tripMs, ranMs: nowMs - marks.markMs }
+    ? // The mark of a call that comes back at this moment is its end; the first plugin was entered when it started.
+      { waitedMs: marks.startedMs - call.tripMs, ranMs: nowMs - (done === 0 ? marks.startedMs : marks.markMs) }
     : { waitedMs: nowMs - call.tripMs, ranMs: 0 }
   return { current, done, times }
 }

@@ -44,13 +44,13 @@ export function createFanOut(
     const { signal: _, ...inherited } = callOptions ?? {}
     for (const [index, route] of branches.entries()) {
       const child = new Call(parent.point, route, parent.tripMs)
+      rareOf(child).isPart = true
       rareOf(child).onSettled = (verdict) => {
         verdicts[index] = verdict
         decideParent()
       }
       children.push(child)
       begin(child, event, inherited)
-      parent.point.recorder.calls -= 1
       if (!child.isSettled) hops.start(child, event)
       if (parent.isSettled) break
     }
@@ -75,9 +75,10 @@ export function createFanOut(
     let enforced: Verdict | undefined
     let said: Verdict | Error | undefined
     const compare = () => {
-      if (enforced === undefined || said === undefined || said instanceof Error) return
-      const failure = 'failure' in said ? said.failure : undefined
-      plugin.recorders[main.point.index]!.recordShadow(failure === undefined ? said.kind : 'failure', enforced.kind)
+      if (enforced === undefined || said === undefined) return
+      const hasFailed = said instanceof HookringError ? said.code === 'PLUGIN_FAILED' : 'failure' in said && said.failure !== undefined
+      if (said instanceof Error && !hasFailed) return
+      plugin.recorders[main.point.index]!.recordShadow(hasFailed || said instanceof Error ? 'failure' : said.kind, enforced.kind)
     }
     const { resolve } = main
     main.resolve = (verdict) => {
@@ -85,12 +86,12 @@ export function createFanOut(
       compare()
       resolve?.(verdict)
     }
+    rareOf(shadow).isPart = true
     rareOf(shadow).onSettled = (verdict) => {
       said = verdict
       compare()
     }
     begin(shadow, event, inherited)
-    main.point.recorder.calls -= 1
     if (shadow.rare.stepMasks !== null && shadow.rare.stepMasks[0] === 0) rareOf(shadow).onSettled = null
     if (!shadow.isSettled) hops.start(shadow, event)
   }

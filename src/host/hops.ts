@@ -118,13 +118,14 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
 
   function submit(call: Call, event: unknown, from: HeldBytes | null): void {
     const step = stepOf(call)
-    if (call.point.kind !== 'observe') call.dueMs = Math.min(call.tripMs + firstIn(step, call.left).timeoutMs, call.rare.capMs)
+    if (call.point.kind !== 'observe') call.dueMs = Math.min(call.tripMs + step.shortestMs, call.rare.capMs)
     const lane = step.bulkhead.pick(call)
     try {
       if (lane !== null && (from === null ? lane.submitEvent(call, event) : lane.submitBytes(call, from))) {
         pump.submitted(lane)
       } else {
         call.held = from === null ? encodeAside(call, event) : copyOf(call, from)
+        call.lane = null
         if (!step.bulkhead.enqueue(call)) {
           overload(call, step)
           return

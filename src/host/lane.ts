@@ -14,6 +14,7 @@ import { align8, extentBytes, MESSAGE_BYTES } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
 import type { ViolationKind } from './recorders.js'
+import { firstDueMs } from './trip.js'
 
 /** What the engine hears from a lane. */
 export interface LaneListener {
@@ -269,7 +270,7 @@ export class Lane {
     submission.messageAt = align8(at + call.eventBytes + call.traceBytes)
     submission.replyAt = submission.messageAt + MESSAGE_BYTES
     submission.replyRoom = point.replyRoom(call.eventBytes)
-    submission.deadlineMs = point.kind === 'observe' ? Number.POSITIVE_INFINITY : call.dueMs
+    submission.deadlineMs = point.kind === 'observe' ? Number.POSITIVE_INFINITY : firstDueMs(call)
     this.ring.submit(slot, submission)
   }
 

@@ -4,8 +4,10 @@
  */
 import { createEncoder, type Encoder } from '../contracts/codec/encode.js'
 import { createReader, type EventReader } from '../contracts/codec/read.js'
+import { refinementsOf } from '../contracts/codec/refinements.js'
 import type { Contract, Hookpoint, HookpointKind } from '../contracts/contract.js'
 import type { HookpointSpec } from '../contracts/control.js'
+import { createReplyRoom } from '../contracts/reply-room.js'
 import type { Metrics } from './metrics.js'
 import type { HookpointRecorder } from './recorders.js'
 import type { Route } from './route.js'
@@ -26,28 +28,29 @@ export interface Point {
   /** Reply areas in a slot's extent, and the room in each for an event of the given size. */
   readonly replyAreas: number
   replyRoom(eventBytes: number): number
+  /** The schema checks more of a replacement than lanes can: the host does, before the next plugin sees it. */
+  readonly isCheckedBetween: boolean
   /** null: nobody subscribes. */
   route: Route | null
 }
 
 export function createPoints(contract: Contract, metrics: Metrics, defaultReplyBytes: number): Point[] {
   return Object.entries(contract.hookpoints).map(([name, hookpoint], index) => {
-    const roomBytes = (hookpoint.maxReplyBytes ?? defaultReplyBytes) + 7
     return {
       index,
       name,
       kind: hookpoint.kind,
       hookpoint,
       encoder: createEncoder(hookpoint.plan, { label: name }),
-      reader: createReader(hookpoint.plan),
-      replyReader: hookpoint.replyPlan === null ? null : createReader(hookpoint.replyPlan),
+      // A clone lacks the schema's own checks, which the whole schema makes after it: what they refuse is a bad verdict,
+      // what the layout refuses is a worker that breaks the protocol.
+      reader: createReader(structuredClone(hookpoint.plan)),
+      replyReader: hookpoint.replyPlan === null ? null : createReader(structuredClone(hookpoint.replyPlan)),
       recorder: metrics.hookpointRecorder(name),
       expectedBytes: hookpoint.plan.fixedBytes + 32,
       replyAreas: hookpoint.kind === 'transform' ? 2 : hookpoint.kind === 'respond' ? 1 : 0,
-      replyRoom(eventBytes) {
-        if (hookpoint.kind === 'transform') return (eventBytes + roomBytes) & ~7
-        return hookpoint.kind === 'respond' ? roomBytes & ~7 : 0
-      },
+      replyRoom: createReplyRoom(hookpoint, defaultReplyBytes),
+      isCheckedBetween: hookpoint.kind === 'transform' && [...refinementsOf(hookpoint.plan).values()].some(({ check }) => check !== null),
       route: null,
     }
   })

@@ -14,6 +14,8 @@ export interface Step {
   readonly plugins: readonly ActivePlugin[]
   /** Their bits. */
   readonly mask: number
+  /** The shortest of their timeouts: no plugin of the step can be late before that. */
+  readonly shortestMs: number
   /** Whether any of them is not plainly admitted at present (quarantine). */
   isGuarded: boolean
 }
@@ -40,7 +42,7 @@ export interface Route {
 export function compileRoute(point: Point, plugins: readonly ActivePlugin[], edition: Edition): Route | null {
   const subscribers = plugins.filter((plugin) => plugin.hooks.has(point.name))
   if (subscribers.length === 0) return null
-  const steps = stepsOf(subscribers.filter((plugin) => !plugin.isShadow))
+  const steps = stepsOf(subscribers.filter((plugin) => !plugin.isShadow), point.isCheckedBetween)
   const shadows = subscribers.filter((plugin) => plugin.isShadow).map((plugin) => routeOf([stepOf([plugin])], edition))
   const isBranching = steps.length > 1 && (point.kind === 'observe' || point.hookpoint.order === 'parallel')
   const route = routeOf(steps, edition)
@@ -64,11 +66,11 @@ function routeOf(steps: readonly Step[], edition: Edition): Route {
   }
 }
 
-function stepsOf(plugins: readonly ActivePlugin[]): Step[] {
+function stepsOf(plugins: readonly ActivePlugin[], isEachAlone: boolean): Step[] {
   const groups: ActivePlugin[][] = []
   for (const plugin of plugins) {
     const last = groups[groups.length - 1]
-    if (last?.[0]?.bulkhead === plugin.bulkhead) last.push(plugin)
+    if (last?.[0]?.bulkhead === plugin.bulkhead && !isEachAlone) last.push(plugin)
     else groups.push([plugin])
   }
   return groups.map(stepOf)
@@ -80,6 +82,7 @@ function stepOf(plugins: ActivePlugin[]): Step {
     bulkhead: first.bulkhead,
     plugins,
     mask: plugins.reduce((mask, plugin) => mask | (1 << plugin.index), 0),
+    shortestMs: Math.min(...plugins.map((plugin) => plugin.timeoutMs)),
     isGuarded: plugins.some((plugin) => plugin.breaker.state !== 'closed'),
   }
 }

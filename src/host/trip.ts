@@ -24,6 +24,11 @@ export function firstIn(step: Step, mask: number): ActivePlugin {
   return step.bulkhead.plugins[31 - Math.clz32(mask & -mask)] as ActivePlugin
 }
 
+/** When the first plugin of the trip is late (monotonic ms). */
+export function firstDueMs(call: Call): number {
+  return Math.min(call.tripMs + firstIn(stepOf(call), call.left).timeoutMs, call.rare.capMs)
+}
+
 /** Counts what a call came to against the plugin's breaker. */
 export function recordOutcome(call: Call, plugin: ActivePlugin, outcome: 'success' | 'failure', nowMs: number): void {
   if (call.rare.probe === plugin) {

@@ -2,14 +2,14 @@
  * Runs one hop: the plugins named by a slot's mask, in order, until one decides. Synchronous hooks run to the end in one
  * go; from the first promise on the hop continues when it settles, or is let go of at its deadline. The lane's thread only.
  */
-import { VERDICT_BRAND } from '../contracts/brands.js'
 import { codecMemory, type CodecMemory } from '../contracts/codec/memory.js'
 import { createEncoder, type Encoder } from '../contracts/codec/encode.js'
 import { createReader, type EventReader } from '../contracts/codec/read.js'
 import type { LaneSpec } from '../contracts/control.js'
 import type { HookpointKind } from '../contracts/contract.js'
 import { HookringError } from '../contracts/errors.js'
-import type { Reject, Replace } from '../plugin/index.js'
+import { isThenable, readResult, tooLargeMessage } from '../plugin/result.js'
+import { describe } from '../plugin/setup.js'
 import { monotonicMs } from '../ring/clock.js'
 import {
   EVENT_BYTES_WORD,
@@ -33,7 +33,7 @@ import {
 import type { WorkerRing } from '../ring/worker-ring.js'
 import { runAs, setRunning } from './attribution.js'
 import { CallContext } from './call-context.js'
-import { describe, type LoadedPlugin } from './loader.js'
+import type { LoadedPlugin } from './loader.js'
 
 interface Point {
   readonly kind: HookpointKind
@@ -187,34 +187,30 @@ export function createChain(
 
   /** Turns what a hook returned into an outcome; its bytes are in place when this returns. */
   function accept(slot: number, point: Point, index: number, result: unknown): number {
-    if (result === undefined || point.kind === 'observe') return OUTCOME_CONTINUE
-    const brand = brandOf(result)
-    if (brand === 'reject') return rejected(slot, index, result as Reject)
-    if (brand === 'replace' && point.kind === 'transform') return replaced(slot, point, index, result as Replace<unknown>)
-    if (point.kind === 'respond' && brand === undefined) return answered(slot, point, index, result)
-    if (result === null && brand === undefined) return OUTCOME_CONTINUE
-    const allowed = point.kind === 'transform' ? 'nothing, reject(...) or replace(...)' : 'nothing or reject(...)'
-    return invalid(slot, index, `a ${point.kind} hook returns ${allowed}, got ${brand ?? shape(result)}`)
-  }
-
-  function rejected(slot: number, index: number, verdict: Reject): number {
-    const { reason, code } = verdict
-    if (typeof reason !== 'string') return invalid(slot, index, `reject needs a reason in words, got ${shape(reason)}`)
-    if (code !== undefined && (!Number.isInteger(code) || code < 0 || code > 0x7fffffff)) {
-      return invalid(slot, index, 'the code of a reject must be an integer from 0 to 2147483647')
+    const read = readResult(point.kind, result)
+    switch (read.kind) {
+      case 'continue':
+        return OUTCOME_CONTINUE
+      case 'reject':
+        ring.setOutcome(slot, OUTCOME_REJECT, index)
+        ring.setMessageBytes(slot, writeMessage(slot, read.reason))
+        if (read.code !== undefined) ring.setCode(slot, read.code)
+        return OUTCOME_REJECT
+      case 'replace':
+        return replaced(slot, point, index, read.event)
+      case 'respond':
+        return answered(slot, point, index, read.value)
+      case 'invalid':
+        return invalid(slot, index, read.message)
     }
-    ring.setOutcome(slot, OUTCOME_REJECT, index)
-    ring.setMessageBytes(slot, writeMessage(slot, reason))
-    if (code !== undefined) ring.setCode(slot, code)
-    return OUTCOME_REJECT
   }
 
-  function replaced(slot: number, point: Point, index: number, verdict: Replace<unknown>): number {
+  function replaced(slot: number, point: Point, index: number, event: unknown): number {
     const area = ring.word(slot, REPLACED_AREA_WORD) === 1 ? 2 : 1
     const room = ring.word(slot, REPLY_ROOM_WORD)
     const at = ring.word(slot, REPLY_AT_WORD) + (area - 1) * room
-    const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, verdict.event)
-    if (bytes < 0) return tooLarge(slot, index, 'replacement', -bytes, room)
+    const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, event)
+    if (bytes < 0) return invalid(slot, index, tooLargeMessage('replacement', -bytes, room))
     ring.replaced(slot, area, bytes, index)
     return OUTCOME_CONTINUE
   }
@@ -223,14 +219,10 @@ export function createChain(
     const room = ring.word(slot, REPLY_ROOM_WORD)
     const at = ring.word(slot, REPLY_AT_WORD)
     const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, value)
-    if (bytes < 0) return tooLarge(slot, index, 'answer', -bytes, room)
+    if (bytes < 0) return invalid(slot, index, tooLargeMessage('answer', -bytes, room))
     ring.setOutcome(slot, OUTCOME_RESPOND, index)
     ring.setAnswerBytes(slot, bytes)
     return OUTCOME_RESPOND
-  }
-
-  function tooLarge(slot: number, index: number, what: string, bytes: number, room: number): number {
-    return invalid(slot, index, `the ${what} takes at least ${bytes} bytes, there is room for ${room}; raise maxReplyBytes in the contract`)
   }
 
   function fail(slot: number, index: number, error: unknown): number {
@@ -295,18 +287,4 @@ export function createChain(
     ring.setEnded(hop.slot, nowMs)
     ring.complete(hop.slot)
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-}
-
-function brandOf(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  return (value as { [VERDICT_BRAND]?: string })[VERDICT_BRAND]
-}
-
-function shape(value: unknown): string {
-  if (value === null) return 'null'
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }

@@ -8,13 +8,14 @@
  */
 import type { LaneControl, LaneSpec, LoadResult } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
+import { describe } from '../plugin/setup.js'
 import { monotonicMs } from '../ring/clock.js'
 import { createLookAgain } from '../ring/look-again.js'
 import { NOTHING, WorkerRing } from '../ring/worker-ring.js'
 import { runAs, setResidents } from './attribution.js'
 import { type Chain, createChain } from './chain.js'
 import { createHandleWatch } from './handle-watch.js'
-import { describe, type LoadedPlugin, loadPlugins } from './loader.js'
+import { type LoadedPlugin, loadPlugins } from './loader.js'
 import type { LogSender } from './log-sender.js'
 
 /** Calls between two looks at microtasks, control messages and the clock. */
@@ -79,6 +80,8 @@ export function createLane(sender: LogSender): Lane {
       ranSinceTurn = false
     }
 
+    // The answer to load must have left before the thread may sleep.
+    await takeTurn()
     while (!isStopping) {
       if (laneRing.controlPending() > 0) {
         await arrivals(laneRing)

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { compileLayout } from '../../dist/contracts/codec/compile.js'
-import { bytes, i64, u16, u64, u8 } from '../../dist/contracts/types.js'
+import { bytes, i64, u8, u16, u64 } from '../../dist/contracts/types.js'
 import { codecOf, laneCodecOf, refusalOf } from '../support/codec-round.js'
 
 const compiled = (schema: z.ZodType) => refusalOf(() => compileLayout(schema, ['onTest']))
@@ -29,7 +29,14 @@ describe('a contract', () => {
     ['an instance', z.instanceof(URL), /an instance of URL .*z\.object\(\)/],
     ['an instance of Date', z.instanceof(Date), /z\.date\(\)/],
     ['an unbounded bigint', z.bigint(), /u64\(\) or i64\(\)/],
-    ['a bigint of 65 bits', z.bigint().min(-1n).max(2n ** 64n - 1n), /u64\(\) or i64\(\)/],
+    [
+      'a bigint of 65 bits',
+      z
+        .bigint()
+        .min(-1n)
+        .max(2n ** 64n - 1n),
+      /u64\(\) or i64\(\)/,
+    ],
   ])('with %s in it is refused, with the path to it', (_, schema, advice) => {
     const nested = z.object({ items: z.array(z.object({ odd: schema })) })
     const { code, message, path } = compiled(nested)
@@ -43,7 +50,11 @@ describe('a contract', () => {
     ['an intersection with bytes', z.intersection(z.object({ a: z.string() }), z.object({ b: bytes() })), ['b']],
     ['a recursive type with exact integers', recursive(), ['next', 'seq']],
     ['an open object with bytes', z.looseObject({ key: bytes(32) }), ['key']],
-    ['a union told apart by checks alone', z.union([z.object({ at: z.date(), to: z.email() }), z.object({ to: z.string() })]), [0, 'at']],
+    [
+      'a union told apart by checks alone',
+      z.union([z.object({ at: z.date(), to: z.email() }), z.object({ to: z.string() })]),
+      [0, 'at'],
+    ],
   ])('with %s is refused, because JSON cannot hold it', (_, schema, path) => {
     const refusal = compiled(z.object({ field: schema }))
     expect(refusal.code).toBe('CONTRACT_UNENCODABLE')
@@ -57,7 +68,12 @@ describe('a contract', () => {
   })
 
   it('may name fields as Object.prototype does', () => {
-    const schema = z.object({ constructor: z.string(), hasOwnProperty: u8(), valueOf: z.boolean(), toString: z.string() })
+    const schema = z.object({
+      constructor: z.string(),
+      hasOwnProperty: u8(),
+      valueOf: z.boolean(),
+      toString: z.string(),
+    })
     const event = { constructor: 'c', hasOwnProperty: 1, valueOf: true, toString: 't' }
     const opened = codecOf(schema).open<typeof event & { copy(): unknown }>(event)
     expect(opened.constructor).toBe('c')
@@ -106,10 +122,18 @@ describe('an event', () => {
     ['must be a bigint or an exact integer from 0 to 18446744073709551615, got -1', u64(), -1],
     ['must be a bigint or an exact integer from 0 to 18446744073709551615, got 18446744073709551616', u64(), 2n ** 64n],
     ['must be a bigint or an exact integer from 0 to 18446744073709551615, got 9007199254740992', u64(), 2 ** 53],
-    ['must be a bigint or an exact integer from -9223372036854775808 to 9223372036854775807, got 9223372036854775808', i64(), 2n ** 63n],
+    [
+      'must be a bigint or an exact integer from -9223372036854775808 to 9223372036854775807, got 9223372036854775808',
+      i64(),
+      2n ** 63n,
+    ],
     ['must be a valid Date, got NaN', z.date(), new Date(Number.NaN)],
     ['must be a valid Date, got a string', z.date(), '2026-01-01'],
-    ['must be a Date from 1970-01-01T00:00:00.005Z to +275760-09-13T00:00:00.000Z, got a Date', z.date().min(new Date(5)), new Date(0)],
+    [
+      'must be a Date from 1970-01-01T00:00:00.005Z to +275760-09-13T00:00:00.000Z, got a Date',
+      z.date().min(new Date(5)),
+      new Date(0),
+    ],
     ['must be a string, got null', z.string(), null],
     ['must be at least 2 characters long, got 1', z.string().min(2), 'a'],
     ['must be 2 characters long, got 3', z.string().length(2), 'abc'],
@@ -150,7 +174,9 @@ describe('an event', () => {
   })
 
   it('is refused where a check inside a checked object fails', () => {
-    const range = z.object({ from: z.int(), to: z.int() }).refine((value) => value.from <= value.to, { path: ['to'], message: 'must not precede from' })
+    const range = z
+      .object({ from: z.int(), to: z.int() })
+      .refine((value) => value.from <= value.to, { path: ['to'], message: 'must not precede from' })
     const { encode } = codecOf(z.object({ range }))
     expect(encode({ range: { from: 1, to: 2 } })).toBeGreaterThan(0)
     expect(refusalOf(() => encode({ range: { from: 2, to: 1 } }))).toEqual({
@@ -171,7 +197,9 @@ describe('an event', () => {
     const event = open({ sender: 'a', topic: 'b', qos: 0 })
     const { message, path } = refusalOf(() => encode({ ...event, topic: 'c' }))
     expect(path).toEqual(['sender'])
-    expect(message).toBe('onTest: sender is required (the fields of an event are not copied by { ...event }: use { ...event.copy() })')
+    expect(message).toBe(
+      'onTest: sender is required (the fields of an event are not copied by { ...event }: use { ...event.copy() })',
+    )
     expect(refusalOf(() => encode({ sender: null, topic: 'c' })).message).toBe('onTest: qos is required')
   })
 
@@ -180,8 +208,11 @@ describe('an event', () => {
     const bytesFromLane = laneCodecOf(schema)
     expect(refusalOf(() => bytesFromLane.encode({ to: 'nobody', size: 256 })).path).toEqual(['size'])
     const length = bytesFromLane.encode({ to: 'nobody', size: 255 })
-    const { decode } = codecOf(schema)
-    expect(refusalOf(() => decode(bytesFromLane.memory.u8.slice(0, length)))).toMatchObject({ code: 'EVENT_INVALID', path: ['to'] })
+    const { decode, parse } = codecOf(schema)
+    const copy = bytesFromLane.memory.u8.slice(0, length)
+    expect(decode(copy)).toEqual({ to: 'nobody', size: 255 })
+    expect(parse(copy)).toEqual({ ok: false, path: ['to'], problem: 'is not valid: Invalid email address' })
+    expect(refusalOf(() => parse(copy.fill(0xff))).code).toBe('EVENT_INVALID')
   })
 
   it('whose check is asynchronous is refused', () => {
@@ -191,16 +222,27 @@ describe('an event', () => {
 
   it('gets its defaults at each call', () => {
     let computed = 0
-    const schema = z.object({ id: z.string().default(() => `id-${++computed}`), size: u8().default(7), at: z.date().default(() => new Date(computed)) })
+    const schema = z.object({
+      id: z.string().default(() => `id-${++computed}`),
+      size: u8().default(7),
+      at: z.date().default(() => new Date(computed)),
+      seq: u64().prefault(() => 2_000_000_000 + computed),
+    })
     const { roundTrip } = codecOf(schema)
     computed = 0
-    expect(roundTrip({})).toEqual({ id: 'id-1', size: 7, at: new Date(1) })
+    expect(roundTrip({})).toEqual({ id: 'id-1', size: 7, at: new Date(1), seq: 2_000_000_001n })
     // A lane fills in what is constant; what is computed is the host's to compute.
     const lane = laneCodecOf(schema)
     const length = lane.encode({})
-    expect(lane.reader.open(lane.memory, 0, length)).toMatchObject({ size: 7, id: undefined, at: undefined })
-    const { decode } = codecOf(schema)
+    expect(lane.reader.open(lane.memory, 0, length)).toMatchObject({
+      size: 7,
+      id: undefined,
+      at: undefined,
+      seq: undefined,
+    })
+    const { parse } = codecOf(schema)
     computed = 41
-    expect(decode(lane.memory.u8.slice(0, length))).toEqual({ id: 'id-42', size: 7, at: new Date(42) })
+    const value = { id: 'id-42', size: 7, at: new Date(42), seq: 2_000_000_042n }
+    expect(parse(lane.memory.u8.slice(0, length))).toEqual({ ok: true, value })
   })
 })

@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js'
+import { createHookEngine } from 'hookring'
 import { delivery as contract, type GateVerdict } from 'hookring/contracts'
 import { loginAuditor, payloadLimiter, tracing } from 'hookring/hooks'
 import { expect, test } from 'vitest'
@@ -8,11 +9,10 @@ import { startDelivery, startDeliveryWithUsers } from '../support/delivery-users
 import { recordingHooks } from '../support/recording-hooks.js'
 import { recordingLogger } from '../support/recording-logger.js'
 import { pending } from '../support/rpc-service.js'
-import { createTestEngine } from '../support/test-engine.js'
 
 test('the shipped plugins work in the server: limits reject, logins are audited, events are logged', async () => {
   const logger = recordingLogger()
-  await using engine = await createTestEngine({
+  await using engine = await createHookEngine({
     contract,
     plugins: [payloadLimiter({ maxBytes: 8 }), loginAuditor(), tracing({ level: 'debug' })],
     logger,

@@ -1,11 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createHookEngine } from 'hookring'
 import { delivery } from 'hookring/contracts'
 import { loginAuditor } from 'hookring/hooks'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { recordingLogger } from '../support/recording-logger.js'
-import { createTestEngine } from '../support/test-engine.js'
 
 let folder = ''
 beforeEach(() => {
@@ -17,7 +17,7 @@ const failed = (username: string, failureReason = 'wrong password') => ({ userna
 
 test('a failed login is a warning on the host logger; a successful one is nothing', async () => {
   const logger = recordingLogger()
-  await using engine = await createTestEngine({ contract: delivery, plugins: [loginAuditor()], logger })
+  await using engine = await createHookEngine({ contract: delivery, plugins: [loginAuditor()], logger })
   engine.hooks.onAuth({ username: 'ada', success: true, failureReason: '' })
   engine.hooks.onAuth(failed('mallory'))
   await engine.flush()
@@ -34,7 +34,7 @@ test('a failed login is a warning on the host logger; a successful one is nothin
 test('with a file, each failed login appends one line with the time', async () => {
   const file = join(folder, 'audit.log')
   for (const name of ['eve', 'mallory']) {
-    await using engine = await createTestEngine({ contract: delivery, plugins: [loginAuditor({ file })] })
+    await using engine = await createHookEngine({ contract: delivery, plugins: [loginAuditor({ file })] })
     engine.hooks.onAuth(failed(name))
     engine.hooks.onAuth({ username: 'ada', success: true, failureReason: '' })
     await engine.flush()
@@ -50,7 +50,7 @@ test('with a file, each failed login appends one line with the time', async () =
 
 test('without timestamps the lines are those of the document', async () => {
   const file = join(folder, 'audit.log')
-  await using engine = await createTestEngine({
+  await using engine = await createHookEngine({
     contract: delivery,
     plugins: [loginAuditor({ file, timestamps: false })],
   })
@@ -69,7 +69,7 @@ test.each([
   ['a NUL', 'eve\0', "'eve\\u{0}'"],
 ])('%s in a name cannot forge a line', async (_, username, shown) => {
   const file = join(folder, 'audit.log')
-  await using engine = await createTestEngine({
+  await using engine = await createHookEngine({
     contract: delivery,
     plugins: [loginAuditor({ file, timestamps: false })],
   })
@@ -80,7 +80,7 @@ test.each([
 
 test('a long name is cut, and the line says by how much', async () => {
   const file = join(folder, 'audit.log')
-  await using engine = await createTestEngine({
+  await using engine = await createHookEngine({
     contract: delivery,
     plugins: [loginAuditor({ file, timestamps: false })],
   })
@@ -92,5 +92,5 @@ test('a long name is cut, and the line says by how much', async () => {
 
 test('a folder that does not exist is refused when the plugin is set up', async () => {
   const plugin = loginAuditor({ file: join(folder, 'missing', 'audit.log') })
-  await expect(createTestEngine({ contract: delivery, plugins: [plugin] })).rejects.toThrow(/ENOENT/)
+  await expect(createHookEngine({ contract: delivery, plugins: [plugin] })).rejects.toThrow(/ENOENT/)
 })

@@ -1,16 +1,16 @@
+import { createHookEngine } from 'hookring'
 import { delivery } from 'hookring/contracts'
 import { noop, payloadLimiter } from 'hookring/hooks'
 import { expect, test } from 'vitest'
 import { channelOf, keyOf, messageEvent } from '../support/delivery-events.js'
-import { createTestEngine } from '../support/test-engine.js'
 
 test('a payload of exactly the limit passes', async () => {
-  await using engine = await createTestEngine({ contract: delivery, plugins: [payloadLimiter({ maxBytes: 100 })] })
+  await using engine = await createHookEngine({ contract: delivery, plugins: [payloadLimiter({ maxBytes: 100 })] })
   expect(await engine.hooks.onMessageEnqueue(messageEvent({ payloadLen: 100 }))).toMatchObject({ kind: 'continue' })
 })
 
 test('a longer payload is rejected with the reason of the document, by the name it was registered under', async () => {
-  await using engine = await createTestEngine({
+  await using engine = await createHookEngine({
     contract: delivery,
     plugins: [payloadLimiter({ maxBytes: 100 }, { name: 'limiter' })],
   })
@@ -25,7 +25,7 @@ test.each([{}, { maxBytes: 0 }, { maxBytes: 1.5 }, { maxBytes: '100' }, { maxByt
   'the config %j is refused',
   async (config) => {
     const plugin = { ...payloadLimiter({ maxBytes: 1 }), config }
-    await expect(createTestEngine({ contract: delivery, plugins: [plugin] })).rejects.toMatchObject({
+    await expect(createHookEngine({ contract: delivery, plugins: [plugin] })).rejects.toMatchObject({
       code: 'PLUGIN_CONFIG_INVALID',
     })
   },
@@ -43,7 +43,7 @@ test('a registration takes what an operator says beside the config', () => {
 })
 
 test('noop lets every event pass', async () => {
-  await using engine = await createTestEngine({ contract: delivery, plugins: [noop()] })
+  await using engine = await createHookEngine({ contract: delivery, plugins: [noop()] })
   const { hooks } = engine
   expect(await hooks.onMessageEnqueue(messageEvent())).toMatchObject({ kind: 'continue' })
   hooks.onBatchEnqueue({ events: [messageEvent()] })

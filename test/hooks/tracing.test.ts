@@ -1,12 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createHookEngine, type HookEngine } from 'hookring'
 import { delivery } from 'hookring/contracts'
 import { tracing } from 'hookring/hooks'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { channelOf, keyOf, messageEvent } from '../support/delivery-events.js'
 import { recordingLogger } from '../support/recording-logger.js'
-import { createTestEngine, type TestEngine } from '../support/test-engine.js'
 
 let folder = ''
 beforeEach(() => {
@@ -14,7 +14,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-async function fireAll({ hooks, flush }: TestEngine<(typeof delivery)['hookpoints']>) {
+async function fireAll({ hooks, flush }: HookEngine<(typeof delivery)['hookpoints']>) {
   await hooks.onMessageEnqueue(messageEvent({ seq: 2n ** 64n - 1n }), { traceId: 'trace-1' })
   hooks.onBatchEnqueue({ events: [messageEvent(), messageEvent()] })
   hooks.onAuth({ username: 'ada', success: true, failureReason: '' })
@@ -51,7 +51,7 @@ test.each(['debug', 'info', 'warn'] as const)(
   'at level %s the host logger gets the lines of that level and above',
   async (level) => {
     const logger = recordingLogger()
-    await using engine = await createTestEngine({ contract: delivery, plugins: [tracing({ level })], logger })
+    await using engine = await createHookEngine({ contract: delivery, plugins: [tracing({ level })], logger })
     await fireAll(engine)
     await engine.close()
     const levels = ['debug', 'info', 'warn']
@@ -64,7 +64,7 @@ test('with a destination, pino writes the same lines to the file and the host lo
   const logger = recordingLogger()
   const destination = join(folder, 'logs', 'trace.log')
   {
-    await using engine = await createTestEngine({
+    await using engine = await createHookEngine({
       contract: delivery,
       plugins: [tracing({ level: 'debug', destination })],
       logger,

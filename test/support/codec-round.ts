@@ -37,6 +37,9 @@ function codecOfPlan(plan: LayoutPlan, name: string) {
       const bytes = encode(value)
       return reader.decode(codecMemory(memory.u8.slice(0, bytes).buffer), 0, bytes)
     },
+    parse(bytes: Uint8Array): unknown {
+      return reader.parse(codecMemory(new Uint8Array(bytes).buffer), 0, bytes.length)
+    },
     decode(bytes: Uint8Array): unknown {
       return reader.decode(codecMemory(new Uint8Array(bytes).buffer), 0, bytes.length)
     },

@@ -65,19 +65,31 @@ export function watch(engine: LabEngine, lines: readonly LoggedLine[]): Lab {
   }
 }
 
-export async function metricOf(
-  engine: { readonly registry: { metrics(): Promise<string> } },
-  name: string,
-  labels: Readonly<Record<string, string>> = {},
-): Promise<number> {
-  let sum = 0
+export interface Sample {
+  /** Without the prefix. */
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
+}
+
+type Scraped = { readonly registry: { metrics(): Promise<string> } }
+
+/** Every sample of the engine's metrics, read from what a scrape gets. */
+export async function scrape(engine: Scraped): Promise<Sample[]> {
+  const samples: Sample[] = []
   for (const line of (await engine.registry.metrics()).split('\n')) {
-    const match = /^([\w:]+)(?:\{(.*)\})? (\S+)$/.exec(line)
-    if (match?.[1] !== `hookring_${name}`) continue
-    const own = new Map([...(match[2] ?? '').matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]))
-    if (Object.entries(labels).every(([key, value]) => own.get(key) === value)) sum += Number(match[3])
+    const [, name, text = '', value] = /^hookring_(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? []
+    if (name === undefined) continue
+    const labels = Object.fromEntries([...text.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]))
+    samples.push({ name, labels, value: Number(value) })
   }
-  return sum
+  return samples
+}
+
+export async function metricOf(engine: Scraped, name: string, labels: Sample['labels'] = {}): Promise<number> {
+  const rows = (await scrape(engine)).filter((sample) => sample.name === name)
+  const wanted = rows.filter((row) => Object.entries(labels).every(([key, value]) => row.labels[key] === value))
+  return wanted.reduce((sum, { value }) => sum + value, 0)
 }
 
 /** Waits, for what no event tells, and fails by name when it does not come about. */

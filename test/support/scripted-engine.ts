@@ -1,6 +1,8 @@
 /** An engine for tests of adapters: its verdicts are what the test says, when the test says so, and it keeps what it was asked. */
+
+import type { CallOptions } from 'hookring'
 import { defineContract, gate, observe, respond, transform } from 'hookring/contracts'
-import type { AskingEngine, AskOptions } from 'hookring/grpc'
+import type { AskingEngine } from 'hookring/grpc'
 import { z } from 'zod'
 
 export const shop = defineContract('shop', 1, {
@@ -15,16 +17,16 @@ export type ShopEngine = AskingEngine<(typeof shop)['hookpoints']>
 export interface Asked {
   readonly hookpoint: string
   readonly event: Record<string, unknown>
-  readonly options: AskOptions
+  readonly options: CallOptions
 }
 
-type Script = Partial<Record<keyof (typeof shop)['hookpoints'], (event: never, options: AskOptions) => unknown>>
+type Script = Partial<Record<keyof (typeof shop)['hookpoints'], (event: never, options: CallOptions) => unknown>>
 
 export function scriptedEngine(script: Script = {}) {
   const asked: Asked[] = []
   const hooks: Record<string, unknown> = {}
   for (const [hookpoint, { kind }] of Object.entries(shop.hookpoints)) {
-    hooks[hookpoint] = (event: Record<string, unknown>, options: AskOptions = {}) => {
+    hooks[hookpoint] = (event: Record<string, unknown>, options: CallOptions = {}) => {
       asked.push({ hookpoint, event, options })
       const answer = script[hookpoint as keyof Script]
       if (kind === 'observe') return answer?.(event as never, options)

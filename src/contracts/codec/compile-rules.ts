@@ -35,6 +35,16 @@ export function checkOf(schema: Schema): (value: unknown) => Checked {
   }
 }
 
+/** What the schema makes of nothing, computed anew. */
+export function fallbackOf(schema: Schema): () => unknown {
+  const check = checkOf(schema)
+  return () => {
+    const result = check(undefined)
+    if (result.ok) return result.value
+    throw new Error(`its default ${result.problem}`)
+  }
+}
+
 /**
  * A default that is the same whenever it is asked for and that can be cloned: it goes into the plan, for lanes to use.
  * zod does not say whether a default is computed. What looks like a moment is taken for one, since two moments in the

@@ -6,11 +6,11 @@
  * their own. What has no layout crosses as JSON where JSON can hold it, and is refused where it cannot.
  */
 import type { z } from 'zod'
-import { HookringError } from '../errors.js'
+import { formatPath, HookringError } from '../errors.js'
 import { type LayoutHint, layoutHints } from '../types.js'
 import { bytesNode, maybeNode, objectNode, recordNode } from './arrange.js'
 import { bigintBounds, dateNode, hasOtherChecks, lengthsOf, numberNode } from './bounds.js'
-import { checkOf, type Schema, staticDefault, unencodable, type Walk } from './compile-rules.js'
+import { checkOf, fallbackOf, type Schema, staticDefault, unencodable, type Walk } from './compile-rules.js'
 import { compileUnion } from './compile-union.js'
 import { checkJsonHolds } from './json-schema.js'
 import type { EnumValue, LayoutPlan, PlanNode } from './plan.js'
@@ -72,7 +72,7 @@ function compileNode(schema: Schema, walk: Walk): PlanNode {
       return around(schema, walk, def, (inner) => maybe(compileNode(def.innerType, inner), inner, { nullable: true }))
     case 'default':
     case 'prefault':
-      return around(schema, walk, def, (inner) => compileDefault(def, inner))
+      return around(schema, walk, def, (inner) => compileDefault(schema, def, inner))
     case 'nonoptional':
       return around(schema, walk, def, (inner) => compileNonOptional(schema, def, inner))
     case 'readonly':
@@ -138,7 +138,7 @@ function refusalFor(type: keyof typeof REFUSED): readonly [what: string, advice:
 function defOf(schema: Schema, walk: Walk): Def {
   const def = (schema as Schema | undefined)?._zod?.def
   if (def !== undefined) return def as Def
-  throw new HookringError('CONTRACT_INVALID', `${walk.path.join('.')}: not a zod schema`, { path: walk.path })
+  throw new HookringError('CONTRACT_INVALID', `${formatPath(walk.path)}: not a zod schema`, { path: walk.path })
 }
 
 /** A node without nodes below it: checked by zod if the schema checks more than the layout says. */
@@ -163,10 +163,9 @@ function around(
   walk: Walk,
   def: Def,
   build: (inner: Walk) => PlanNode,
-  expressed: Parameters<typeof hasOtherChecks>[1] = 'none',
-  mustCheck = false,
+  asked: { expressed?: Parameters<typeof hasOtherChecks>[1]; mustCheck?: boolean } = {},
 ): PlanNode {
-  const isChecked = mustCheck || hasOtherChecks(def, expressed)
+  const isChecked = asked.mustCheck === true || hasOtherChecks(def, asked.expressed ?? 'none')
   const found = isChecked ? new Map<PlanNode, Refinement>() : walk.found
   const node = build({ path: walk.path, ancestors: [...walk.ancestors, schema], found })
   return isChecked ? checked(schema, walk, node) : node
@@ -240,10 +239,11 @@ function maybe(
   return merged
 }
 
-function compileDefault(def: DefOf<'default' | 'prefault'>, walk: Walk): PlanNode {
-  const fallback = staticDefault(def)
-  const node = maybe(compileNode(def.innerType, walk), walk, { optional: true, fallback })
-  walk.found.set(node, { check: null, fallback: () => def.defaultValue })
+function compileDefault(schema: Schema, def: DefOf<'default' | 'prefault'>, walk: Walk): PlanNode {
+  const node = maybe(compileNode(def.innerType, walk), walk, { optional: true, fallback: staticDefault(def) })
+  // What .prefault() gives is parsed like any value, what .default() gives is not.
+  const fallback = def.type === 'prefault' ? fallbackOf(schema) : () => def.defaultValue
+  walk.found.set(node, { check: null, fallback })
   return node
 }
 
@@ -267,7 +267,7 @@ function compileArray(schema: Schema, walk: Walk, def: DefOf<'array'>): PlanNode
       const element = compileNode(def.element, { ...inner, path: [...walk.path, 'element'] })
       return { kind: 'array', fixedBytes: 8, element, ...lengthsOf(def) }
     },
-    'lengths',
+    { expressed: 'lengths' },
   )
 }
 
@@ -280,7 +280,7 @@ function compileObject(schema: Schema, walk: Walk, def: DefOf<'object'>): PlanNo
       if (RESERVED_FIELDS.has(key))
         throw new HookringError(
           'CONTRACT_INVALID',
-          `${path.join('.')}: events have a ${key} of their own; name the field otherwise`,
+          `${formatPath(path)}: events have a ${key} of their own; name the field otherwise`,
           { path },
         )
       const field = def.shape[key]!
@@ -306,7 +306,6 @@ function compileRecord(schema: Schema, walk: Walk, def: DefOf<'record'>): PlanNo
       const key = hasKeyLayout ? compileNode(def.keyType, { ...inner, path: [...walk.path, 'key'] }) : anyString
       return recordNode(key, compileNode(def.valueType, { ...inner, path: [...walk.path, 'value'] }))
     },
-    'none',
-    mustCheck,
+    { mustCheck },
   )
 }

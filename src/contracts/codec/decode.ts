@@ -2,14 +2,23 @@
  * The decoder: turns bytes that a lane wrote into a plain value. Runs on the host, on a private copy of the bytes.
  *
  * Nothing in the bytes is believed: every offset, count, tag, index and UTF-8 sequence is checked before it is used, and
- * every value against its plan and its refinements. An encoder never lets two parts of the tail overlap, so together they
+ * every value against its plan, and its refinements where `parse` is asked for. An encoder never lets two parts of the tail overlap, so together they
  * cannot be longer than the whole: a budget holds the decoder's work to that.
  */
 import { parseJson, setOwn } from './json.js'
 import type { CodecMemory } from './memory.js'
 import type { LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf } from './plan.js'
-import { type Refinement, type Refinements, refinementsOf } from './refinements.js'
-import { countViolation, eventError, Refusal, refusalOf, violationOf, within } from './refusal.js'
+import { type Checked, NO_REFINEMENTS, type Refinement, type Refinements, refinementsOf } from './refinements.js'
+import {
+  checkRefusal,
+  countViolation,
+  eventError,
+  Refusal,
+  refusalOf,
+  runCheck,
+  violationOf,
+  within,
+} from './refusal.js'
 
 interface Source {
   readonly memory: CodecMemory
@@ -22,20 +31,39 @@ interface Source {
 /** Reads the fixed part at `at`, which is inside the bytes; `at` counts from the start of the memory. */
 type Decode = (source: Source, at: number) => unknown
 
-export function createDecoder(
-  plan: LayoutPlan,
-  label: string,
-): (memory: CodecMemory, base: number, bytes: number) => unknown {
-  const decode = decodeOf(plan.root, refinementsOf(plan))
-  return (memory, base, bytes) => {
-    try {
-      const isInside =
-        Number.isSafeInteger(bytes) && bytes >= plan.fixedBytes && base >= 0 && base + bytes <= memory.u8.length
-      if (!isInside) throw new Refusal(`must be at least ${plan.fixedBytes} bytes when encoded, got ${bytes}`)
-      return decode({ memory, base, bytes, budget: bytes - plan.fixedBytes }, base)
-    } catch (error) {
-      throw eventError(error, label)
-    }
+export interface Decoder {
+  decode(memory: CodecMemory, base: number, bytes: number): unknown
+  parse(memory: CodecMemory, base: number, bytes: number): Checked
+}
+
+export function createDecoder(plan: LayoutPlan, label: string): Decoder {
+  const decodeLayout = decodeOf(plan.root, NO_REFINEMENTS)
+  let decodeChecked: Decode | null = null
+
+  function decode(root: Decode, memory: CodecMemory, base: number, bytes: number): unknown {
+    const isInside =
+      Number.isSafeInteger(bytes) && bytes >= plan.fixedBytes && base >= 0 && base + bytes <= memory.u8.length
+    if (!isInside) throw new Refusal(`must be at least ${plan.fixedBytes} bytes when encoded, got ${bytes}`)
+    return root({ memory, base, bytes, budget: bytes - plan.fixedBytes }, base)
+  }
+
+  return {
+    decode(memory, base, bytes) {
+      try {
+        return decode(decodeLayout, memory, base, bytes)
+      } catch (error) {
+        throw eventError(error, label)
+      }
+    },
+    parse(memory, base, bytes) {
+      decodeChecked ??= decodeOf(plan.root, refinementsOf(plan))
+      try {
+        return { ok: true, value: decode(decodeChecked, memory, base, bytes) }
+      } catch (error) {
+        if (error instanceof Refusal && error.isCheck) return { ok: false, path: error.path, problem: error.problem }
+        throw eventError(error, label)
+      }
+    },
   }
 }
 
@@ -57,11 +85,9 @@ function decodeOf(node: PlanNode, refinements: Refinements): Decode {
 
 function checkedDecode(check: NonNullable<Refinement['check']>, decode: Decode): Decode {
   return (source, at) => {
-    const result = check(decode(source, at))
+    const result = runCheck(check, decode(source, at))
     if (result.ok) return result.value
-    throw new Refusal(result.problem, {
-      path: result.path.map((part) => (typeof part === 'number' ? part : String(part))),
-    })
+    throw checkRefusal(result)
   }
 }
 

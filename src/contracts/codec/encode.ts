@@ -24,7 +24,7 @@ import { KIND, kindOf, kindsOf } from './kinds.js'
 import type { CodecMemory } from './memory.js'
 import type { EnumValue, LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf, UnionNode } from './plan.js'
 import { type Refinement, type Refinements, refinementsOf } from './refinements.js'
-import { eventError, isPlainObject, Refusal, refusalOf, timeOf, within } from './refusal.js'
+import { checkRefusal, eventError, isPlainObject, Refusal, refusalOf, runCheck, timeOf, within } from './refusal.js'
 
 export interface Encoder {
   /**
@@ -66,12 +66,9 @@ function writerOf(node: PlanNode, refinements: Refinements): Write {
 
 function checkedWriter(check: NonNullable<Refinement['check']>, node: PlanNode, write: Write): Write {
   return (at, value) => {
-    const result = check(value)
+    const result = runCheck(check, value)
     if (result.ok) return write(at, result.value)
-    if (value === undefined) throw refusalOf(node, value)
-    throw new Refusal(result.problem, {
-      path: result.path.map((part) => (typeof part === 'number' ? part : String(part))),
-    })
+    throw value === undefined ? refusalOf(node, value) : checkRefusal(result)
   }
 }
 

@@ -8,9 +8,11 @@
  */
 import { HookringError } from '../errors.js'
 import { createDecoder } from './decode.js'
+import { type EventClass, eventClass, type Opened, type Read } from './event-class.js'
 import { parseJson, setOwn } from './json.js'
 import type { CodecMemory } from './memory.js'
 import type { LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf } from './plan.js'
+import type { Checked } from './refinements.js'
 import { Refusal } from './refusal.js'
 
 export interface EventReader {
@@ -22,12 +24,20 @@ export interface EventReader {
   /** Ends the reading of an event that `open` gave; without effect on plain values and on events closed before. */
   close(event: unknown): void
   /**
-   * Decodes bytes that nobody vouches for, in private memory, to a plain value.
+   * Decodes bytes that nobody vouches for, in private memory, to a plain value of the layout. What an encoder with the
+   * same plan wrote always decodes.
    *
    * @throws HookringError EVENT_INVALID, with the path of what is wrong; never reads outside `bytes`, and its work is
    * bounded by them.
    */
   decode(memory: CodecMemory, base: number, bytes: number): unknown
+  /**
+   * The same, and asks the schema's own checks and defaults as well, as the host's encoder does; needs a plan of this
+   * thread. What only the schema refuses is an outcome and not an error, for a lane cannot know it.
+   *
+   * @throws HookringError EVENT_INVALID as `decode` does.
+   */
+  parse(memory: CodecMemory, base: number, bytes: number): Checked
 }
 
 export interface ReaderOptions {
@@ -35,32 +45,10 @@ export interface ReaderOptions {
   readonly label?: string
 }
 
-/** One opened object. Those inside an event share the root, which is closed for all of them at once. */
-interface Opened {
-  /** Null once closed; of the root only. */
-  memory: CodecMemory | null
-  readonly base: number
-  readonly at: number
-  readonly root: Opened | null
-  /** Field values by index, ABSENT for undefined; null until the first is read. */
-  fields: unknown[] | null
-}
-
-/** Reads the fixed part at `at`. Without `root`, objects become plain, complete copies. */
-type Read = (memory: CodecMemory, base: number, at: number, root: Opened | null) => unknown
-
-interface ObjectClass {
-  create(opened: Opened): object
-  openedOf(event: unknown): Opened | null
-}
-
-const ABSENT: unique symbol = Symbol('absent')
-const INSPECT = Symbol.for('nodejs.util.inspect.custom')
-
 export function createReader(plan: LayoutPlan, options: ReaderOptions = {}): EventReader {
   const label = options.label ?? 'event'
-  const decode = createDecoder(plan, label)
-  const classes: ObjectClass[] = []
+  const { decode, parse } = createDecoder(plan, label)
+  const classes: EventClass[] = []
   const read = readOf(plan.root, [], classes)
   const isLazy = isLazyAtRoot(plan.root)
   // Classes are made from the inside out.
@@ -95,6 +83,7 @@ export function createReader(plan: LayoutPlan, options: ReaderOptions = {}): Eve
       }
     },
     decode,
+    parse,
   }
 }
 
@@ -105,7 +94,7 @@ function isLazyAtRoot(node: PlanNode): boolean {
   return node.kind === 'object'
 }
 
-function readOf(node: PlanNode, path: readonly string[], classes: ObjectClass[]): Read {
+function readOf(node: PlanNode, path: readonly string[], classes: EventClass[]): Read {
   switch (node.kind) {
     case 'bool':
       return (memory, _base, at) => memory.u8[at] !== 0
@@ -205,7 +194,7 @@ function readRecord({ valueAt, elementBytes }: PlanNodeOf<'record'>, readKey: Re
   }
 }
 
-function readObject(node: ObjectNode, path: readonly string[], classes: ObjectClass[]): Read {
+function readObject(node: ObjectNode, path: readonly string[], classes: EventClass[]): Read {
   const reads = node.fields.map((field) => readOf(field.node, [...path, field.key], classes))
   const copy: Read = (memory, base, at) => {
     const plain: Record<string, unknown> = {}
@@ -215,94 +204,9 @@ function readObject(node: ObjectNode, path: readonly string[], classes: ObjectCl
     }
     return plain
   }
-  const { create } = objectClass({ node, path, reads, copy, classes })
+  const { create } = eventClass({ node, path, reads, copy, classes })
   return (memory, base, at, root) => {
     if (root === null) return copy(memory, base, at, null)
     return create({ memory: null, base, at, root, fields: null })
   }
-}
-
-interface ClassPlan {
-  readonly node: ObjectNode
-  readonly path: readonly string[]
-  readonly reads: readonly Read[]
-  readonly copy: Read
-  readonly classes: ObjectClass[]
-}
-
-function objectClass({ node, path, reads, copy, classes }: ClassPlan): ObjectClass {
-  const count = node.fields.length
-
-  function fieldOf(opened: Opened, index: number): unknown {
-    let { fields } = opened
-    if (fields !== null) {
-      const value = fields[index]
-      if (value !== undefined) return value === ABSENT ? undefined : value
-    }
-    const root = opened.root ?? opened
-    const { memory } = root
-    if (memory === null) throw expired(path, node.fields[index]!.key)
-    if (fields === null) fields = opened.fields = new Array(count)
-    const value = reads[index]!(memory, opened.base, opened.at + node.fields[index]!.at, root)
-    fields[index] = value === undefined ? ABSENT : value
-    return value
-  }
-
-  class HookEvent {
-    readonly #opened: Opened
-
-    constructor(opened: Opened) {
-      this.#opened = opened
-    }
-
-    static openedOf(event: unknown): Opened | null {
-      return typeof event === 'object' && event !== null && #opened in event ? event.#opened : null
-    }
-
-    static field(event: HookEvent, index: number): unknown {
-      return fieldOf(event.#opened, index)
-    }
-
-    copy(): unknown {
-      const opened = this.#opened
-      const { memory } = opened.root ?? opened
-      if (memory === null) throw expired(path, 'copy()')
-      return copy(memory, opened.base, opened.at, null)
-    }
-
-    toJSON(): unknown {
-      return this.copy()
-    }
-
-    [INSPECT](depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
-      const shown: Record<string, unknown> = {}
-      for (const [index, { key }] of node.fields.entries()) shown[key] = peek(this.#opened, index)
-      return depth < 0 ? '[HookEvent]' : `HookEvent ${inspect(shown, { ...options, depth })}`
-    }
-  }
-
-  function peek(opened: Opened, index: number): unknown {
-    const isReadable = (opened.root ?? opened).memory !== null || opened.fields?.[index] !== undefined
-    return isReadable ? fieldOf(opened, index) : { [INSPECT]: () => '<expired>' }
-  }
-
-  const { field, openedOf } = HookEvent
-  for (const [index, { key }] of node.fields.entries()) {
-    Object.defineProperty(HookEvent.prototype, key, {
-      get(this: HookEvent) {
-        return field(this, index)
-      },
-      enumerable: true,
-      configurable: true,
-    })
-  }
-  const type: ObjectClass = { create: (opened) => new HookEvent(opened), openedOf }
-  classes.push(type)
-  return type
-}
-
-function expired(path: readonly string[], field: string): HookringError {
-  const name = [...path, field].join('.')
-  const message = `${name} was first read after its hook had returned: read it before, or keep event.copy() (async hooks: before the hook settles)`
-  return new HookringError('EVENT_EXPIRED', message, { path: [...path, field] })
 }

@@ -27,7 +27,7 @@ export function attachRefinements(plan: LayoutPlan, refinements: Refinements): L
 
 /** Empty for a plan that came from another thread. */
 export function refinementsOf(plan: LayoutPlan): Refinements {
-  return (plan as { [REFINEMENTS]?: Refinements })[REFINEMENTS] ?? NONE
+  return (plan as { [REFINEMENTS]?: Refinements })[REFINEMENTS] ?? NO_REFINEMENTS
 }
 
-const NONE: Refinements = new Map()
+export const NO_REFINEMENTS: Refinements = new Map()

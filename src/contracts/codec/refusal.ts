@@ -4,6 +4,7 @@
 import { formatPath, HookringError } from '../errors.js'
 import { bytesLength, isBytes } from './memory.js'
 import type { EnumValue, PlanNode } from './plan.js'
+import type { Checked } from './refinements.js'
 
 /**
  * Thrown inside the codec, and turned into a HookringError at its border. Not an Error: unions throw many of them while
@@ -15,12 +16,18 @@ export class Refusal {
   readonly cause: unknown
   /** The value was undefined and must not be. */
   readonly isMissing: boolean
+  /** The layout could hold the value, and the schema refused it. */
+  readonly isCheck: boolean
 
-  constructor(problem: string, details: { path?: (string | number)[]; cause?: unknown; isMissing?: boolean } = {}) {
+  constructor(
+    problem: string,
+    details: { path?: (string | number)[]; cause?: unknown; isMissing?: boolean; isCheck?: boolean } = {},
+  ) {
     this.problem = problem
     this.path = details.path ?? []
     this.cause = details.cause
     this.isMissing = details.isMissing ?? false
+    this.isCheck = details.isCheck ?? false
   }
 }
 
@@ -28,6 +35,22 @@ export class Refusal {
 export function refusalOf(node: PlanNode, value: unknown): Refusal {
   if (value === undefined) return new Refusal('is required', { isMissing: true })
   return new Refusal(violationOf(node, value) ?? 'is invalid')
+}
+
+/** Runs a refinement, whose code is the contract author's. */
+export function runCheck(check: (value: unknown) => Checked, value: unknown): Checked {
+  try {
+    return check(value)
+  } catch (cause) {
+    throw new Refusal(`could not be checked: ${messageOf(cause)}`, { cause, isCheck: true })
+  }
+}
+
+export function checkRefusal({ problem, path }: Extract<Checked, { ok: false }>): Refusal {
+  return new Refusal(problem, {
+    path: path.map((part) => (typeof part === 'number' ? part : String(part))),
+    isCheck: true,
+  })
 }
 
 /** `error` as seen from the parent of `key`: whatever was thrown while the value there was read or checked. */

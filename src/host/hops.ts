@@ -45,6 +45,8 @@ export interface Hops {
 /** At most this many bytes of trace id stand behind an event. */
 export const MAX_TRACE_ID_BYTES = 256
 
+const SCRATCH_BYTES = 8192
+
 export function createHops({ maxEventBytes, deadlines, pump, emit, random }: HopsOptions): Hops {
   let scratch: CodecMemory | null = null
   const cancelDeadline = (call: Call) => deadlines.cancel(call)
@@ -163,15 +165,16 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     const traceBytes = call.rare.traceId === undefined ? 0 : Buffer.byteLength(call.rare.traceId)
     let room = (point.expectedBytes + 63) & ~63
     for (;;) {
-      if (scratch === null || scratch.u8.length < room + MAX_TRACE_ID_BYTES) {
-        scratch = codecMemory(new ArrayBuffer((room + MAX_TRACE_ID_BYTES + 7) & ~7))
-      }
-      const used = point.encoder.encode(scratch, 0, room, event)
+      // Large events are encoded where they stay; small ones share a place and are copied out of it.
+      const isLarge = room > SCRATCH_BYTES
+      scratch ??= codecMemory(new ArrayBuffer(SCRATCH_BYTES + MAX_TRACE_ID_BYTES))
+      const memory = isLarge ? codecMemory(new ArrayBuffer((room + MAX_TRACE_ID_BYTES + 7) & ~7)) : scratch
+      const used = point.encoder.encode(memory, 0, room, event)
       if (used >= 0) {
         call.eventBytes = used
         call.traceBytes = traceBytes
-        if (traceBytes > 0) scratch.buffer.write(call.rare.traceId as string, used)
-        return { u8: scratch.u8.slice(0, used + traceBytes), at: 0 }
+        if (traceBytes > 0) memory.buffer.write(call.rare.traceId as string, used)
+        return { u8: isLarge ? memory.u8 : memory.u8.slice(0, used + traceBytes), at: 0 }
       }
       room = nextRoom(point.name, room, -used, maxEventBytes)
     }

@@ -10,7 +10,7 @@ import { formatPath, HookringError } from '../contracts/errors.js'
 import { blockBytes, createExtents, type Extents } from '../ring/extents.js'
 import { BROKEN, HostRing, NOTHING, type Submission } from '../ring/host-ring.js'
 import { monotonicMs } from '../ring/clock.js'
-import { align8, extentBytes, MESSAGE_BYTES } from '../ring/layout.js'
+import { align8, extentBytes, messageAt, replyAt } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
 import type { ViolationKind } from './recorders.js'
@@ -37,7 +37,7 @@ export interface LaneOptions {
 }
 
 /** Blocks of the largest size that fit at once: room for several large events besides many small ones. */
-const LARGEST_BLOCKS = 4
+const LARGEST_BLOCKS = 8
 /** Up to here a loop over words beats TypedArray.set with its two views. */
 const LOOP_BYTES = 512
 
@@ -72,8 +72,6 @@ export class Lane {
     extentAt: 0,
     eventBytes: 0,
     traceBytes: 0,
-    messageAt: 0,
-    replyAt: 0,
     replyRoom: 0,
     deadlineMs: 0,
   }
@@ -240,11 +238,11 @@ export class Lane {
 
   /** Where the parts behind the event stand in a slot's extent, by the host's own tables. */
   messageAt(slot: number, call: Call): number {
-    return align8((this.#extentAt[slot] as number) + call.eventBytes + call.traceBytes)
+    return messageAt(this.#extentAt[slot] as number, call.eventBytes, call.traceBytes)
   }
 
   replyAt(slot: number, call: Call, area: number): number {
-    return this.messageAt(slot, call) + MESSAGE_BYTES + area * call.point.replyRoom(call.eventBytes)
+    return replyAt(this.messageAt(slot, call), call.point.replyRoom(call.eventBytes), area)
   }
 
   #submit(call: Call, at: number, bytes: number): void {
@@ -267,8 +265,6 @@ export class Lane {
     submission.extentAt = at
     submission.eventBytes = call.eventBytes
     submission.traceBytes = call.traceBytes
-    submission.messageAt = align8(at + call.eventBytes + call.traceBytes)
-    submission.replyAt = submission.messageAt + MESSAGE_BYTES
     submission.replyRoom = point.replyRoom(call.eventBytes)
     submission.deadlineMs = point.kind === 'observe' ? Number.POSITIVE_INFINITY : firstDueMs(call)
     this.ring.submit(slot, submission)

@@ -23,16 +23,22 @@ export interface CallTrace {
 }
 
 const channel = tracingChannel<CallTraceMessage>('hookring:call')
-const channels = [channel.start, channel.end, channel.asyncStart, channel.asyncEnd, channel.error]
+const { start, end, asyncStart, asyncEnd, error } = channel
 
 export function isTraced(): boolean {
-  return channel.start.hasSubscribers || channels.some((part) => part.hasSubscribers)
+  return (
+    start.hasSubscribers ||
+    asyncEnd.hasSubscribers ||
+    error.hasSubscribers ||
+    end.hasSubscribers ||
+    asyncStart.hasSubscribers
+  )
 }
 
 /** Publishes start and end: the call is under way. */
 export function traceStart(message: CallTraceMessage): CallTrace {
-  channel.start.publish(message)
-  channel.end.publish(message)
+  start.publish(message)
+  end.publish(message)
   return { message, resource: new AsyncResource('HOOKRING_CALL') }
 }
 
@@ -41,16 +47,16 @@ export function traceEnd(trace: CallTrace, verdict: Verdict): void {
   finish(trace)
 }
 
-export function traceError(trace: CallTrace, error: Error): void {
-  trace.message.error = error
-  trace.resource.runInAsyncScope(() => channel.error.publish(trace.message))
+export function traceError(trace: CallTrace, cause: Error): void {
+  trace.message.error = cause
+  trace.resource.runInAsyncScope(() => error.publish(trace.message))
   finish(trace)
 }
 
 function finish({ message, resource }: CallTrace): void {
   resource.runInAsyncScope(() => {
-    channel.asyncStart.publish(message)
-    channel.asyncEnd.publish(message)
+    asyncStart.publish(message)
+    asyncEnd.publish(message)
   })
   resource.emitDestroy()
 }

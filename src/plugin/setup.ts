@@ -63,7 +63,9 @@ export async function setUpPlugin(definition: Plugin, options: SetupOptions): Pr
     return { name, config, log, hooks: byIndex, onShutdown: lifecycle(hooks, 'onShutdown', name), destroy }
   } catch (error) {
     // Setup has succeeded: what it opened is closed, though nothing of it will be called.
-    await Promise.resolve().then(destroy).catch(() => {})
+    await Promise.resolve()
+      .then(destroy)
+      .catch(() => {})
     throw error
   }
 }
@@ -144,10 +146,7 @@ function lifecycle(hooks: object, key: 'onShutdown' | 'destroy', name: string): 
 }
 
 function notFunction(name: string, key: string, hook: unknown): HookringError {
-  return new HookringError(
-    'PLUGIN_SETUP_FAILED',
-    `plugin ${name}: ${key} must be a function, got ${typeof hook}`,
-  )
+  return new HookringError('PLUGIN_SETUP_FAILED', `plugin ${name}: ${key} must be a function, got ${typeof hook}`)
 }
 
 /** What was thrown, in a line. */

@@ -24,18 +24,14 @@ import {
   LAYOUT_VERSION_WORD,
   LOADING_PLUGIN_WORD,
   layoutOf,
-  MARK_AT_WORD,
   MASK_WORD,
-  MESSAGE_AT_WORD,
   PARKED,
   RECALLED,
   REPLACED_AREA_WORD,
-  REPLY_AT_WORD,
   REPLY_ROOM_WORD,
   RUNNING_SLOT_WORD,
   SLOT_COUNT_WORD,
   SLOT_WORDS,
-  STARTED_AT_WORD,
   STATE_BITS,
   STATE_MASK,
   STATE_WORD,
@@ -52,8 +48,6 @@ export interface Submission {
   extentAt: number
   eventBytes: number
   traceBytes: number
-  messageAt: number
-  replyAt: number
   replyRoom: number
   deadlineMs: number
 }
@@ -109,15 +103,11 @@ export class HostRing {
     words[at + EXTENT_AT_WORD] = submission.extentAt
     words[at + EVENT_BYTES_WORD] = submission.eventBytes
     words[at + TRACE_BYTES_WORD] = submission.traceBytes
-    words[at + MESSAGE_AT_WORD] = submission.messageAt
-    words[at + REPLY_AT_WORD] = submission.replyAt
     words[at + REPLY_ROOM_WORD] = submission.replyRoom
     words[at + CANCELLED_WORD] = 0
     words[at + DONE_MASK_WORD] = 0
     words[at + REPLACED_AREA_WORD] = 0
     this.#doubles[(at + DEADLINE_WORD) >> 1] = submission.deadlineMs
-    this.#doubles[(at + STARTED_AT_WORD) >> 1] = 0
-    this.#doubles[(at + MARK_AT_WORD) >> 1] = 0
     const state = ((((this.#states[slot] as number) >>> STATE_BITS) + 1) << STATE_BITS) | SUBMITTED
     this.#states[slot] = state
     Atomics.store(words, at + STATE_WORD, state)

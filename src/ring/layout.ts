@@ -61,12 +61,8 @@ export const EXTENT_AT_WORD = 3
 export const EVENT_BYTES_WORD = 4
 /** Host: bytes of the trace id (UTF-8) behind the event; 0 for none. */
 export const TRACE_BYTES_WORD = 5
-/** Host: byte offset of the message area, MESSAGE_BYTES long. */
-export const MESSAGE_AT_WORD = 6
-/** Host: byte offset of the first reply area, 8-aligned. */
-export const REPLY_AT_WORD = 7
 /** Host: bytes of one reply area; a transform's slot has two, which take turns. */
-export const REPLY_ROOM_WORD = 8
+export const REPLY_ROOM_WORD = 6
 /** Host: 1 once the caller has given up. */
 export const CANCELLED_WORD = 9
 /** Host: the call's deadline (double); Infinity for observations, whose plugins each get their own time. */
@@ -144,6 +140,16 @@ export function layoutOf({ slotCount, arenaBytes }: Geometry): LayoutOffsets {
   const slotsWord = completeRingWord + alignWords(slotCount)
   const arenaByte = (slotsWord + slotCount * SLOT_WORDS) * 4
   return { submitRingWord, completeRingWord, slotsWord, arenaByte, totalBytes: arenaByte + arenaBytes }
+}
+
+/** Where the message area begins: the bytes behind the event and its trace id, in the same extent. */
+export function messageAt(extentAt: number, eventBytes: number, traceBytes: number): number {
+  return align8(extentAt + eventBytes + traceBytes)
+}
+
+/** Where a reply area begins (the first is 0). */
+export function replyAt(messageAtByte: number, replyRoom: number, area: number): number {
+  return messageAtByte + MESSAGE_BYTES + area * replyRoom
 }
 
 /** Bytes of a slot's extent: event, trace id, message, then `replyAreas` areas of `replyRoom` bytes. */

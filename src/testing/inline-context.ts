@@ -26,7 +26,14 @@ export function createInlineContext({ instance, hookpoint, timeoutMs, traceId }:
   const deadline = Date.now() + timeoutMs
   const late = `plugin ${name} timed out after ${timeoutMs} ms at ${hookpoint}: its promise was pending at the deadline`
   return {
-    ctx: { plugin: name, config, log, deadline, traceId: traceId === '' ? undefined : traceId, signal: controller.signal },
+    ctx: {
+      plugin: name,
+      config,
+      log,
+      deadline,
+      traceId: traceId === '' ? undefined : traceId,
+      signal: controller.signal,
+    },
     beforeDeadline(promise) {
       return new Promise((resolve, reject) => {
         const timer = setTimeout(

@@ -55,7 +55,12 @@ export function createInlinePoint(name: string, hookpoint: Hookpoint): InlinePoi
         case 'continue':
           return CONTINUE
         case 'reject':
-          return { kind: 'reject', reason: read.reason, ...(read.code === undefined ? {} : { code: read.code }), plugin }
+          return {
+            kind: 'reject',
+            reason: read.reason,
+            ...(read.code === undefined ? {} : { code: read.code }),
+            plugin,
+          }
         case 'replace':
           return { kind: 'replace', event: (replacement as Return)(read.event, replyRoom(bytes), invalid), plugin }
         case 'respond':

@@ -76,7 +76,12 @@ export async function runInline<Points extends Hookpoints, Schema extends z.ZodT
   let shuttingDown: Promise<void> | null = null
   let closing: Promise<void> | null = null
 
-  async function ask(point: InlinePoint, hook: HookFunction | undefined, event: unknown, call: CallOptions): Promise<Verdict> {
+  async function ask(
+    point: InlinePoint,
+    hook: HookFunction | undefined,
+    event: unknown,
+    call: CallOptions,
+  ): Promise<Verdict> {
     if (isClosed) throw new HookringError('ENGINE_CLOSED', `${point.name} was called on a plugin that is closed`)
     if (hook === undefined) return CONTINUE
     const { signal, traceId } = call
@@ -112,7 +117,10 @@ export async function runInline<Points extends Hookpoints, Schema extends z.ZodT
   const functions = points.map((point, index) => {
     const hook = instance.hooks[index]
     const call = (event: unknown, callOptions: CallOptions = {}) => ask(point, hook, event, callOptions)
-    return [point.name, point.kind === 'observe' ? (...args: Parameters<typeof call>) => call(...args).then(() => {}) : call]
+    return [
+      point.name,
+      point.kind === 'observe' ? (...args: Parameters<typeof call>) => call(...args).then(() => {}) : call,
+    ]
   })
 
   const inline: InlineRun<Points> = {

@@ -34,4 +34,3 @@ export function createEngineLog(logs: LogEntry[]): Logger {
     ]),
   ) as unknown as Logger
 }
-

@@ -16,8 +16,8 @@ import {
   EXTENT_AT_WORD,
   HOOKPOINT_WORD,
   MASK_WORD,
-  MESSAGE_AT_WORD,
   MESSAGE_BYTES,
+  messageAt,
   OUTCOME_ABANDONED,
   OUTCOME_CONTINUE,
   OUTCOME_ERROR,
@@ -26,8 +26,8 @@ import {
   OUTCOME_RESPOND,
   REPLACED_AREA_WORD,
   REPLACED_BYTES_WORD,
-  REPLY_AT_WORD,
   REPLY_ROOM_WORD,
+  replyAt,
   TRACE_BYTES_WORD,
 } from '../ring/layout.js'
 import type { WorkerRing } from '../ring/worker-ring.js'
@@ -174,8 +174,12 @@ export function createChain(
     if (area === 0) {
       return point.reader.open(memory, ring.word(slot, EXTENT_AT_WORD), ring.word(slot, EVENT_BYTES_WORD))
     }
-    const at = ring.word(slot, REPLY_AT_WORD) + (area - 1) * ring.word(slot, REPLY_ROOM_WORD)
+    const at = replyAt(messageAtOf(slot), ring.word(slot, REPLY_ROOM_WORD), area - 1)
     return point.reader.open(memory, at, ring.word(slot, REPLACED_BYTES_WORD + area - 1))
+  }
+
+  function messageAtOf(slot: number): number {
+    return messageAt(ring.word(slot, EXTENT_AT_WORD), ring.word(slot, EVENT_BYTES_WORD), ring.word(slot, TRACE_BYTES_WORD))
   }
 
   function traceIdOf(slot: number): string | undefined {
@@ -208,7 +212,7 @@ export function createChain(
   function replaced(slot: number, point: Point, index: number, event: unknown): number {
     const area = ring.word(slot, REPLACED_AREA_WORD) === 1 ? 2 : 1
     const room = ring.word(slot, REPLY_ROOM_WORD)
-    const at = ring.word(slot, REPLY_AT_WORD) + (area - 1) * room
+    const at = replyAt(messageAtOf(slot), room, area - 1)
     const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, event)
     if (bytes < 0) return invalid(slot, index, tooLargeMessage('replacement', -bytes, room))
     ring.replaced(slot, area, bytes, index)
@@ -217,7 +221,7 @@ export function createChain(
 
   function answered(slot: number, point: Point, index: number, value: unknown): number {
     const room = ring.word(slot, REPLY_ROOM_WORD)
-    const at = ring.word(slot, REPLY_AT_WORD)
+    const at = replyAt(messageAtOf(slot), room, 0)
     const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, value)
     if (bytes < 0) return invalid(slot, index, tooLargeMessage('answer', -bytes, room))
     ring.setOutcome(slot, OUTCOME_RESPOND, index)
@@ -240,7 +244,7 @@ export function createChain(
   }
 
   function writeMessage(slot: number, text: string): number {
-    const at = ring.word(slot, MESSAGE_AT_WORD)
+    const at = messageAtOf(slot)
     const bytes = memory.buffer.write(text, at, MESSAGE_BYTES, 'utf8')
     if (text.length <= MESSAGE_BYTES / 4) return bytes
     const whole = Buffer.byteLength(text)

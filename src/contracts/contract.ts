@@ -130,14 +130,19 @@ export type VerdictOf<H extends Hookpoint> = H['kind'] extends 'gate'
 
 /**
  * An event as a hook sees it: fields are read from shared memory when they are first touched. Reading a field for the
- * first time after the hook has returned (an async one: has settled) throws EVENT_EXPIRED; fields read before stay.
+ * first time after the hook has returned (an async one: has settled) throws EVENT_EXPIRED; fields read before stay. An
+ * event that is no object with named fields (an array, a record, a scalar) is read whole, as plain data.
  */
-export type HookEvent<T> = T extends object
-  ? Readonly<T> & {
-      /** A plain, complete object of one's own, to keep, spread or change. */
-      copy(): T
-    }
-  : T
+export type HookEvent<T> = T extends readonly unknown[] | Uint8Array | Date
+  ? T
+  : T extends object
+    ? string extends keyof T
+      ? T
+      : Readonly<T> & {
+          /** A plain, complete object of one's own, to keep, spread or change. */
+          copy(): T
+        }
+    : T
 
 function hookpoint<Kind extends HookpointKind, E extends z.ZodType, R extends z.ZodType>(
   kind: Kind,

@@ -4,7 +4,8 @@
  */
 import { codecMemory } from '../contracts/codec/memory.js'
 import type { EventReader } from '../contracts/codec/read.js'
-import { HookringError } from '../contracts/errors.js'
+import type { Checked } from '../contracts/codec/refinements.js'
+import { formatPath, HookringError } from '../contracts/errors.js'
 import type { Failure, FailureKind } from '../contracts/verdict.js'
 import {
   ANSWER_BYTES_WORD,
@@ -81,7 +82,7 @@ export function createCompletion(
       case OUTCOME_CONTINUE: {
         const refused = takeReplacement(lane, slot, call)
         if (refused !== null) {
-          refuseReplacement(lane, call, refused, marks, nowMs)
+          refuseReplacement(lane, call, refused, marks, nowMs, call.mask)
           return
         }
         recordRuns(lane, call, call.mask, marks, nowMs)
@@ -121,20 +122,23 @@ export function createCompletion(
     const bytes = lane.ring.slotWord(slot, ANSWER_BYTES_WORD)
     if (bytes < 0 || bytes > call.point.replyRoom(call.eventBytes)) throw new Violation('bounds')
     const copy = lane.copyOut(lane.replyAt(slot, call, 0), bytes)
-    const value = decode(call.point.replyReader as EventReader, copy)
-    const checked = call.point.hookpoint.reply?.safeParse(value)
-    if (checked?.success !== true) {
-      failed(lane, slot, call, 'invalid', marks, nowMs, `the answer does not fit: ${checked?.error.issues[0]?.message}`)
+    const checked = parse(call.point.replyReader as EventReader, copy)
+    if (!checked.ok) {
+      failed(lane, slot, call, 'invalid', marks, nowMs, `the answer does not fit: ${problemOf(checked)}`)
       return
     }
     recordRuns(lane, call, upTo(call, plugin), marks, nowMs, plugin, VERDICT_INDEX.respond)
-    hops.decide(call, { kind: 'respond', value: checked.data, plugin: plugin.name, ...allowed(call) })
+    hops.decide(call, { kind: 'respond', value: checked.value, plugin: plugin.name, ...allowed(call) })
   }
 
   function failed(lane: Lane, slot: number, call: Call, kind: FailureKind, marks: Marks, nowMs: number, text?: string): void {
     const plugin = decider(lane, slot, call)
     const before = upTo(call, plugin) & ~(1 << plugin.index)
-    takeReplacement(lane, slot, call)
+    const refused = takeReplacement(lane, slot, call)
+    if (refused !== null) {
+      refuseReplacement(lane, call, refused, marks, nowMs, upTo(call, plugin))
+      return
+    }
     recordRuns(lane, call, before, marks, nowMs)
     plugin.recorders[call.point.index]!.calls += 1
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
@@ -142,13 +146,13 @@ export function createCompletion(
     hops.fail(call, plugin, kind, failureMessage(plugin, call, kind, what, times), times, before)
   }
 
-  /** A replacement that the layout can hold and the schema refuses: the plugin's failure, after all have run. */
-  function refuseReplacement(lane: Lane, call: Call, refused: Refused, marks: Marks, nowMs: number): void {
+  /** A replacement that the layout can hold and the schema refuses: its plugin's failure, after those in `done` have run. */
+  function refuseReplacement(lane: Lane, call: Call, refused: Refused, marks: Marks, nowMs: number, done: number): void {
     const { plugin, problem } = refused
-    recordRuns(lane, call, call.mask & ~(1 << plugin.index), marks, nowMs)
+    recordRuns(lane, call, done & ~(1 << plugin.index), marks, nowMs)
     plugin.recorders[call.point.index]!.calls += 1
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
-    hops.fail(call, plugin, 'invalid', failureMessage(plugin, call, 'invalid', problem, times), times, call.mask)
+    hops.fail(call, plugin, 'invalid', failureMessage(plugin, call, 'invalid', problem, times), times, done)
   }
 
   /** Makes the worker's replacement, if there is one, the call's own: copied out, decoded, validated. */
@@ -162,9 +166,9 @@ export function createCompletion(
     const by = pluginAt(lane, call, lane.ring.slotWord(slot, REPLACED_BY_WORD))
     const copy = lane.copyOut(lane.replyAt(slot, call, area - 1), bytes)
     // The worker's encoder holds what the layout can express; the schema may ask for more.
-    const checked = call.point.hookpoint.event.safeParse(decode(call.point.reader, copy))
-    if (!checked.success) return { plugin: by, problem: `the replacement does not fit: ${checked.error.issues[0]?.message}` }
-    rareOf(call).replacement = { event: checked.data, by: by.name }
+    const checked = parse(call.point.reader, copy)
+    if (!checked.ok) return { plugin: by, problem: `the replacement does not fit: ${problemOf(checked)}` }
+    rareOf(call).replacement = { event: checked.value, by: by.name }
     rareOf(call).hasNewEvent = true
     return null
   }
@@ -244,13 +248,18 @@ function message(lane: Lane, slot: number, call: Call): string {
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function decode(reader: EventReader, copy: Uint8Array): unknown {
+/** Decodes what a worker wrote and asks the schema what the layout cannot express. */
+function parse(reader: EventReader, copy: Uint8Array): Checked {
   try {
-    return reader.decode(codecMemory(copy.buffer as ArrayBuffer), 0, copy.length)
+    return reader.parse(codecMemory(copy.buffer as ArrayBuffer), 0, copy.length)
   } catch (error) {
     if (error instanceof HookringError) throw new Violation('reply')
     throw error
   }
+}
+
+function problemOf({ path, problem }: Extract<Checked, { ok: false }>): string {
+  return path.length === 0 ? problem : `${formatPath(path.map((part) => (typeof part === 'number' ? part : String(part))))} ${problem}`
 }
 
 /** The plugins of the trip up to and including `plugin`. */

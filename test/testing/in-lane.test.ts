@@ -5,8 +5,8 @@ import { runInLane, runInline } from 'hookring/testing'
 import { expect, test } from 'vitest'
 import { lab } from '../fixtures/lab/contract.mjs'
 import { GARBAGE } from '../fixtures/lab/garbage.mjs'
-import { fixture, refusalOf } from '../support/lab.js'
 import { messageEvent } from '../support/delivery-events.js'
+import { fixture, refusalOf } from '../support/lab.js'
 
 const actor = fixture('lab/actor.mjs')
 

@@ -37,7 +37,8 @@ test('verdicts have the shapes that an engine gives', async () => {
     definePlugin(shop, {
       name: 'clerk',
       setup: () => ({
-        onAsk: ({ text }) => (text === 'no' ? reject('said no', 7) : text === 'never' ? reject('said never') : undefined),
+        onAsk: ({ text }) =>
+          text === 'no' ? reject('said no', 7) : text === 'never' ? reject('said never') : undefined,
         onChange: async (event) => replace({ ...event.copy(), text: `${event.text}!` }),
         onAnswer: ({ text }) => ({ size: text.length }),
       }),
@@ -80,7 +81,11 @@ test('config is parsed by the plugin’s schema, and refused by its path', async
   })
 })
 
-const inlineWith = (options: object) => runInline(returning(() => undefined), { contract: shop, ...options } as never)
+const inlineWith = (options: object) =>
+  runInline(
+    returning(() => undefined),
+    { contract: shop, ...options } as never,
+  )
 
 test('a module is taken by its default export; anything else is refused with the codes of an engine', async () => {
   const { hooks } = await runInline({ default: returning(() => reject('from a module')) }, { contract: shop })
@@ -130,14 +135,18 @@ test('what a hook throws reaches the test as it is', async () => {
 test('a result that is no verdict is refused in the words of a lane', async () => {
   const says = async (name: keyof Shop, result: unknown) => {
     const { hooks } = await inline(() => result)
-    const refusal = await refusalOf(hooks[name]((name === 'onEven' ? { size: 2 } : ask('x')) as never) as Promise<unknown>)
+    const refusal = await refusalOf(
+      hooks[name]((name === 'onEven' ? { size: 2 } : ask('x')) as never) as Promise<unknown>,
+    )
     expect(refusal).toMatchObject({ code: 'PLUGIN_FAILED', plugin: 'returning', hookpoint: name })
     return refusal.message
   }
   expect(await says('onAsk', 42)).toBe('a gate hook returns nothing or reject(...), got a number')
   expect(await says('onAsk', { kind: 'reject' })).toBe('a gate hook returns nothing or reject(...), got an object')
   expect(await says('onAsk', replace({}))).toBe('a gate hook returns nothing or reject(...), got replace')
-  expect(await says('onChange', true)).toBe('a transform hook returns nothing, reject(...) or replace(...), got a boolean')
+  expect(await says('onChange', true)).toBe(
+    'a transform hook returns nothing, reject(...) or replace(...), got a boolean',
+  )
   expect(await says('onAnswer', replace({}))).toBe('a respond hook returns nothing or reject(...), got replace')
   expect(await says('onAsk', reject(undefined as never))).toBe('reject needs a reason in words, got a undefined')
   expect(await says('onAsk', reject('no', -1))).toBe('the code of a reject must be an integer from 0 to 2147483647')

@@ -103,7 +103,8 @@ export function createLane(sender: LogSender): Lane {
         continue
       }
       if (laneRing.hasSubmissions()) continue
-      const needsLoop = chain.hasAsync || controlCalls > 0 || handles()
+      // Lines that wait for the host's acknowledgement of the last ones need a loop to hear it.
+      const needsLoop = chain.hasAsync || controlCalls > 0 || sender.isSending || handles()
       if (needsLoop ? await lookWithTurns(laneRing, look) : lookInPlace(laneRing, look)) continue
       if (ranSinceTurn) {
         // Timers that are due and immediates that a synchronous hook left behind run before the thread sleeps.

@@ -16,6 +16,8 @@ const MAX_FIELDS = 32
 export interface LogSender {
   send(line: LogLine): void
   logger(plugin: string): PluginLogger
+  /** A batch is under way: the next one waits for its acknowledgement. */
+  readonly isSending: boolean
   /** Resolves when everything sent so far is acknowledged, or after a second at the most. */
   flushed(): Promise<void>
 }
@@ -54,6 +56,9 @@ export function createLogSender(host: RemoteHost): LogSender {
       const at = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) =>
         send({ level, plugin, message: clip(message), ...(fields === undefined ? {} : { fields: cloneable(fields) }) })
       return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+    },
+    get isSending() {
+      return underWay !== null
     },
     async flushed() {
       const giveUp = Date.now() + 1000

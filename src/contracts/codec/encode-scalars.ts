@@ -1,12 +1,14 @@
 /**
  * Writers of numbers and bytes. Called by encode.ts alone; the hot part of the encoder.
  */
-import { base, reserve, setReference, u8, view, type Write } from './encode-cursor.js'
+import { base, reserve, reserveAligned, setReference, u8, view, type Write } from './encode-cursor.js'
 import { bytesLength, copyBytes, isBytes, isDetached } from './memory.js'
 import type { PlanNode, PlanNodeOf } from './plan.js'
 import { Refusal, refusalOf } from './refusal.js'
 
 const TWO_32 = 2 ** 32
+
+const LONG_BYTES = 64
 
 export function integerWriter(node: PlanNodeOf<'u8' | 'u16' | 'u32' | 'i32' | 'int'>): Write {
   const { kind, min, max } = node
@@ -59,7 +61,8 @@ export function bytesWriter(node: PlanNodeOf<'bytes'>): Write {
     if (!isBytes(value)) throw refusalOf(node, value)
     const count = bytesLength(value)
     if (count > maxLength || (count === 0 && isDetached(value))) throw bytesRefusal(node, value)
-    const start = reserve(count)
+    // Between shared and private memory, engines copy words where both sides are aligned and bytes where they are not.
+    const start = count > LONG_BYTES ? reserveAligned(count) : reserve(count)
     setReference(at, start, count)
     copyBytes(u8, base + start, value, count)
   }

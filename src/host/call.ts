@@ -85,7 +85,10 @@ export interface RareParts {
   stepHashes: Int32Array | null
   traceId: string | undefined
   signal: AbortSignal | null
-  onAbort: (() => void) | null
+  /** Ends the following of `signal`. */
+  unfollow: ((call: Call) => void) | null
+  /** A parallel gate's hops. */
+  children: readonly Call[] | null
   trace: CallTrace | null
   /** Another call's hop or shadow: counted and traced with that one. */
   isPart: boolean
@@ -104,7 +107,8 @@ const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
   stepHashes: null,
   traceId: undefined,
   signal: null,
-  onAbort: null,
+  unfollow: null,
+  children: null,
   trace: null,
   isPart: false,
   onSettled: null,
@@ -151,7 +155,7 @@ export function settleError(call: Call, error: Error, cancelDeadline: (call: Cal
 function leave(call: Call, cancelDeadline: (call: Call) => void): void {
   call.isSettled = true
   cancelDeadline(call)
-  if (call.rare.onAbort !== null) call.rare.signal?.removeEventListener('abort', call.rare.onAbort)
+  call.rare.unfollow?.(call)
   call.held = null
   call.route.edition.calls.leave()
   call.batch?.leave()

@@ -6,6 +6,7 @@ import { HookringError } from '../contracts/errors.js'
 import type { Verdict } from '../contracts/verdict.js'
 import { monotonicMs } from '../ring/clock.js'
 import { abortedError, Call, rareOf } from './call.js'
+import { createAborts } from './aborts.js'
 import type { Emit } from './events.js'
 import { createFanOut } from './fan-out.js'
 import { type Hops, MAX_TRACE_ID_BYTES } from './hops.js'
@@ -40,6 +41,7 @@ export interface Dispatcher {
 
 export function createDispatcher({ contract, hops, emit, currentBatch }: DispatcherOptions): Dispatcher {
   const fanOut = createFanOut(hops, begin)
+  const aborts = createAborts(abandon)
   // One executor for all promises: a closure per call would be garbage per call.
   let resolveNext: ((verdict: Verdict) => void) | null = null
   let rejectNext: ((error: Error) => void) | null = null
@@ -115,14 +117,11 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
       rareOf(call).traceId = traceId === '' ? undefined : traceId
     }
     if (signal === undefined) return
-    const abort = () => abandon(call, signal.reason)
     if (signal.aborted) {
-      abort()
+      abandon(call, signal.reason)
       return
     }
-    rareOf(call).signal = signal
-    rareOf(call).onAbort = abort
-    signal.addEventListener('abort', abort, { once: true })
+    aborts.follow(signal, call)
   }
 
   /** The caller gives up: what has not begun is taken back, what runs is told. */
@@ -130,6 +129,7 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
     if (call.isSettled) return
     call.point.recorder.aborted += 1
     hops.withdraw(call)
+    for (const child of call.rare.children ?? []) fanOut.abandonQuietly(child)
     hops.refuse(call, abortedError(contract, call.point.name, reason))
   }
 

@@ -10,6 +10,8 @@ import type { ActivePlugin } from './plugin-state.js'
 import type { Route, Step } from './route.js'
 
 export interface FanOut {
+  /** A call whose verdict nobody waits for any more. */
+  abandonQuietly(call: Call): void
   branch(parent: Call, branches: readonly Route[], event: unknown, callOptions: CallOptions | undefined): void
   beginShadow(main: Call, route: Route, event: unknown, callOptions: CallOptions | undefined): void
 }
@@ -54,9 +56,7 @@ export function createFanOut(
       if (!child.isSettled) hops.start(child, event)
       if (parent.isSettled) break
     }
-    if (parent.rare.signal !== null) {
-      parent.rare.signal.addEventListener('abort', () => children.forEach(abandonQuietly), { once: true })
-    }
+    if (!parent.isSettled) rareOf(parent).children = children
   }
 
   /** A call whose verdict nobody waits for any more. */
@@ -96,5 +96,5 @@ export function createFanOut(
     if (!shadow.isSettled) hops.start(shadow, event)
   }
 
-  return { branch, beginShadow }
+  return { abandonQuietly, branch, beginShadow }
 }

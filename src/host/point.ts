@@ -42,10 +42,8 @@ export function createPoints(contract: Contract, metrics: Metrics, defaultReplyB
       kind: hookpoint.kind,
       hookpoint,
       encoder: createEncoder(hookpoint.plan, { label: name }),
-      // A clone lacks the schema's own checks, which the whole schema makes after it: what they refuse is a bad verdict,
-      // what the layout refuses is a worker that breaks the protocol.
-      reader: createReader(structuredClone(hookpoint.plan)),
-      replyReader: hookpoint.replyPlan === null ? null : createReader(structuredClone(hookpoint.replyPlan)),
+      reader: createReader(hookpoint.plan),
+      replyReader: hookpoint.replyPlan === null ? null : createReader(hookpoint.replyPlan),
       recorder: metrics.hookpointRecorder(name),
       expectedBytes: hookpoint.plan.fixedBytes + 32,
       replyAreas: hookpoint.kind === 'transform' ? 2 : hookpoint.kind === 'respond' ? 1 : 0,

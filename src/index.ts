@@ -17,7 +17,8 @@ export type {
   TransformVerdict,
   Verdict,
 } from './contracts/verdict.js'
+export type { EngineHooks, EngineOptions, HookEngine, PluginStatus } from './host/api.js'
 export type { CallOptions } from './host/dispatcher.js'
-export { createHookEngine, type EngineHooks, type EngineOptions, type HookEngine, type PluginStatus } from './host/engine.js'
+export { createHookEngine } from './host/engine.js'
 export type { DeadLetter, EngineEvents, LaneReplaced, PluginQuarantined, Zombie } from './host/events.js'
 export type { CallTraceMessage } from './host/tracing.js'

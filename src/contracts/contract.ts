@@ -85,10 +85,16 @@ export function defineContract<Points extends Hookpoints>(
   hookpoints: Points,
 ): Contract<Points> {
   if (typeof name !== 'string' || !/^[a-z][a-z0-9-]*$/.test(name)) {
-    throw new HookringError('CONTRACT_INVALID', `contract name ${JSON.stringify(name)} must be lower-case letters, digits and dashes`)
+    throw new HookringError(
+      'CONTRACT_INVALID',
+      `contract name ${JSON.stringify(name)} must be lower-case letters, digits and dashes`,
+    )
   }
   if (!Number.isInteger(version) || version < 1 || version > 65_535) {
-    throw new HookringError('CONTRACT_INVALID', `contract ${name}: version must be an integer from 1 to 65535, got ${String(version)}`)
+    throw new HookringError(
+      'CONTRACT_INVALID',
+      `contract ${name}: version must be an integer from 1 to 65535, got ${String(version)}`,
+    )
   }
   const entries = Object.entries(hookpoints ?? {})
   if (entries.length === 0) {
@@ -97,10 +103,18 @@ export function defineContract<Points extends Hookpoints>(
   const compiled: Record<string, Hookpoint> = {}
   for (const [key, point] of entries) {
     if (!/^[A-Za-z_][\w]*$/.test(key) || RESERVED_HOOK_NAMES.has(key)) {
-      throw new HookringError('CONTRACT_INVALID', `contract ${name}@${version}: ${JSON.stringify(key)} cannot name a hookpoint`, { path: [key] })
+      throw new HookringError(
+        'CONTRACT_INVALID',
+        `contract ${name}@${version}: ${JSON.stringify(key)} cannot name a hookpoint`,
+        { path: [key] },
+      )
     }
     if (!HOOKPOINT_KINDS.includes(point?.kind)) {
-      throw new HookringError('CONTRACT_INVALID', `contract ${name}@${version}: ${key} must be made by gate, observe, transform or respond`, { path: [key] })
+      throw new HookringError(
+        'CONTRACT_INVALID',
+        `contract ${name}@${version}: ${key} must be made by gate, observe, transform or respond`,
+        { path: [key] },
+      )
     }
     compiled[key] = Object.freeze({
       ...point,
@@ -112,13 +126,21 @@ export function defineContract<Points extends Hookpoints>(
 }
 
 /** Names that a plugin's hooks object uses for its own life cycle, and names that promises use. */
-export const RESERVED_HOOK_NAMES: ReadonlySet<string> = new Set(['onShutdown', 'destroy', 'then', 'constructor', 'toJSON'])
+export const RESERVED_HOOK_NAMES: ReadonlySet<string> = new Set([
+  'onShutdown',
+  'destroy',
+  'then',
+  'constructor',
+  'toJSON',
+])
 
 /** Types: what a caller passes, what a hook is given, what a call comes to. */
 export type EventInput<H extends Hookpoint> = z.input<H['event']>
 export type EventOutput<H extends Hookpoint> = z.output<H['event']>
-export type ReplyOutput<H extends Hookpoint> = H extends Hookpoint<'respond', z.ZodType, infer R extends z.ZodType> ? z.output<R> : never
-export type ReplyInput<H extends Hookpoint> = H extends Hookpoint<'respond', z.ZodType, infer R extends z.ZodType> ? z.input<R> : never
+export type ReplyOutput<H extends Hookpoint> =
+  H extends Hookpoint<'respond', z.ZodType, infer R extends z.ZodType> ? z.output<R> : never
+export type ReplyInput<H extends Hookpoint> =
+  H extends Hookpoint<'respond', z.ZodType, infer R extends z.ZodType> ? z.input<R> : never
 
 export type VerdictOf<H extends Hookpoint> = H['kind'] extends 'gate'
   ? GateVerdict

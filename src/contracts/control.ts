@@ -112,4 +112,3 @@ export interface LaneControl {
   /** Ends the lane's loop, then destroy of every plugin that was set up, exactly once. */
   stop(): Promise<void>
 }
-

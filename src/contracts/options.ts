@@ -82,7 +82,10 @@ export const matchConditionSchema = z.union([
 /** Conditions by event field (`client.username` reaches into objects); all must hold. Or a function of the event. */
 export const matchSchema = z.union([
   z.record(z.string(), matchConditionSchema),
-  z.custom<(event: unknown) => boolean>((value) => typeof value === 'function', 'must be an object of conditions or a function'),
+  z.custom<(event: unknown) => boolean>(
+    (value) => typeof value === 'function',
+    'must be an object of conditions or a function',
+  ),
 ])
 export type MatchOption = z.infer<typeof matchSchema>
 export type MatchCondition = z.infer<typeof matchConditionSchema>
@@ -101,7 +104,11 @@ export const limitsSchema = z.strictObject({
 
 export const pluginOptionsSchema = z.strictObject({
   from: z.union([z.string().min(1), z.instanceof(URL)]),
-  name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, 'must be letters, digits, dots, dashes').max(64).optional(),
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]*$/i, 'must be letters, digits, dots, dashes')
+    .max(64)
+    .optional(),
   config: z.unknown().optional(),
   trust: z.enum(['trusted', 'untrusted']).default('trusted'),
   runtime: z.enum(['module']).optional(),
@@ -144,10 +151,15 @@ export interface Logger {
 const isLogger = (value: unknown): value is Logger =>
   typeof value === 'object' &&
   value !== null &&
-  ['debug', 'info', 'warn', 'error'].every((level) => logFunction.safeParse((value as Record<string, unknown>)[level]).success)
+  ['debug', 'info', 'warn', 'error'].every(
+    (level) => logFunction.safeParse((value as Record<string, unknown>)[level]).success,
+  )
 
 export const engineOptionsSchema = z.strictObject({
-  contract: z.custom<object>((value) => typeof value === 'object' && value !== null && 'hookpoints' in value && 'id' in value, 'must be made by defineContract'),
+  contract: z.custom<object>(
+    (value) => typeof value === 'object' && value !== null && 'hookpoints' in value && 'id' in value,
+    'must be made by defineContract',
+  ),
   plugins: z.array(z.unknown()).default([]),
   timeoutMs: ms.default(DEFAULTS.timeoutMs),
   onFailure: failurePolicySchema.optional(),
@@ -156,7 +168,12 @@ export const engineOptionsSchema = z.strictObject({
   setupTimeoutMs: ms.default(DEFAULTS.setupTimeoutMs),
   shutdownTimeoutMs: ms.default(DEFAULTS.shutdownTimeoutMs),
   closeTimeoutMs: ms.default(DEFAULTS.closeTimeoutMs),
-  maxEventBytes: z.number().int().min(64).max(64 * 1024 * 1024).default(DEFAULTS.maxEventBytes),
+  maxEventBytes: z
+    .number()
+    .int()
+    .min(64)
+    .max(64 * 1024 * 1024)
+    .default(DEFAULTS.maxEventBytes),
   /** Lanes of the bulkhead that trusted plugins share. */
   workers: z.number().int().min(1).max(256).default(DEFAULTS.workers),
   spares: z.number().int().min(0).max(16).default(DEFAULTS.spares),
@@ -171,8 +188,16 @@ export const engineOptionsSchema = z.strictObject({
   limits: limitsSchema.optional(),
   logger: z.custom<Logger>(isLogger, 'must have debug, info, warn and error').optional(),
   /** A prom-client registry to put the metrics in; without one the engine makes its own. */
-  registry: z.custom<object>((value) => typeof value === 'object' && value !== null && 'registerMetric' in value, 'must be a prom-client Registry').optional(),
-  metricsPrefix: z.string().regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/).default('hookring_'),
+  registry: z
+    .custom<object>(
+      (value) => typeof value === 'object' && value !== null && 'registerMetric' in value,
+      'must be a prom-client Registry',
+    )
+    .optional(),
+  metricsPrefix: z
+    .string()
+    .regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/)
+    .default('hookring_'),
 })
 
 export type ResolvedEngineOptions = z.output<typeof engineOptionsSchema>
@@ -182,7 +207,12 @@ export type ResolvedEngineOptions = z.output<typeof engineOptionsSchema>
  *
  * @throws HookringError `code`
  */
-export function parseOptions<T>(schema: z.ZodType<T>, value: unknown, what: string, code: ErrorCode = 'OPTIONS_INVALID'): T {
+export function parseOptions<T>(
+  schema: z.ZodType<T>,
+  value: unknown,
+  what: string,
+  code: ErrorCode = 'OPTIONS_INVALID',
+): T {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const issue = result.error.issues[0]

@@ -30,7 +30,10 @@ export interface PlanDefaults {
 const SHARED = 'trusted'
 
 /** @throws HookringError BULKHEAD_FULL, OPTIONS_INVALID for plugins of one bulkhead that ask for different things */
-export function planBulkheads(registrations: readonly Registration[], defaults: PlanDefaults): Map<string, BulkheadPlan> {
+export function planBulkheads(
+  registrations: readonly Registration[],
+  defaults: PlanDefaults,
+): Map<string, BulkheadPlan> {
   const groups = new Map<string, Registration[]>()
   const sorted = [...registrations].sort((a, b) => b.options.priority - a.options.priority || a.order - b.order)
   for (const registration of sorted) {
@@ -83,7 +86,13 @@ function planGroup(name: string, group: readonly Registration[], defaults: PlanD
   }
 }
 
-function agreed<T>(bulkhead: string, plugin: string, option: string, sofar: T | undefined, value: T | undefined): T | undefined {
+function agreed<T>(
+  bulkhead: string,
+  plugin: string,
+  option: string,
+  sofar: T | undefined,
+  value: T | undefined,
+): T | undefined {
   if (value === undefined || sofar === undefined || sofar === value) return value ?? sofar
   throw new HookringError(
     'OPTIONS_INVALID',

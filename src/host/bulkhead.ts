@@ -7,8 +7,8 @@ import type { Call } from './call.js'
 import { type CallQueue, createCallQueue } from './call-queue.js'
 import type { Lane } from './lane.js'
 import type { LaneThread, WorkerProfile } from './lane-threads.js'
-import type { ActivePlugin } from './plugin-state.js'
 import { seatOf } from './partition.js'
+import type { ActivePlugin } from './plugin-state.js'
 import type { BulkheadRecorder } from './recorders.js'
 
 /** A place for a lane: its generations come and go, its number and its partition of the keys stay. */
@@ -97,7 +97,9 @@ export class Bulkhead {
 
   /** Another lane than `lane` that could take calls now. */
   hasOther(lane: Lane): boolean {
-    return this.seats.some((seat) => seat.lane !== null && seat.lane !== lane && seat.lane.state === 'serving' && !seat.lane.isLate)
+    return this.seats.some(
+      (seat) => seat.lane !== null && seat.lane !== lane && seat.lane.state === 'serving' && !seat.lane.isLate,
+    )
   }
 
   /** Lets a call wait for a slot; false when the queue is full. Its event's bytes must be in `call.held`. */

@@ -31,8 +31,8 @@ import { type Call, rareOf } from './call.js'
 import type { Hops } from './hops.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
-import { recordOutcome, type Times } from './trip.js'
 import { VERDICT_INDEX, type ViolationKind } from './recorders.js'
+import { recordOutcome, type Times } from './trip.js'
 
 /** Raised inside this module alone: the worker wrote what no honest worker writes. */
 class Violation {
@@ -93,7 +93,8 @@ export function createCompletion(
         const plugin = decider(lane, slot, call)
         if (call.point.kind === 'observe') throw new Violation('code')
         const reason = message(lane, slot, call)
-        const code = ring.slotWord(slot, HAS_CODE_WORD) === 1 ? { code: ring.slotWord(slot, CODE_WORD) & 0x7fffffff } : {}
+        const code =
+          ring.slotWord(slot, HAS_CODE_WORD) === 1 ? { code: ring.slotWord(slot, CODE_WORD) & 0x7fffffff } : {}
         recordRuns(lane, call, upTo(call, plugin), marks, nowMs, plugin, VERDICT_INDEX.reject)
         hops.decide(call, { kind: 'reject', reason, ...code, plugin: plugin.name, ...allowed(call) })
         return
@@ -131,7 +132,15 @@ export function createCompletion(
     hops.decide(call, { kind: 'respond', value: checked.value, plugin: plugin.name, ...allowed(call) })
   }
 
-  function failed(lane: Lane, slot: number, call: Call, kind: FailureKind, marks: Marks, nowMs: number, text?: string): void {
+  function failed(
+    lane: Lane,
+    slot: number,
+    call: Call,
+    kind: FailureKind,
+    marks: Marks,
+    nowMs: number,
+    text?: string,
+  ): void {
     const plugin = decider(lane, slot, call)
     const before = upTo(call, plugin) & ~(1 << plugin.index)
     const refused = takeReplacement(lane, slot, call)
@@ -147,7 +156,14 @@ export function createCompletion(
   }
 
   /** A replacement that the layout can hold and the schema refuses: its plugin's failure, after those in `done` have run. */
-  function refuseReplacement(lane: Lane, call: Call, refused: Refused, marks: Marks, nowMs: number, done: number): void {
+  function refuseReplacement(
+    lane: Lane,
+    call: Call,
+    refused: Refused,
+    marks: Marks,
+    nowMs: number,
+    done: number,
+  ): void {
     const { plugin, problem } = refused
     recordRuns(lane, call, done & ~(1 << plugin.index), marks, nowMs)
     plugin.recorders[call.point.index]!.calls += 1
@@ -186,9 +202,16 @@ export function createCompletion(
 }
 
 /** What a failure's message says: who, where, why, how long it waited and ran. */
-export function failureMessage(plugin: ActivePlugin, call: Call, kind: FailureKind, what: string, times: Times): string {
+export function failureMessage(
+  plugin: ActivePlugin,
+  call: Call,
+  kind: FailureKind,
+  what: string,
+  times: Times,
+): string {
   const took = `waited ${times.waitedMs.toFixed(1)} ms, ran ${times.ranMs.toFixed(1)} ms`
-  const verb = { timeout: 'timed out', crash: 'crashed', error: 'threw', invalid: 'gave no valid verdict' }[kind as string] ?? kind
+  const verb =
+    { timeout: 'timed out', crash: 'crashed', error: 'threw', invalid: 'gave no valid verdict' }[kind as string] ?? kind
   const limitMs = Math.min(plugin.timeoutMs, call.rare.capMs - call.tripMs)
   const limit = kind === 'timeout' ? ` after ${Math.round(limitMs * 10) / 10} ms` : ''
   return `plugin ${plugin.name} ${verb}${limit} at ${call.point.name}: ${what} (${took})`
@@ -220,7 +243,11 @@ export function recordRuns(
     recorder.calls += 1
     recorder.recordRunning(ranUs)
     const kind =
-      plugin === decider ? verdict : call.rare.replacement?.by === plugin.name && call.rare.hasNewEvent ? VERDICT_INDEX.replace : VERDICT_INDEX.continue
+      plugin === decider
+        ? verdict
+        : call.rare.replacement?.by === plugin.name && call.rare.hasNewEvent
+          ? VERDICT_INDEX.replace
+          : VERDICT_INDEX.continue
     recorder.verdicts[kind]! += 1
     recordOutcome(call, plugin, 'success', nowMs)
   }
@@ -259,7 +286,9 @@ function parse(reader: EventReader, copy: Uint8Array): Checked {
 }
 
 function problemOf({ path, problem }: Extract<Checked, { ok: false }>): string {
-  return path.length === 0 ? problem : `${formatPath(path.map((part) => (typeof part === 'number' ? part : String(part))))} ${problem}`
+  return path.length === 0
+    ? problem
+    : `${formatPath(path.map((part) => (typeof part === 'number' ? part : String(part))))} ${problem}`
 }
 
 /** The plugins of the trip up to and including `plugin`. */

@@ -63,7 +63,8 @@ export function createLaneLink(): LaneLink {
   async function ask<T>(call: () => Promise<T>, timeoutMs: number, what: string): Promise<T> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      const refuse = (why: string) => reject(new HookringError('CONTROL_TIMEOUT', `a lane did not answer ${what}: ${why}`))
+      const refuse = (why: string) =>
+        reject(new HookringError('CONTROL_TIMEOUT', `a lane did not answer ${what}: ${why}`))
       timer = setTimeout(() => refuse(`${timeoutMs} ms have passed`), timeoutMs)
       // A call whose port dies never settles by itself.
       void closed.then(() => refuse('its thread was let go of'))

@@ -5,8 +5,8 @@ import type { Contract } from '../contracts/contract.js'
 import { HookringError } from '../contracts/errors.js'
 import type { Verdict } from '../contracts/verdict.js'
 import { monotonicMs } from '../ring/clock.js'
-import { abortedError, Call, rareOf } from './call.js'
 import { createAborts } from './aborts.js'
+import { abortedError, Call, rareOf } from './call.js'
 import type { Emit } from './events.js'
 import { createFanOut } from './fan-out.js'
 import { type Hops, MAX_TRACE_ID_BYTES } from './hops.js'
@@ -74,7 +74,13 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
     }
   }
 
-  function tellOne(point: Point, route: Route, event: unknown, callOptions: CallOptions | undefined, isPart: boolean): void {
+  function tellOne(
+    point: Point,
+    route: Route,
+    event: unknown,
+    callOptions: CallOptions | undefined,
+    isPart: boolean,
+  ): void {
     const call = new Call(point, route, monotonicMs())
     // What is wrong with the event is wrong with it everywhere, and reported once.
     if (isPart) rareOf(call).isPart = true
@@ -86,7 +92,10 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
   }
 
   function reportRefused(error: Error): void {
-    emit('error', error instanceof HookringError ? error : new HookringError('EVENT_INVALID', String(error), { cause: error }))
+    emit(
+      'error',
+      error instanceof HookringError ? error : new HookringError('EVENT_INVALID', String(error), { cause: error }),
+    )
   }
 
   function begin(call: Call, event: unknown, callOptions: CallOptions | undefined): void {
@@ -97,21 +106,36 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
     if (call.isSettled) return
     hops.prepare(call, event)
     if (isTraced() && !call.rare.isPart) {
-      rareOf(call).trace = traceStart({ contract: contract.id, hookpoint: point.name, event, traceId: call.rare.traceId })
+      rareOf(call).trace = traceStart({
+        contract: contract.id,
+        hookpoint: point.name,
+        event,
+        traceId: call.rare.traceId,
+      })
     }
   }
 
   function applyOptions(call: Call, { signal, timeoutMs, traceId }: CallOptions): void {
     if (timeoutMs !== undefined) {
       if (!(timeoutMs > 0)) {
-        hops.refuse(call, new HookringError('OPTIONS_INVALID', `timeoutMs must be above 0, got ${String(timeoutMs)}`, { path: ['timeoutMs'] }))
+        hops.refuse(
+          call,
+          new HookringError('OPTIONS_INVALID', `timeoutMs must be above 0, got ${String(timeoutMs)}`, {
+            path: ['timeoutMs'],
+          }),
+        )
         return
       }
       rareOf(call).capMs = call.tripMs + timeoutMs
     }
     if (traceId !== undefined) {
       if (typeof traceId !== 'string' || Buffer.byteLength(traceId) > MAX_TRACE_ID_BYTES) {
-        hops.refuse(call, new HookringError('OPTIONS_INVALID', `traceId must be a string of at most ${MAX_TRACE_ID_BYTES} bytes`, { path: ['traceId'] }))
+        hops.refuse(
+          call,
+          new HookringError('OPTIONS_INVALID', `traceId must be a string of at most ${MAX_TRACE_ID_BYTES} bytes`, {
+            path: ['traceId'],
+          }),
+        )
         return
       }
       rareOf(call).traceId = traceId === '' ? undefined : traceId

@@ -2,89 +2,37 @@
  * The engine: wires the parts together and is what a server holds. Host's thread only.
  */
 import { EventEmitter } from 'node:events'
+import type { z } from 'zod'
 import type { Contract, EventInput, Hookpoints, VerdictOf } from '../contracts/contract.js'
 import type { LogBatch } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
-import {
-  DEFAULTS,
-  type Logger,
-  type PluginOptions,
-  parseOptions,
-  engineOptionsSchema,
-} from '../contracts/options.js'
+import { DEFAULTS, engineOptionsSchema, type Logger, type PluginOptions, parseOptions } from '../contracts/options.js'
 import type { FailurePolicy } from '../contracts/policy.js'
-import type { z } from 'zod'
 import { monotonicMs } from '../ring/clock.js'
+import type { EngineOptions, HookEngine } from './api.js'
 import type { Bulkhead } from './bulkhead.js'
 import { Call } from './call.js'
 import { createCompletion } from './completion.js'
-import { createDefaultLogger } from './default-logger.js'
 import { createDeadlines, createDeadlineTimer } from './deadlines.js'
+import { createDefaultLogger } from './default-logger.js'
 import { type CallOptions, createDispatcher } from './dispatcher.js'
 import { createEmit, type EngineEvents } from './events.js'
 import { createExpiry, type Expiry } from './expiry.js'
-import { createHops } from './hops.js'
 import { createHooks } from './hooks.js'
+import { createHops } from './hops.js'
 import type { Lane, LaneListener } from './lane.js'
 import { createLaneThreads } from './lane-threads.js'
-import { createMetrics } from './metrics.js'
 import type { MetricsRegistry } from './metrics.js'
+import { createMetrics } from './metrics.js'
 import { createPluginSources } from './plugin-source.js'
+import type { Registration } from './plugin-state.js'
 import { createPoints } from './point.js'
 import { createPump } from './pump.js'
 import { createRegistrations } from './registrations.js'
 import { createRegistry } from './registry.js'
-import type { Registration } from './plugin-state.js'
 import { createSupervisor, type Supervisor } from './supervisor.js'
 import { createTally } from './tally.js'
-import { createWatchdog, Watch } from './watchdog.js'
-
-/** `engine.hooks`: a function per hookpoint of the contract. */
-export type EngineHooks<Points extends Hookpoints> = {
-  readonly [Name in keyof Points]: Points[Name]['kind'] extends 'observe'
-    ? (event: EventInput<Points[Name]>, options?: CallOptions) => void
-    : (event: EventInput<Points[Name]>, options?: CallOptions) => Promise<VerdictOf<Points[Name]>>
-}
-
-export interface EngineOptions<Points extends Hookpoints> extends Omit<z.input<typeof engineOptionsSchema>, 'contract' | 'plugins' | 'onFailure'> {
-  contract: Contract<Points>
-  plugins?: readonly PluginOptions[]
-  onFailure?: FailurePolicy | undefined
-}
-
-export interface PluginStatus {
-  readonly name: string
-  readonly bulkhead: string
-  readonly hooks: readonly string[]
-  readonly mode: 'enforce' | 'shadow'
-  readonly state: 'active' | 'probing' | 'quarantined' | 'held'
-}
-
-export interface HookEngine<Points extends Hookpoints = Hookpoints> extends AsyncDisposable {
-  readonly contract: Contract<Points>
-  readonly hooks: EngineHooks<Points>
-  /** The prom-client registry with the engine's metrics. */
-  readonly registry: MetricsRegistry
-  readonly plugins: readonly PluginStatus[]
-  /** Starts a plugin beside the others; calls made from then on pass it. @throws HookringError */
-  add(plugin: PluginOptions): Promise<void>
-  /** Takes a plugin out; calls that are under way still pass it. @throws HookringError PLUGIN_UNKNOWN */
-  remove(name: string): Promise<void>
-  /** Loads a plugin's file anew, with the options given in place of the old ones. Stays with the old one if that fails. @throws HookringError */
-  reload(name: string, changes?: Partial<PluginOptions>): Promise<void>
-  /** Calls the plugin no more until it is released. @throws HookringError PLUGIN_UNKNOWN */
-  quarantine(name: string): void
-  release(name: string): void
-  /** Resolves when every observation made so far is delivered, or named as undelivered. */
-  flush(): Promise<void>
-  /** Tells the plugins that the server is shutting down, its connections still being open. Once; calls go on. */
-  shutdown(): Promise<void>
-  /** shutdown(), then refuses new calls, waits for those under way, destroys the plugins and ends the threads. */
-  close(): Promise<void>
-  on<Name extends keyof EngineEvents>(name: Name, listener: (...args: EngineEvents[Name]) => void): this
-  once<Name extends keyof EngineEvents>(name: Name, listener: (...args: EngineEvents[Name]) => void): this
-  off<Name extends keyof EngineEvents>(name: Name, listener: (...args: EngineEvents[Name]) => void): this
-}
+import { createWatchdog, type Watch } from './watchdog.js'
 
 /**
  * Makes an engine and starts its plugins; resolves when every lane serves.
@@ -92,7 +40,9 @@ export interface HookEngine<Points extends Hookpoints = Hookpoints> extends Asyn
  * @throws HookringError OPTIONS_INVALID, UNTRUSTED_RUNTIME, PLUGIN_..., HOOKPOINT_UNKNOWN, BULKHEAD_FULL,
  * TYPESCRIPT_UNSUPPORTED; nothing is left running then.
  */
-export async function createHookEngine<Points extends Hookpoints>(options: EngineOptions<Points>): Promise<HookEngine<Points>> {
+export async function createHookEngine<Points extends Hookpoints>(
+  options: EngineOptions<Points>,
+): Promise<HookEngine<Points>> {
   const resolved = parseOptions(engineOptionsSchema, options, 'options')
   const contract = options.contract as Contract<Points>
   const logger: Logger = resolved.logger ?? createDefaultLogger()
@@ -113,7 +63,10 @@ export async function createHookEngine<Points extends Hookpoints>(options: Engin
       else watchdog.check(entry, nowMs)
     },
   })
-  const deadlines = createDeadlineTimer(wheel, { now: monotonicMs, beforeExpire: () => pump.drainAll(lanesOf(registry.bulkheads)) })
+  const deadlines = createDeadlineTimer(wheel, {
+    now: monotonicMs,
+    beforeExpire: () => pump.drainAll(lanesOf(registry.bulkheads)),
+  })
   const pump = createPump({
     wait: resolved.wait,
     spinUs: resolved.spinUs,
@@ -254,7 +207,10 @@ export async function createHookEngine<Points extends Hookpoints>(options: Engin
     const settled = registry.whenSettled().then(() => true)
     if (await within(settled, resolved.closeTimeoutMs)) return
     for (const bulkhead of registry.bulkheads) {
-      const left = [...bulkhead.takeWaiting(), ...bulkhead.seats.flatMap(({ lane }) => (lane === null ? [] : [...lane.calls()]))]
+      const left = [
+        ...bulkhead.takeWaiting(),
+        ...bulkhead.seats.flatMap(({ lane }) => (lane === null ? [] : [...lane.calls()])),
+      ]
       for (const call of left) expiry.giveUp(call)
     }
   }
@@ -267,8 +223,18 @@ export async function createHookEngine<Points extends Hookpoints>(options: Engin
       return registry.registrations.flatMap(({ name }) => {
         const plugin = registry.find(name)
         if (plugin === undefined) return []
-        const state = ({ closed: 'active', 'half-open': 'probing', open: 'quarantined', held: 'held' } as const)[plugin.breaker.state]
-        return [{ name, bulkhead: plugin.bulkhead.name, hooks: [...plugin.hooks], mode: plugin.registration.options.mode, state }]
+        const state = ({ closed: 'active', 'half-open': 'probing', open: 'quarantined', held: 'held' } as const)[
+          plugin.breaker.state
+        ]
+        return [
+          {
+            name,
+            bulkhead: plugin.bulkhead.name,
+            hooks: [...plugin.hooks],
+            mode: plugin.registration.options.mode,
+            state,
+          },
+        ]
       })
     },
     async add(plugin) {
@@ -320,7 +286,8 @@ export async function createHookEngine<Points extends Hookpoints>(options: Engin
 
   try {
     const first: Registration[] = []
-    for (const [index, plugin] of resolved.plugins.entries()) first.push(await registrations.create(plugin, `plugins[${index}]`))
+    for (const [index, plugin] of resolved.plugins.entries())
+      first.push(await registrations.create(plugin, `plugins[${index}]`))
     await registry.change(() => first)
   } catch (error) {
     await engine.close()

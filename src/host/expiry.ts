@@ -5,12 +5,12 @@ import { HookringError } from '../contracts/errors.js'
 import type { Call, HeldBytes } from './call.js'
 import { LateSlot } from './call.js'
 import { type Completion, failureMessage, marksOf, recordRuns } from './completion.js'
-import type { Hops } from './hops.js'
+import type { DeadlineTimer } from './deadlines.js'
 import type { DeadLetter, Emit } from './events.js'
+import type { Hops } from './hops.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
 import { copyOf, firstDueMs, firstIn, heldEvent, stepOf, type Times } from './trip.js'
-import type { DeadlineTimer } from './deadlines.js'
 
 export interface Expiry {
   /** The wheel's callback: everything that has come back was taken before. */
@@ -129,7 +129,8 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
     const from = call.lane === null ? call.held : call.lane.heldBytes(call)
     if (call.lane !== null && !call.lane.recall(call)) call.lane.letGo(call, call.mask)
     if (call.point.kind === 'observe') {
-      for (let left = call.left; left !== 0; left &= left - 1) undelivered(call, firstIn(stepOf(call), left), from, 'close')
+      for (let left = call.left; left !== 0; left &= left - 1)
+        undelivered(call, firstIn(stepOf(call), left), from, 'close')
     }
     const closed = new HookringError('ENGINE_CLOSED', `the engine was closed before ${call.point.name} came back`)
     call.reject = call.point.kind === 'observe' ? null : call.reject
@@ -166,7 +167,11 @@ export function progressOf(lane: Lane, call: Call, nowMs: number): Progress {
 }
 
 /** Names the plugin and hookpoint that a slot's occupant runs. */
-export function blameOf(lane: Lane, slot: number, nowMs: number): { plugin: ActivePlugin | null; hookpoint: string } | null {
+export function blameOf(
+  lane: Lane,
+  slot: number,
+  nowMs: number,
+): { plugin: ActivePlugin | null; hookpoint: string } | null {
   const occupant = lane.occupantOf(slot)
   if (occupant === null) return null
   if (occupant instanceof LateSlot) return { plugin: occupant.plugin, hookpoint: occupant.point.name }

@@ -22,7 +22,12 @@ export function createFanOut(
   begin: (call: Call, event: unknown, options: CallOptions | undefined) => void,
 ): FanOut {
   /** The hops of a parallel gate, each a call of its own; the first reject in the order of the chain is the verdict. */
-  function branch(parent: Call, branches: readonly Route[], event: unknown, callOptions: CallOptions | undefined): void {
+  function branch(
+    parent: Call,
+    branches: readonly Route[],
+    event: unknown,
+    callOptions: CallOptions | undefined,
+  ): void {
     const verdicts: (Verdict | Error | undefined)[] = branches.map(() => undefined)
     const children: Call[] = []
     const decideParent = () => {
@@ -76,9 +81,13 @@ export function createFanOut(
     let said: Verdict | Error | undefined
     const compare = () => {
       if (enforced === undefined || said === undefined) return
-      const hasFailed = said instanceof HookringError ? said.code === 'PLUGIN_FAILED' : 'failure' in said && said.failure !== undefined
+      const hasFailed =
+        said instanceof HookringError ? said.code === 'PLUGIN_FAILED' : 'failure' in said && said.failure !== undefined
       if (said instanceof Error && !hasFailed) return
-      plugin.recorders[main.point.index]!.recordShadow(hasFailed || said instanceof Error ? 'failure' : said.kind, enforced.kind)
+      plugin.recorders[main.point.index]!.recordShadow(
+        hasFailed || said instanceof Error ? 'failure' : said.kind,
+        enforced.kind,
+      )
     }
     const { resolve } = main
     main.resolve = (verdict) => {

@@ -5,8 +5,8 @@
 import type { Contract, Hookpoints } from '../contracts/contract.js'
 import { HookringError } from '../contracts/errors.js'
 import { CONTINUE, type Verdict } from '../contracts/verdict.js'
+import type { EngineHooks } from './api.js'
 import type { CallOptions, Dispatcher } from './dispatcher.js'
-import type { EngineHooks } from './engine.js'
 import type { Emit } from './events.js'
 import type { Point } from './point.js'
 
@@ -47,7 +47,9 @@ function unknownHookpoint(contract: Contract): object {
     get(_, key) {
       if (typeof key === 'symbol' || key === 'then' || key === 'toJSON' || key === 'constructor') return undefined
       const known = Object.keys(contract.hookpoints).join(', ')
-      throw new HookringError('HOOKPOINT_UNKNOWN', `contract ${contract.id} has no hookpoint ${key}; it has ${known}`, { hookpoint: key })
+      throw new HookringError('HOOKPOINT_UNKNOWN', `contract ${contract.id} has no hookpoint ${key}; it has ${known}`, {
+        hookpoint: key,
+      })
     },
   })
 }

@@ -56,7 +56,8 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     for (const [index, step] of call.route.steps.entries()) {
       let { mask } = step
       for (const plugin of step.plugins) {
-        const isWanted = (plugin.sample >= 1 || random() < plugin.sample) && (plugin.match === null || plugin.match(event))
+        const isWanted =
+          (plugin.sample >= 1 || random() < plugin.sample) && (plugin.match === null || plugin.match(event))
         if (!isWanted) mask &= ~(1 << plugin.index)
       }
       masks[index] = mask
@@ -196,7 +197,12 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   function settleChain(call: Call): void {
     const failure = call.rare.failure === null ? {} : { failure: call.rare.failure }
     if (call.rare.replacement !== null) {
-      decide(call, { kind: 'replace', event: call.rare.replacement.event, plugin: call.rare.replacement.by, ...failure })
+      decide(call, {
+        kind: 'replace',
+        event: call.rare.replacement.event,
+        plugin: call.rare.replacement.by,
+        ...failure,
+      })
     } else {
       if (call.point.kind === 'respond') call.point.recorder.unanswered += 1
       decide(call, call.rare.failure === null ? CONTINUE : { kind: 'continue', failure: call.rare.failure })
@@ -207,7 +213,14 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     settle(call, verdict, cancelDeadline)
   }
 
-  function fail(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times, done: number): void {
+  function fail(
+    call: Call,
+    plugin: ActivePlugin,
+    kind: FailureKind,
+    message: string,
+    times: Times,
+    done: number,
+  ): void {
     countFailure(call, plugin, kind)
     if (kind !== 'overload') recordOutcome(call, plugin, 'failure', monotonicMs())
     const failure = failureOf(call, plugin, kind, message, times)
@@ -225,7 +238,14 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   /** The failure ends the chain. */
   function end(call: Call, plugin: ActivePlugin, failure: Failure): void {
     if (plugin.registration.policies[call.point.kind][failure.kind] === 'raise') {
-      refuse(call, new HookringError('PLUGIN_FAILED', failure.message, { plugin: plugin.name, hookpoint: call.point.name, cause: failure }))
+      refuse(
+        call,
+        new HookringError('PLUGIN_FAILED', failure.message, {
+          plugin: plugin.name,
+          hookpoint: call.point.name,
+          cause: failure,
+        }),
+      )
       return
     }
     decide(call, { kind: 'reject', reason: failure.message, plugin: plugin.name, failure })
@@ -276,5 +296,12 @@ function quarantineMessage(call: Call, plugin: ActivePlugin): string {
 }
 
 function failureOf(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times): Failure {
-  return { kind, plugin: plugin.name, hookpoint: call.point.name, message, waitedMs: times.waitedMs, ranMs: times.ranMs }
+  return {
+    kind,
+    plugin: plugin.name,
+    hookpoint: call.point.name,
+    message,
+    waitedMs: times.waitedMs,
+    ranMs: times.ranMs,
+  }
 }

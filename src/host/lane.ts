@@ -7,9 +7,9 @@
  */
 import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
 import { formatPath, HookringError } from '../contracts/errors.js'
+import { monotonicMs } from '../ring/clock.js'
 import { blockBytes, createExtents, type Extents } from '../ring/extents.js'
 import { BROKEN, HostRing, NOTHING, type Submission } from '../ring/host-ring.js'
-import { monotonicMs } from '../ring/clock.js'
 import { align8, extentBytes, messageAt, replyAt } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
@@ -134,7 +134,8 @@ export class Lane {
         throw error
       }
       if (used >= 0) {
-        point.expectedBytes = used > point.expectedBytes ? used : point.expectedBytes - ((point.expectedBytes - used) >> 4)
+        point.expectedBytes =
+          used > point.expectedBytes ? used : point.expectedBytes - ((point.expectedBytes - used) >> 4)
         call.eventBytes = used
         if (call.traceBytes > 0) this.mirror.buffer.write(call.rare.traceId as string, at + used)
         this.#submit(call, at, bytes)

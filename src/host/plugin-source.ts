@@ -47,7 +47,10 @@ export function createPluginSources(): PluginSources {
 async function findModule(from: string | URL): Promise<string> {
   const url = resolveFrom(from)
   if (!url.startsWith('file:')) {
-    throw new HookringError('PLUGIN_NOT_FOUND', `plugin ${String(from)}: only files and packages can be loaded, not ${url}`)
+    throw new HookringError(
+      'PLUGIN_NOT_FOUND',
+      `plugin ${String(from)}: only files and packages can be loaded, not ${url}`,
+    )
   }
   const found = await stat(new URL(url)).catch(() => null)
   if (found?.isFile()) return url
@@ -63,7 +66,11 @@ function resolveFrom(from: string | URL): string {
   try {
     return resolveModule(from, pathToFileURL(join(process.cwd(), 'hookring')).href)
   } catch (error) {
-    throw new HookringError('PLUGIN_NOT_FOUND', `plugin ${from}: ${(error as Error).message} (a path must begin with ./ or /)`, { cause: error })
+    throw new HookringError(
+      'PLUGIN_NOT_FOUND',
+      `plugin ${from}: ${(error as Error).message} (a path must begin with ./ or /)`,
+      { cause: error },
+    )
   }
 }
 
@@ -97,7 +104,9 @@ async function compile(path: string, url: string, outputFile: () => Promise<stri
     })
     await writeFile(output, built.outputFiles[0]?.contents ?? '')
   } catch (error) {
-    throw new HookringError('PLUGIN_IMPORT_FAILED', `plugin ${path} does not compile: ${(error as Error).message}`, { cause: error })
+    throw new HookringError('PLUGIN_IMPORT_FAILED', `plugin ${path} does not compile: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
   return pathToFileURL(output).href
 }

@@ -4,8 +4,8 @@
  */
 import type { HookpointKind } from '../contracts/contract.js'
 import type { ResolvedPluginOptions } from '../contracts/options.js'
-import { type FailureAction, type ResolvedFailurePolicy, resolvePolicy } from '../contracts/policy.js'
 import type { FailurePolicy } from '../contracts/policy.js'
+import { type FailureAction, type ResolvedFailurePolicy, resolvePolicy } from '../contracts/policy.js'
 import type { Breaker } from './breaker.js'
 import type { Bulkhead } from './bulkhead.js'
 import type { EventPredicate } from './match.js'
@@ -57,8 +57,15 @@ export function resolvePolicies(policy: FailurePolicy | undefined): Registration
     if (kind === 'respond') return resolved
     // 'raise' is for hookpoints that answer; elsewhere it means what the default means.
     return Object.freeze(
-      Object.fromEntries(Object.entries(resolved).map(([key, action]) => [key, action === 'raise' ? FALLBACK[kind] : action])),
+      Object.fromEntries(
+        Object.entries(resolved).map(([key, action]) => [key, action === 'raise' ? FALLBACK[kind] : action]),
+      ),
     ) as ResolvedFailurePolicy
   }
-  return { gate: forKind('gate'), transform: forKind('transform'), respond: forKind('respond'), observe: forKind('observe') }
+  return {
+    gate: forKind('gate'),
+    transform: forKind('transform'),
+    respond: forKind('respond'),
+    observe: forKind('observe'),
+  }
 }

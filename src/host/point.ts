@@ -48,7 +48,9 @@ export function createPoints(contract: Contract, metrics: Metrics, defaultReplyB
       expectedBytes: hookpoint.plan.fixedBytes + 32,
       replyAreas: hookpoint.kind === 'transform' ? 2 : hookpoint.kind === 'respond' ? 1 : 0,
       replyRoom: createReplyRoom(hookpoint, defaultReplyBytes),
-      isCheckedBetween: hookpoint.kind === 'transform' && [...refinementsOf(hookpoint.plan).values()].some(({ check }) => check !== null),
+      isCheckedBetween:
+        hookpoint.kind === 'transform' &&
+        [...refinementsOf(hookpoint.plan).values()].some(({ check }) => check !== null),
       route: null,
     }
   })

@@ -1,8 +1,8 @@
 /** Turns what an operator writes about a plugin into a registration. Host's thread only. */
 import { basename } from 'node:path'
+import { HookringError } from '../contracts/errors.js'
 import type { ResolvedEngineOptions, ResolvedPluginOptions } from '../contracts/options.js'
 import { parseOptions, pluginOptionsSchema } from '../contracts/options.js'
-import { HookringError } from '../contracts/errors.js'
 import { type BreakerChange, createBreaker } from './breaker.js'
 import type { PluginSources } from './plugin-source.js'
 import { type Registration, resolvePolicies } from './plugin-state.js'
@@ -23,7 +23,10 @@ export interface Registrations {
 export function createRegistrations({ engine, sources, onBreaker }: RegistrationOptions): Registrations {
   let count = 0
 
-  async function make(options: ResolvedPluginOptions, identity?: Pick<Registration, 'order' | 'ownBulkhead' | 'name'>): Promise<Registration> {
+  async function make(
+    options: ResolvedPluginOptions,
+    identity?: Pick<Registration, 'order' | 'ownBulkhead' | 'name'>,
+  ): Promise<Registration> {
     checkTrust(options)
     checkConfig(options)
     const url = await sources.locate(options.from)
@@ -49,7 +52,11 @@ export function createRegistrations({ engine, sources, onBreaker }: Registration
   return {
     create: (options, what) => make(parseOptions(pluginOptionsSchema, options, what)),
     renew(registration, changes) {
-      const options = parseOptions(pluginOptionsSchema, { ...registration.options, ...changes }, `plugin ${registration.name}`)
+      const options = parseOptions(
+        pluginOptionsSchema,
+        { ...registration.options, ...changes },
+        `plugin ${registration.name}`,
+      )
       return make(options, registration)
     },
   }

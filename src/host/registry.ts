@@ -7,7 +7,7 @@ import type { Contract } from '../contracts/contract.js'
 import type { LaneSpec, Manifest } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
 import { Bulkhead } from './bulkhead.js'
-import { type BulkheadPlan, planBulkheads, type PlanDefaults } from './bulkhead-plan.js'
+import { type BulkheadPlan, type PlanDefaults, planBulkheads } from './bulkhead-plan.js'
 import type { Emit } from './events.js'
 import { compileMatch } from './match.js'
 import type { Metrics } from './metrics.js'
@@ -33,7 +33,9 @@ export interface RegistryOptions {
 
 export interface Registry {
   /** Puts `next` in place of all registrations. @throws HookringError PLUGIN_..., OPTIONS_INVALID, BULKHEAD_FULL */
-  change(next: (current: readonly Registration[]) => readonly Registration[] | Promise<readonly Registration[]>): Promise<void>
+  change(
+    next: (current: readonly Registration[]) => readonly Registration[] | Promise<readonly Registration[]>,
+  ): Promise<void>
   readonly registrations: readonly Registration[]
   readonly bulkheads: readonly Bulkhead[]
   find(plugin: string): ActivePlugin | undefined
@@ -113,11 +115,13 @@ export function createRegistry(options: RegistryOptions): Registry {
     options.onBulkhead(bulkhead)
     const manifests = await supervisor.start(bulkhead)
     try {
-      for (const [index, registration] of plan.registrations.entries()) registration.name = (manifests[index] as Manifest).name
+      for (const [index, registration] of plan.registrations.entries())
+        registration.name = (manifests[index] as Manifest).name
       bulkhead.plugins = plan.registrations.map((registration, index) =>
         activate(registration, bulkhead, index, manifests[index] as Manifest),
       )
-      bulkhead.partition = plan.partitionBy === null ? null : compilePartition(plan.partitionBy, shapesOf(bulkhead.plugins))
+      bulkhead.partition =
+        plan.partitionBy === null ? null : compilePartition(plan.partitionBy, shapesOf(bulkhead.plugins))
     } catch (error) {
       await supervisor.stop(bulkhead)
       throw error
@@ -128,9 +132,17 @@ export function createRegistry(options: RegistryOptions): Registry {
   function activate(registration: Registration, bulkhead: Bulkhead, index: number, manifest: Manifest): ActivePlugin {
     const { name, options: chosen } = registration
     const hooks = new Set(manifest.hooks)
-    const shapes = points.filter((point) => hooks.has(point.name)).map(({ name: hookpoint, hookpoint: { plan } }) => ({ hookpoint, plan }))
+    const shapes = points
+      .filter((point) => hooks.has(point.name))
+      .map(({ name: hookpoint, hookpoint: { plan } }) => ({ hookpoint, plan }))
     const onError = (error: unknown) =>
-      options.emit('error', new HookringError('OPTIONS_INVALID', `match of plugin ${name} threw, the plugin is called: ${String(error)}`, { plugin: name, cause: error }))
+      options.emit(
+        'error',
+        new HookringError('OPTIONS_INVALID', `match of plugin ${name} threw, the plugin is called: ${String(error)}`, {
+          plugin: name,
+          cause: error,
+        }),
+      )
     const recorders: PluginRecorder[] = []
     for (const point of points) {
       if (hooks.has(point.name)) recorders[point.index] = metrics.recorder({ hookpoint: point.name, plugin: name })
@@ -167,7 +179,8 @@ export function createRegistry(options: RegistryOptions): Registry {
     }
     current = edition
     for (const point of points) point.route = compileRoute(point, plugins, edition)
-    for (const { name } of previous.plugins) if (!plugins.some((plugin) => plugin.name === name)) metrics.removePlugin(name)
+    for (const { name } of previous.plugins)
+      if (!plugins.some((plugin) => plugin.name === name)) metrics.removePlugin(name)
     for (const name of previous.bulkheads.keys()) if (!bulkheads.has(name)) metrics.removeBulkhead(name)
     leaving.add(previous)
     void previous.calls.whenZero().then(() => retire(previous))
@@ -175,8 +188,14 @@ export function createRegistry(options: RegistryOptions): Registry {
 
   async function retire(edition: Current): Promise<void> {
     // Kept bulkheads go on in a later edition, which may be leaving itself by now.
-    const kept = new Set([current, ...leaving].filter((other) => other !== edition).flatMap((other) => [...other.bulkheads.values()].map(({ bulkhead }) => bulkhead)))
-    const over = [...edition.bulkheads.values()].map(({ bulkhead }) => bulkhead).filter((bulkhead) => !kept.has(bulkhead) && !bulkhead.isClosing)
+    const kept = new Set(
+      [current, ...leaving]
+        .filter((other) => other !== edition)
+        .flatMap((other) => [...other.bulkheads.values()].map(({ bulkhead }) => bulkhead)),
+    )
+    const over = [...edition.bulkheads.values()]
+      .map(({ bulkhead }) => bulkhead)
+      .filter((bulkhead) => !kept.has(bulkhead) && !bulkhead.isClosing)
     await Promise.all(
       over.map(async (bulkhead) => {
         for (let lane = 0; lane < bulkhead.seats.length; lane += 1) bulkhead.recorder?.recordRestart('reload')
@@ -192,13 +211,18 @@ export function createRegistry(options: RegistryOptions): Registry {
       return current.registrations
     },
     get bulkheads() {
-      return [...new Set([current, ...leaving].flatMap((edition) => [...edition.bulkheads.values()].map(({ bulkhead }) => bulkhead)))]
+      return [
+        ...new Set(
+          [current, ...leaving].flatMap((edition) => [...edition.bulkheads.values()].map(({ bulkhead }) => bulkhead)),
+        ),
+      ]
     },
     find: (name) => current.plugins.find((plugin) => plugin.name === name),
     refreshGuards() {
       for (const point of points) {
         if (point.route === null) continue
-        for (const step of stepsIn(point.route)) step.isGuarded = step.plugins.some((plugin) => plugin.breaker.state !== 'closed')
+        for (const step of stepsIn(point.route))
+          step.isGuarded = step.plugins.some((plugin) => plugin.breaker.state !== 'closed')
       }
     },
     async whenSettled() {
@@ -234,7 +258,11 @@ function checkNames(plugins: readonly ActivePlugin[]): void {
   const seen = new Set<string>()
   for (const { name } of plugins) {
     if (seen.has(name)) {
-      throw new HookringError('PLUGIN_NAME_TAKEN', `two plugins are called ${name}; give one another name in its options`, { plugin: name })
+      throw new HookringError(
+        'PLUGIN_NAME_TAKEN',
+        `two plugins are called ${name}; give one another name in its options`,
+        { plugin: name },
+      )
     }
     seen.add(name)
   }
@@ -249,4 +277,3 @@ function gaugesOf(bulkhead: Bulkhead) {
     },
   }
 }
-

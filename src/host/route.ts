@@ -42,7 +42,10 @@ export interface Route {
 export function compileRoute(point: Point, plugins: readonly ActivePlugin[], edition: Edition): Route | null {
   const subscribers = plugins.filter((plugin) => plugin.hooks.has(point.name))
   if (subscribers.length === 0) return null
-  const steps = stepsOf(subscribers.filter((plugin) => !plugin.isShadow), point.isCheckedBetween)
+  const steps = stepsOf(
+    subscribers.filter((plugin) => !plugin.isShadow),
+    point.isCheckedBetween,
+  )
   const shadows = subscribers.filter((plugin) => plugin.isShadow).map((plugin) => routeOf([stepOf([plugin])], edition))
   const isBranching = steps.length > 1 && (point.kind === 'observe' || point.hookpoint.order === 'parallel')
   const route = routeOf(steps, edition)

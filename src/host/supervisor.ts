@@ -4,8 +4,9 @@
  *   seat: empty -> starting -> serving -> (hang | crash | violation | stall) -> starting (next generation) ...
  *                                 \-> draining -> stopped
  */
-import { HookringError } from '../contracts/errors.js'
+
 import type { LoadResult, LogBatch, Manifest } from '../contracts/control.js'
+import { HookringError } from '../contracts/errors.js'
 import { monotonicMs } from '../ring/clock.js'
 import { extentBytes } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
@@ -44,7 +45,11 @@ export interface Supervisor {
   /** Starts every seat of a bulkhead. @throws HookringError PLUGIN_..., after which none of its threads is left. */
   start(bulkhead: Bulkhead): Promise<readonly Manifest[]>
   /** The lane's generation is given up; its calls are seen to and the next generation starts. */
-  replace(lane: Lane, reason: RestartReason, detail: { plugin?: string | undefined; hookpoint?: string | undefined; message: string }): void
+  replace(
+    lane: Lane,
+    reason: RestartReason,
+    detail: { plugin?: string | undefined; hookpoint?: string | undefined; message: string },
+  ): void
   /** Runs onShutdown in every lane. Failures are logged by the lanes. */
   shutdown(bulkhead: Bulkhead): Promise<void>
   /** destroy in every lane, then the end of its threads. Never rejects. */
@@ -121,12 +126,17 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   function died(lane: Lane, crash: Error | null): void {
     const code = (crash as { code?: string } | null)?.code
-    const reason: RestartReason = code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'memory' : crash?.message.startsWith('worker exited') ? 'exit' : 'crash'
+    const reason: RestartReason =
+      code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'memory' : crash?.message.startsWith('worker exited') ? 'exit' : 'crash'
     const blame = blameOf(lane, lane.ring.runningSlot(), monotonicMs())
     const sole = lane.bulkhead.plugins.length === 1 ? lane.bulkhead.plugins[0] : undefined
     const plugin = blame?.plugin?.name ?? sole?.name
     if (blame === null && plugin !== undefined) options.onCrashBlamed(plugin)
-    replace(lane, reason, { plugin, hookpoint: blame?.hookpoint, message: `its thread ended: ${crash?.message ?? 'it stopped by itself'}` })
+    replace(lane, reason, {
+      plugin,
+      hookpoint: blame?.hookpoint,
+      message: `its thread ended: ${crash?.message ?? 'it stopped by itself'}`,
+    })
   }
 
   function replace(
@@ -164,11 +174,20 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       try {
         await startSeat(bulkhead, seat)
         if (bulkhead.isClosing) return
-        emit('laneReplaced', { bulkhead: bulkhead.name, lane, reason, plugin, hookpoint, tookMs: monotonicMs() - sinceMs, message })
+        emit('laneReplaced', {
+          bulkhead: bulkhead.name,
+          lane,
+          reason,
+          plugin,
+          hookpoint,
+          tookMs: monotonicMs() - sinceMs,
+          message,
+        })
         return
       } catch (error) {
         seat.failedStarts += 1
-        const failure = error instanceof HookringError ? error : new HookringError('PLUGIN_CRASHED', String(error), { cause: error })
+        const failure =
+          error instanceof HookringError ? error : new HookringError('PLUGIN_CRASHED', String(error), { cause: error })
         if (failure.plugin !== undefined) options.onCrashBlamed(failure.plugin)
         emit('error', failure)
         await pause(Math.min(RETRY_MS * 2 ** (seat.failedStarts - 1), RETRY_MAX_MS))

@@ -2,8 +2,9 @@
  * diagnostics_channel: the tracing channel `hookring:call` follows a call from start to settlement. Costs one property
  * read per call while nobody subscribes. Host's thread only.
  */
-import { tracingChannel } from 'node:diagnostics_channel'
+
 import { AsyncResource } from 'node:async_hooks'
+import { tracingChannel } from 'node:diagnostics_channel'
 import type { Verdict } from '../contracts/verdict.js'
 
 /** The message of every event of the channel; `result` and `error` are set when the call has settled. */

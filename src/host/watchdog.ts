@@ -4,11 +4,12 @@
  * One wheel entry per busy lane, re-armed for the earliest moment at which there could be something to see; so a hang is
  * found to the tick, and a healthy lane costs a look every few milliseconds at most. Host's thread only.
  */
+
+import { LateSlot } from './call.js'
+import { marksOf } from './completion.js'
 import type { Deadline } from './deadlines.js'
 import { blameOf } from './expiry.js'
 import type { Lane } from './lane.js'
-import { marksOf } from './completion.js'
-import { LateSlot } from './call.js'
 
 /** Calls behind a hook that has taken this share of its time do better elsewhere, with most of theirs left. */
 const LATE_SHARE = 0.25

@@ -4,7 +4,16 @@
  */
 import type { z } from 'zod'
 import { PLUGIN_BRAND, VERDICT_BRAND } from '../contracts/brands.js'
-import type { Contract, EventInput, EventOutput, HookEvent, Hookpoint, HookpointKind, Hookpoints, ReplyInput } from '../contracts/contract.js'
+import type {
+  Contract,
+  EventInput,
+  EventOutput,
+  HookEvent,
+  Hookpoint,
+  HookpointKind,
+  Hookpoints,
+  ReplyInput,
+} from '../contracts/contract.js'
 
 /** Lines reach the host's logger with the plugin's name. `fields` must survive structured clone. */
 export interface PluginLogger {

@@ -2,8 +2,9 @@
  * What a hook is given besides its event. One small object per plugin and call; the signal and the clock arithmetic are
  * made only when a hook asks for them.
  */
-import { monotonicMs } from '../ring/clock.js'
+
 import type { HookContext, PluginLogger } from '../plugin/index.js'
+import { monotonicMs } from '../ring/clock.js'
 import type { LoadedPlugin } from './loader.js'
 
 export class CallContext implements HookContext {

@@ -19,7 +19,8 @@ const CONSOLE_LEVELS: Readonly<Record<string, LogLevel>> = {
 }
 
 export function captureOutput(sender: LogSender): void {
-  const print = (level: LogLevel, message: string) => sender.send({ level, plugin: currentPlugin(), message: clip(message) })
+  const print = (level: LogLevel, message: string) =>
+    sender.send({ level, plugin: currentPlugin(), message: clip(message) })
 
   for (const [method, level] of Object.entries(CONSOLE_LEVELS)) {
     Object.defineProperty(console, method, {

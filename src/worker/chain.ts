@@ -2,11 +2,12 @@
  * Runs one hop: the plugins named by a slot's mask, in order, until one decides. Synchronous hooks run to the end in one
  * go; from the first promise on the hop continues when it settles, or is let go of at its deadline. The lane's thread only.
  */
-import { codecMemory, type CodecMemory } from '../contracts/codec/memory.js'
+
 import { createEncoder, type Encoder } from '../contracts/codec/encode.js'
+import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
 import { createReader, type EventReader } from '../contracts/codec/read.js'
-import type { LaneSpec } from '../contracts/control.js'
 import type { HookpointKind } from '../contracts/contract.js'
+import type { LaneSpec } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
 import { isThenable, readResult, tooLargeMessage } from '../plugin/result.js'
 import { describe } from '../plugin/setup.js'
@@ -109,7 +110,8 @@ export function createChain(
       ring.enter(slot, now, isFirst)
       setRunning(plugin.name)
       try {
-        const result = isAsync[index]?.[pointIndex] === true ? runAs(plugin.name, () => hook(event, ctx)) : hook(event, ctx)
+        const result =
+          isAsync[index]?.[pointIndex] === true ? runAs(plugin.name, () => hook(event, ctx)) : hook(event, ctx)
         if (isThenable(result)) {
           hasAsync = true
           ;(isAsync[index] as boolean[])[pointIndex] = true
@@ -179,7 +181,11 @@ export function createChain(
   }
 
   function messageAtOf(slot: number): number {
-    return messageAt(ring.word(slot, EXTENT_AT_WORD), ring.word(slot, EVENT_BYTES_WORD), ring.word(slot, TRACE_BYTES_WORD))
+    return messageAt(
+      ring.word(slot, EXTENT_AT_WORD),
+      ring.word(slot, EVENT_BYTES_WORD),
+      ring.word(slot, TRACE_BYTES_WORD),
+    )
   }
 
   function traceIdOf(slot: number): string | undefined {

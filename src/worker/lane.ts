@@ -60,7 +60,12 @@ export function createLane(sender: LogSender): Lane {
       return loading.result
     }
     serving = serve(spec, laneRing, handles).catch((error: unknown) => {
-      sender.send({ level: 'error', plugin: '(lane)', message: `the lane's loop failed: ${describe(error)}`, uncaught: true })
+      sender.send({
+        level: 'error',
+        plugin: '(lane)',
+        message: `the lane's loop failed: ${describe(error)}`,
+        uncaught: true,
+      })
       process.exit(1)
     })
     return loading.result

@@ -47,7 +47,13 @@ async function loadPlugin(spec: LaneSpec, found: PluginSpec, index: number, logg
   const name = found.isNamed ? found.name : ownNameOf(definition, found.name)
   nameResident({ name, url: found.url })
   const { contract, hookpoints } = spec
-  const instance = await setUpPlugin(definition, { name, config: found.config, log: logger(name), contract, hookpoints })
+  const instance = await setUpPlugin(definition, {
+    name,
+    config: found.config,
+    log: logger(name),
+    contract,
+    hookpoints,
+  })
   const loaded: LoadedPlugin = { ...instance, index, timeoutMs: found.timeoutMs }
   const manifest: Manifest = {
     name,
@@ -64,12 +70,16 @@ async function importModule(plugin: PluginSpec): Promise<{ default?: unknown }> 
     const { code, url } = error as { code?: string; url?: string }
     if ((code === 'ERR_MODULE_NOT_FOUND' || code === 'ENOENT') && (url === undefined || url === plugin.url)) {
       if (String((error as Error).message).includes(new URL(plugin.url).pathname)) {
-        throw new HookringError('PLUGIN_NOT_FOUND', `plugin ${plugin.name}: there is no ${plugin.url}`, { cause: error })
+        throw new HookringError('PLUGIN_NOT_FOUND', `plugin ${plugin.name}: there is no ${plugin.url}`, {
+          cause: error,
+        })
       }
     }
     if (error instanceof HookringError) throw error
     const what = error instanceof SyntaxError ? 'does not parse' : 'threw while it was imported'
-    throw new HookringError('PLUGIN_IMPORT_FAILED', `plugin ${plugin.name} ${what}: ${describe(error)}`, { cause: error })
+    throw new HookringError('PLUGIN_IMPORT_FAILED', `plugin ${plugin.name} ${what}: ${describe(error)}`, {
+      cause: error,
+    })
   }
 }
 

@@ -6,7 +6,8 @@ describeConformance({
   name: 'module',
   plugin: (name) => actor(name),
   acts: {
-    timeout: ['pends', 'blocks 120'],
+    timeout: ['pends'],
+    late: ['blocks 120'],
     crash: ['exits 3'],
     error: ['throws spoiled', 'later throws spoiled'],
     invalid: {

@@ -19,7 +19,10 @@ export interface RuntimeUnderTest {
   plugin(name: string): PluginOptions
   /** Acts that come to the failure, each tried by itself; none: the runtime cannot be brought to it. */
   readonly acts: {
+    /** Never comes back by itself. */
     readonly timeout: readonly string[]
+    /** Comes back after the deadline of FAULTY_TIMEOUT_MS: too late for a call, late for an observation. */
+    readonly late: readonly string[]
     readonly crash: readonly string[]
     readonly error: readonly string[]
     readonly invalid: Readonly<Record<AskedKind, readonly string[]>>
@@ -30,8 +33,7 @@ export interface RuntimeUnderTest {
 
 const HOOKPOINTS = { gate: 'onGate', transform: 'onTransform', respond: 'onRespond' } as const
 const KINDS = ['gate', 'transform', 'respond'] as const
-const FAULTY_TIMEOUT_MS = 60
-const BLOCKED_MS = 200
+export const FAULTY_TIMEOUT_MS = 60
 
 type Policy = readonly [name: string, policy: FailurePolicy | undefined]
 
@@ -83,9 +85,12 @@ export function describeConformance(runtime: RuntimeUnderTest): void {
             it(`${a(kind)} whose plugin is quarantined: quarantined, ${OUTCOME[action]}`, () =>
               askQuarantined(stage(), runtime, kind, action))
           }
-          for (const forced of forcedAt(runtime, 'gate').filter(({ failure }) => failure !== 'invalid')) {
+          for (const forced of forcedAt(runtime, 'observe')) {
             it(`an observation whose plugin ${forced.act}: ${forced.failure} is counted, the others are told`, () =>
               tellAndJudge(stage(), runtime, forced))
+          }
+          for (const act of runtime.acts.late) {
+            it(`an observation whose plugin ${act}: it is delivered, late`, () => tellAndWait(stage(), runtime, act))
           }
           it('an observation whose plugin is quarantined: it is counted, the others are told', () => tellQuarantined(stage(), runtime))
           it('an observation whose plugin returns something: that is nobody’s business', () => tellAndIgnore(stage(), runtime))
@@ -110,12 +115,13 @@ const OUTCOME = { deny: 'the call is rejected', allow: 'the chain goes on', rais
 
 const a = (kind: string) => `a ${kind}`
 
-function forcedAt({ acts }: RuntimeUnderTest, kind: AskedKind): Forced[] {
+function forcedAt({ acts }: RuntimeUnderTest, kind: AskedKind | 'observe'): Forced[] {
+  const late = kind === 'observe' ? [] : acts.late
   return [
-    ...acts.timeout.map((act) => ({ failure: 'timeout' as const, act, says: new RegExp(`timed out after ${FAULTY_TIMEOUT_MS} ms`) })),
+    ...[...acts.timeout, ...late].map((act) => ({ failure: 'timeout' as const, act, says: new RegExp(`timed out after ${FAULTY_TIMEOUT_MS} ms`) })),
     ...acts.crash.map((act) => ({ failure: 'crash' as const, act, says: /crashed/ })),
     ...acts.error.map((act) => ({ failure: 'error' as const, act, says: /threw.*spoiled/ })),
-    ...acts.invalid[kind].map((act) => ({ failure: 'invalid' as const, act, says: /gave no valid verdict/ })),
+    ...(kind === 'observe' ? [] : acts.invalid[kind]).map((act) => ({ failure: 'invalid' as const, act, says: /gave no valid verdict/ })),
   ]
 }
 
@@ -134,7 +140,7 @@ function useStage(runtime: RuntimeUnderTest, layout: Layout, policy: FailurePoli
         { ...runtime.plugin('before'), ...patient, priority: 3, bulkhead: bulkhead('before') },
         {
           ...runtime.plugin('faulty'),
-          timeoutMs: FAULTY_TIMEOUT_MS,
+          timeoutMs: limits === undefined ? FAULTY_TIMEOUT_MS : patient.timeoutMs,
           priority: 2,
           bulkhead: bulkhead('faulty'),
           onFailure: policy,
@@ -260,6 +266,11 @@ async function tellAndJudge(stage: Stage, runtime: RuntimeUnderTest, { failure, 
   }
 }
 
+async function tellAndWait(stage: Stage, runtime: RuntimeUnderTest, act: string): Promise<void> {
+  await tellAnd(stage, act, { failure: null, isTold: true, before: true })
+  await recovered(stage, runtime, 'timeout')
+}
+
 async function tellQuarantined(stage: Stage, runtime: RuntimeUnderTest): Promise<void> {
   stage.engine.quarantine('faulty')
   await tellAnd(stage, 'throws: it must not be told', { failure: 'quarantined', isTold: false, before: true })
@@ -313,11 +324,17 @@ async function tellAnd(
 /** Keeps the faulty plugin's only slot occupied while `body` runs. */
 async function occupied(stage: Stage, body: () => Promise<void>): Promise<void> {
   // Another hookpoint than those that tests count at.
-  const occupying = stage.hooks.onParallel({ acts: { faulty: `blocks ${BLOCKED_MS}` } })
-  occupying.catch(() => {})
+  const { signal, abort } = abortable()
+  const occupying = stage.hooks.onParallel({ acts: { faulty: 'listens' } }, { signal }).catch(() => {})
   await until('the slot to be taken', async () => (await stage.metric('in_flight', { bulkhead: 'faulty' })) === 1)
   await body()
+  abort()
   await occupying
+}
+
+function abortable(): { signal: AbortSignal; abort(): void } {
+  const controller = new AbortController()
+  return { signal: controller.signal, abort: () => controller.abort() }
 }
 
 /** The lanes are what they were, for the next test. */

@@ -130,7 +130,7 @@ export function createLane(sender: LogSender): Lane {
       onSettled(resolve)
       const sleep = laneRing.parkAsync({ forCalls: false })
       if (sleep === null) resolve()
-      else sleep.then(() => resolve())
+      else void sleep.then(() => resolve())
     })
     laneRing.unpark()
   }

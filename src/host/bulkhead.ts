@@ -17,6 +17,8 @@ export interface Seat {
   lane: Lane | null
   thread: LaneThread | null
   generation: number
+  /** The start of the next generation, while it is under way; never rejects. */
+  starting: Promise<void> | null
   /** Starts in a row that failed: the next one waits longer. */
   failedStarts: number
   /** Calls that must run in this seat's order. */
@@ -44,6 +46,7 @@ export class Bulkhead {
   /** What every generation is started with; set once the plugins are known. */
   spec: Omit<LaneSpec, 'lane' | 'buffer'> | null = null
   isClosing = false
+  isClosed = false
   readonly #waiting = createCallQueue()
   #waitingCalls = 0
   #turn = 0
@@ -57,6 +60,7 @@ export class Bulkhead {
       lane: null,
       thread: null,
       generation: 0,
+      starting: null,
       failedStarts: 0,
       waiting: createCallQueue(),
     }))

@@ -112,6 +112,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       const cause = result.stack === undefined ? undefined : new Error(result.stack)
       throw new HookringError(result.code, result.message, { plugin: result.plugin, cause })
     }
+    if (bulkhead.isClosed) {
+      // Nobody waits for it any more.
+      void letGo(bulkhead, lane, thread, undefined)
+      throw new HookringError('ENGINE_CLOSED', `bulkhead ${bulkhead.name} was closed while a lane of it started`)
+    }
     thread.link.onSent(() => lane.ring.announceControl())
     seat.lane = lane
     seat.thread = thread
@@ -156,7 +161,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     pump.forget(lane)
     watchdog.forget(lane)
     bulkhead.recorder?.recordRestart(reason)
-    if (!bulkhead.isClosing) void startAgain(bulkhead, seat, lane.id, reason, detail, sinceMs)
+    if (!bulkhead.isClosing) {
+      seat.starting = startAgain(bulkhead, seat, lane.id, reason, detail, sinceMs).finally(() => {
+        seat.starting = null
+      })
+    }
     expiry.loseLane(lane, reason === 'hang' || reason === 'stall' ? 'hang' : 'crash', detail.message, sinceMs)
     bulkhead.feed()
     if (thread !== null) void letGo(bulkhead, lane, thread, detail.plugin)
@@ -185,6 +194,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         })
         return
       } catch (error) {
+        if (bulkhead.isClosing) return
         seat.failedStarts += 1
         const failure =
           error instanceof HookringError ? error : new HookringError('PLUGIN_CRASHED', String(error), { cause: error })
@@ -212,6 +222,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     bulkhead.isClosing = true
     await Promise.all(
       bulkhead.seats.map(async (seat) => {
+        if (seat.starting !== null) await Promise.race([seat.starting, pause(options.shutdownTimeoutMs)])
         const { lane, thread } = seat
         if (lane === null || thread === null) return
         lane.state = 'draining'
@@ -229,6 +240,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         await letGo(bulkhead, lane, thread, undefined)
       }),
     )
+    bulkhead.isClosed = true
   }
 
   return { start, replace, shutdown, stop }

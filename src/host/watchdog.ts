@@ -8,7 +8,7 @@
 import { LateSlot } from './call.js'
 import { marksOf } from './completion.js'
 import type { Deadline } from './deadlines.js'
-import { blameOf } from './expiry.js'
+import { blameOf, progressOf } from './expiry.js'
 import type { Lane } from './lane.js'
 
 /** Calls behind a hook that has taken this share of its time do better elsewhere, with most of theirs left. */
@@ -89,7 +89,7 @@ export function createWatchdog({ hangMs, deadlines, now, onHang, onLate }: Watch
       const quietMs = nowMs - watch.progressMs
       const longestMs = Math.max(...lane.bulkhead.plugins.map((plugin) => plugin.timeoutMs))
       if (quietMs > longestMs + hangMs + STALL_MS) {
-        onHang(lane, stallOf(lane, quietMs))
+        onHang(lane, stallOf(lane, quietMs, nowMs))
         return
       }
       arm(watch, nowMs + lookAwayMs(lane), nowMs)
@@ -138,13 +138,16 @@ export function createWatchdog({ hangMs, deadlines, now, onHang, onLate }: Watch
   }
 }
 
-function stallOf(lane: Lane, quietMs: number): Hang {
+/** Nobody runs a hook by the worker's account: the blame is on whoever is alone in the lane, or alone in having claimed calls. */
+function stallOf(lane: Lane, quietMs: number, nowMs: number): Hang {
+  const claimed = [...lane.calls()].filter((call) => lane.ring.isClaimed(call.slot))
+  const suspects = new Set(claimed.map((call) => progressOf(lane, call, nowMs).current.name))
   const { plugins } = lane.bulkhead
-  const sole = plugins.length === 1 ? plugins[0]?.name : undefined
+  const plugin = plugins.length === 1 ? plugins[0]?.name : suspects.size === 1 ? [...suspects][0] : undefined
   return {
     reason: 'stall',
-    plugin: sole,
-    hookpoint: undefined,
+    plugin,
+    hookpoint: claimed.length === 1 ? claimed[0]?.point.name : undefined,
     message: `it gave nothing back for ${quietMs.toFixed(0)} ms with ${lane.inFlight} calls in flight and no hook running`,
   }
 }

@@ -19,9 +19,10 @@ type Reply = { readonly answer: unknown } | { readonly failure: string }
 
 const END_GRACE_MS = 1_000
 
-export function startProcess(script: URL): AskedProcess {
+/** @param execArgv options of Node.js for the process. */
+export function startProcess(script: URL, execArgv: readonly string[] = []): AskedProcess {
   // What the process prints must not reach the bench's own stdout: that is one JSON document.
-  const child = fork(script, { stdio: ['ignore', process.stderr, 'inherit', 'ipc'] })
+  const child = fork(script, { execArgv: [...execArgv], stdio: ['ignore', process.stderr, 'inherit', 'ipc'] })
   let endedBy: string | undefined
   const ended = new Promise<void>((resolve) => {
     child.once('exit', (code, signal) => {

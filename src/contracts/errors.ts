@@ -23,7 +23,7 @@ export const ERROR_CODES = {
   PLUGIN_INCONSISTENT: 'a plugin offered other hooks in one lane than in another',
   PLUGIN_NAME_TAKEN: 'two plugins have the same name',
   PLUGIN_UNKNOWN: 'the engine has no plugin of this name',
-  PLUGIN_FAILED: "a respond hook failed and its policy is 'raise'",
+  PLUGIN_FAILED: "a plugin failed: a respond hook whose policy is 'raise', or any hook in hookring/testing",
   BULKHEAD_FULL: 'a bulkhead holds as many plugins as it can',
   TYPESCRIPT_UNSUPPORTED: 'this Node.js cannot load TypeScript and esbuild is not installed',
   UNTRUSTED_RUNTIME: 'an untrusted plugin was given a runtime that is no boundary',

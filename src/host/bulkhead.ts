@@ -114,8 +114,8 @@ export class Bulkhead {
     this.#count(call, 1)
     call.lane = null
     call.slot = -1
-    call.isWaiting = true
-    this.#queueFor(call).push(call)
+    call.waitsIn = this.#queueFor(call)
+    call.waitsIn.push(call)
     return true
   }
 
@@ -125,15 +125,15 @@ export class Bulkhead {
       this.#count(call, 1)
       call.lane = null
       call.slot = -1
-      call.isWaiting = true
-      this.#queueFor(call).unshift(call)
+      call.waitsIn = this.#queueFor(call)
+      call.waitsIn.unshift(call)
     }
   }
 
   /** Takes a call out of the queue: it has settled, or is about to be submitted. */
   dequeue(call: Call): void {
     if (!call.isWaiting) return
-    call.isWaiting = false
+    call.waitsIn = null
     this.#count(call, -1)
   }
 
@@ -174,7 +174,8 @@ export class Bulkhead {
   }
 
   #seatFor(call: Call): Seat {
-    const hash = (call.rare.stepHashes as Int32Array)[call.step] as number
+    // Hashes are unsigned, the array's words are not.
+    const hash = ((call.rare.stepHashes as Int32Array)[call.step] as number) >>> 0
     return this.seats[seatOf(hash, this.seats.length)] as Seat
   }
 

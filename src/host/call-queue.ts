@@ -1,6 +1,6 @@
 /**
- * Calls and observations that wait for a slot, first come first served. Bounded by its owner; entries that settled while
- * they waited are skipped. Host's thread only.
+ * Calls and observations that wait for a slot, first come first served. Bounded by its owner; entries that settled or
+ * went elsewhere while they waited are skipped. Host's thread only.
  */
 import type { Call } from './call.js'
 
@@ -22,8 +22,8 @@ export function createCallQueue(): CallQueue {
   let calls: Call[] = []
   let head = 0
 
-  function skipSettled(): void {
-    while (head < calls.length && !(calls[head] as Call).isWaiting) head += 1
+  function skipGone(): void {
+    while (head < calls.length && (calls[head] as Call).waitsIn !== queue) head += 1
     if (head === calls.length) {
       calls = []
       head = 0
@@ -33,12 +33,12 @@ export function createCallQueue(): CallQueue {
     }
   }
 
-  return {
+  const queue: CallQueue = {
     push(call) {
       calls.push(call)
     },
     shift() {
-      skipSettled()
+      skipGone()
       if (head >= calls.length) return null
       const call = calls[head] as Call
       head += 1
@@ -53,14 +53,15 @@ export function createCallQueue(): CallQueue {
       }
     },
     takeAll() {
-      const waiting = calls.slice(head).filter((call) => call.isWaiting)
+      const waiting = calls.slice(head).filter((call) => call.waitsIn === queue)
       calls = []
       head = 0
       return waiting
     },
     get isEmpty() {
-      skipSettled()
+      skipGone()
       return head >= calls.length
     },
   }
+  return queue
 }

@@ -6,6 +6,7 @@ import type { Contract } from '../contracts/contract.js'
 import { HookringError } from '../contracts/errors.js'
 import type { Failure, Verdict } from '../contracts/verdict.js'
 import type { Deadline } from './deadlines.js'
+import type { CallQueue } from './call-queue.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
 import type { Point } from './point.js'
@@ -49,7 +50,8 @@ export class Call implements Deadline {
   traceBytes = 0
   /** The event's bytes while the call is in no lane. */
   held: HeldBytes | null = null
-  isWaiting = false
+  /** The queue that it waits in. Others may still hold it from before, and must pass it over. */
+  waitsIn: CallQueue | null = null
 
   isSettled = false
   resolve: ((verdict: Verdict) => void) | null = null
@@ -63,6 +65,10 @@ export class Call implements Deadline {
     this.point = point
     this.route = route
     this.tripMs = startMs
+  }
+
+  get isWaiting(): boolean {
+    return this.waitsIn !== null
   }
 }
 

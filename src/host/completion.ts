@@ -5,7 +5,8 @@
 import { codecMemory } from '../contracts/codec/memory.js'
 import type { EventReader } from '../contracts/codec/read.js'
 import type { Checked } from '../contracts/codec/refinements.js'
-import { formatPath, HookringError } from '../contracts/errors.js'
+import { HookringError } from '../contracts/errors.js'
+import { misfitMessage } from '../contracts/reply.js'
 import type { Failure, FailureKind } from '../contracts/verdict.js'
 import {
   ANSWER_BYTES_WORD,
@@ -125,7 +126,7 @@ export function createCompletion(
     const copy = lane.copyOut(lane.replyAt(slot, call, 0), bytes)
     const checked = parse(call.point.replyReader as EventReader, copy)
     if (!checked.ok) {
-      failed(lane, slot, call, 'invalid', marks, nowMs, `the answer does not fit: ${problemOf(checked)}`)
+      failed(lane, slot, call, 'invalid', marks, nowMs, misfitMessage('answer', checked))
       return
     }
     recordRuns(lane, call, upTo(call, plugin), marks, nowMs, plugin, VERDICT_INDEX.respond)
@@ -183,7 +184,7 @@ export function createCompletion(
     const copy = lane.copyOut(lane.replyAt(slot, call, area - 1), bytes)
     // The worker's encoder holds what the layout can express; the schema may ask for more.
     const checked = parse(call.point.reader, copy)
-    if (!checked.ok) return { plugin: by, problem: `the replacement does not fit: ${problemOf(checked)}` }
+    if (!checked.ok) return { plugin: by, problem: misfitMessage('replacement', checked) }
     rareOf(call).replacement = { event: checked.value, by: by.name }
     rareOf(call).hasNewEvent = true
     return null
@@ -283,12 +284,6 @@ function parse(reader: EventReader, copy: Uint8Array): Checked {
     if (error instanceof HookringError) throw new Violation('reply')
     throw error
   }
-}
-
-function problemOf({ path, problem }: Extract<Checked, { ok: false }>): string {
-  return path.length === 0
-    ? problem
-    : `${formatPath(path.map((part) => (typeof part === 'number' ? part : String(part))))} ${problem}`
 }
 
 /** The plugins of the trip up to and including `plugin`. */

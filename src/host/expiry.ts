@@ -31,7 +31,7 @@ export interface ExpiryOptions {
 }
 
 export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOptions): Expiry {
-  function expire(call: Call, nowMs: number): void {
+  function expire(call: Call, nowMs: number, retries = 2): void {
     if (call.isSettled) return
     const step = stepOf(call)
     if (call.isWaiting) {
@@ -43,12 +43,21 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
     }
     const { lane, slot } = call
     if (lane === null || lane.callIn(slot) !== call) return
-    const { current, done, times } = progressOf(lane, call, nowMs)
+    const doneMask = lane.ring.doneMask(slot)
+    const { current, done, times } = progressOf(lane, call, nowMs, doneMask)
     if (waitLonger(call, dueOf(lane, call, current, done, nowMs), nowMs)) return
     if (lane.recall(call)) {
       const unbegun = { waitedMs: nowMs - call.tripMs, ranMs: 0 }
       timeOut(call, firstIn(step, call.mask), 'its lane was busy and had not begun', unbegun, 0)
       return
+    }
+    if (!lane.ring.stopAfter(slot, doneMask)) {
+      // It has gone on meanwhile, to a plugin that may have time left.
+      if (retries > 0) {
+        expire(call, nowMs, retries - 1)
+        return
+      }
+      lane.ring.stop(slot)
     }
     lane.isLate = true
     giveUpSlot(lane, call, current, done, nowMs)
@@ -93,7 +102,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
       const bytes = lane.heldBytes(call)
       // The one that hung is late, even when the watchdog looked before the call's own deadline came up.
       const kind = reason === 'hang' && call.slot === running ? 'timeout' : 'crash'
-      const { current, done, times } = progressOf(lane, call, nowMs)
+      const { current, done, times } = progressOf(lane, call, nowMs, lane.ring.stop(call.slot))
       giveUpSlot(lane, call, current, done, nowMs)
       if (call.point.kind === 'observe') undelivered(call, current, bytes, reason)
       if (times.ranMs > 0) current.recorders[call.point.index]!.calls += 1
@@ -149,12 +158,17 @@ export interface Progress {
 }
 
 /** How far a claimed call has come, by the worker's own account; only plugins of the trip can be named. */
-export function progressOf(lane: Lane, call: Call, nowMs: number): Progress {
+export function progressOf(
+  lane: Lane,
+  call: Call,
+  nowMs: number,
+  doneMask = lane.ring.doneMask(call.slot),
+): Progress {
   const { plugins } = lane.bulkhead
   const all = call.mask
   // The last plugin is never taken for done: then the call would have completed.
   const last = 1 << (31 - Math.clz32(all))
-  const done = lane.ring.doneMask(call.slot) & all & ~last
+  const done = doneMask & all & ~last
   const ahead = all & ~done
   const current = plugins[31 - Math.clz32(ahead & -ahead)] as ActivePlugin
   const marks = marksOf(lane, call.slot, call.tripMs, nowMs)

@@ -135,7 +135,6 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
         }
       }
     } catch (error) {
-      releaseProbe(call)
       refuse(call, error as Error)
       return
     }
@@ -210,6 +209,8 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   }
 
   function decide(call: Call, verdict: Verdict): void {
+    // The chain may have ended before the probe's plugin was asked.
+    releaseProbe(call)
     settle(call, verdict, cancelDeadline)
   }
 
@@ -252,6 +253,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   }
 
   function refuse(call: Call, error: Error): void {
+    releaseProbe(call)
     settleError(call, error, cancelDeadline)
   }
 

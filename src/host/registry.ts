@@ -147,7 +147,6 @@ export function createRegistry(options: RegistryOptions): Registry {
     for (const point of points) {
       if (hooks.has(point.name)) recorders[point.index] = metrics.recorder({ hookpoint: point.name, plugin: name })
     }
-    metrics.watchQuarantine(name, () => registration.breaker.state)
     return {
       registration,
       name,
@@ -177,6 +176,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     for (const { bulkhead } of bulkheads.values()) {
       bulkhead.recorder = metrics.bulkheadRecorder(bulkhead.name, gaugesOf(bulkhead))
     }
+    for (const { name, breaker } of plugins) metrics.watchQuarantine(name, () => breaker.state)
     current = edition
     for (const point of points) point.route = compileRoute(point, plugins, edition)
     for (const { name } of previous.plugins)

@@ -35,6 +35,7 @@ import {
   STATE_BITS,
   STATE_MASK,
   STATE_WORD,
+  STOPPED_BIT,
   SUBMIT_TAIL_WORD,
   SUBMITTED,
   TRACE_BYTES_WORD,
@@ -136,6 +137,7 @@ export class HostRing {
   /** Tells the worker that the caller of a submitted call has given up. */
   cancel(slot: number): void {
     Atomics.store(this.#words, this.#slots + slot * SLOT_WORDS + CANCELLED_WORD, 1)
+    this.stop(slot)
     Atomics.add(this.#words, CANCEL_SEQUENCE_WORD, 1)
     this.#wakeWorker()
   }
@@ -191,6 +193,17 @@ export class HostRing {
   /** Plugins that the worker says have finished this slot's call. Untrusted. */
   doneMask(slot: number): number {
     return Atomics.load(this.#words, this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD)
+  }
+
+  /** Keeps the worker from entering another plugin of the hop, if it has come no further than `doneMask`. */
+  stopAfter(slot: number, doneMask: number): boolean {
+    const at = this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD
+    return Atomics.compareExchange(this.#words, at, doneMask, doneMask | STOPPED_BIT) === doneMask
+  }
+
+  /** The same wherever it has come to: what it had finished by then. Untrusted. */
+  stop(slot: number): number {
+    return Atomics.or(this.#words, this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD, STOPPED_BIT)
   }
 
   /** The slot whose hook runs synchronously now, or -1. Untrusted, but in range. */

@@ -68,8 +68,13 @@ export const CANCELLED_WORD = 9
 /** Host: the call's deadline (double); Infinity for observations, whose plugins each get their own time. */
 export const DEADLINE_WORD = 10
 
-/** Worker: plugins that have finished, a bit for each index. Stored last after each plugin. */
+/**
+ * Both: plugins that have finished and let the hop go on, a bit for each index. The worker adds one by compare-exchange
+ * before it enters the next plugin; the host sets STOPPED_BIT when it takes the rest of the hop elsewhere. So no plugin is
+ * run here and there.
+ */
 export const DONE_MASK_WORD = 16
+export const STOPPED_BIT = 1 << 31
 /** Worker: one of the OUTCOME_ values. */
 export const OUTCOME_WORD = 17
 /** Worker: index of the plugin that the outcome is about. */

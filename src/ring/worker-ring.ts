@@ -122,9 +122,9 @@ export class WorkerRing {
     Atomics.store(this.#words, LOADING_PLUGIN_WORD, plugin + 1)
   }
 
-  /** Commits what a plugin has done, after which the host will not run it again for this call. */
-  done(slot: number, doneMask: number): void {
-    Atomics.store(this.#words, this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD, doneMask)
+  /** Commits that a plugin has finished, before the next one is entered. False: the host has taken the rest elsewhere. */
+  goOn(slot: number, before: number, after: number): boolean {
+    return Atomics.compareExchange(this.#words, this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD, before, after) === before
   }
 
   /** Commits a replacement: the bytes stand in `area` (1 or 2) already. */

@@ -3,11 +3,12 @@
  */
 import { createEncoder, type Encoder } from '../contracts/codec/encode.js'
 import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
-import { createReader, type EventReader } from '../contracts/codec/read.js'
+import type { LayoutPlan } from '../contracts/codec/plan.js'
+import { createReader } from '../contracts/codec/read.js'
 import type { Hookpoint, HookpointKind } from '../contracts/contract.js'
 import { HookringError } from '../contracts/errors.js'
 import { DEFAULTS } from '../contracts/options.js'
-import { createReplyRoom } from '../contracts/reply-room.js'
+import { createReplyRoom, misfitMessage } from '../contracts/reply.js'
 import { CONTINUE, type Verdict } from '../contracts/verdict.js'
 import { readResult, tooLargeMessage } from '../plugin/result.js'
 
@@ -29,15 +30,10 @@ export interface OpenedEvent {
 export function createInlinePoint(name: string, hookpoint: Hookpoint): InlinePoint {
   const { kind } = hookpoint
   const encoder = createEncoder(hookpoint.plan, { label: name })
-  // A lane gets its plans as clones, which have lost what only the schema can check.
-  const plan = structuredClone(hookpoint.plan)
-  const reader = createReader(plan)
+  const reader = createReader(asInLane(hookpoint.plan))
   const replyRoom = createReplyRoom(hookpoint, DEFAULTS.maxReplyBytes)
-  const replacement = kind === 'transform' ? createReturn('replacement', name, { plan, schema: hookpoint.event }) : null
-  const answer =
-    hookpoint.replyPlan === null || hookpoint.reply === null
-      ? null
-      : createReturn('answer', name, { plan: structuredClone(hookpoint.replyPlan), schema: hookpoint.reply })
+  const replacement = kind === 'transform' ? createReturn('replacement', name, hookpoint.plan) : null
+  const answer = hookpoint.replyPlan === null ? null : createReturn('answer', name, hookpoint.replyPlan)
 
   return {
     name,
@@ -75,13 +71,9 @@ export function createInlinePoint(name: string, hookpoint: Hookpoint): InlinePoi
 /** The way of a replacement or an answer: encoded by the lane, decoded and checked by the host. */
 type Return = (value: unknown, roomBytes: number, invalid: (message: string, cause?: unknown) => Error) => unknown
 
-function createReturn(
-  what: 'replacement' | 'answer',
-  hookpoint: string,
-  { plan, schema }: { plan: Hookpoint['plan']; schema: Hookpoint['event'] },
-): Return {
-  const encoder = createEncoder(plan, { label: `${hookpoint}: ${what}` })
-  const reader: EventReader = createReader(plan)
+function createReturn(what: 'replacement' | 'answer', hookpoint: string, plan: LayoutPlan): Return {
+  const encoder = createEncoder(asInLane(plan), { label: `${hookpoint}: ${what}` })
+  const reader = createReader(plan)
   return (value, roomBytes, invalid) => {
     const memory = codecMemory(new ArrayBuffer(roomBytes))
     let bytes: number
@@ -92,10 +84,15 @@ function createReturn(
       throw error
     }
     if (bytes < 0) throw invalid(tooLargeMessage(what, -bytes, roomBytes))
-    const checked = schema.safeParse(reader.decode(memory, 0, bytes))
-    if (checked.success) return checked.data
-    throw invalid(`the ${what} does not fit: ${checked.error.issues[0]?.message}`, checked.error)
+    const checked = reader.parse(memory, 0, bytes)
+    if (checked.ok) return checked.value
+    throw invalid(misfitMessage(what, checked))
   }
+}
+
+/** A lane gets its plans as clones, which have lost what only the schema can check. */
+function asInLane(plan: LayoutPlan): LayoutPlan {
+  return structuredClone(plan)
 }
 
 /** Room for most events at the first try. */

@@ -25,6 +25,7 @@ import {
   OUTCOME_INVALID,
   OUTCOME_REJECT,
   OUTCOME_RESPOND,
+  OUTCOME_SKIPPED,
   REPLACED_AREA_WORD,
   REPLACED_BYTES_WORD,
   REPLY_ROOM_WORD,
@@ -128,11 +129,16 @@ export function createChain(
         if (!isWaiting) point.reader.close(event)
       }
       now = monotonicMs()
-      done |= 1 << index
-      ring.done(slot, done)
+      // Before it goes on: the next plugin's time counts from here.
+      ring.setEnded(slot, now)
       if (outcome !== OUTCOME_CONTINUE) {
-        ring.setEnded(slot, now)
         ring.complete(slot)
+        return
+      }
+      const before = done
+      done |= 1 << index
+      if (hasMore(mask, done) && !ring.goOn(slot, before, done)) {
+        skip(slot)
         return
       }
     }
@@ -160,15 +166,22 @@ export function createChain(
       }
       ;(points[hop.point] as Point).reader.close(hop.event)
       const done = hop.done | (1 << hop.plugin.index)
-      ring.done(hop.slot, done)
-      if (outcome === OUTCOME_CONTINUE) {
+      ring.setEnded(hop.slot, monotonicMs())
+      if (outcome !== OUTCOME_CONTINUE) {
+        ring.complete(hop.slot)
+      } else if (!hasMore(hop.mask, done) || ring.goOn(hop.slot, hop.done, done)) {
         runFrom(hop.slot, hop.point, hop.mask, done)
       } else {
-        ring.setEnded(hop.slot, monotonicMs())
-        ring.complete(hop.slot)
+        skip(hop.slot)
       }
     }
     onSettled()
+  }
+
+  /** The host has given this trip up: what is left of it is done elsewhere, if at all. */
+  function skip(slot: number): void {
+    ring.setOutcome(slot, OUTCOME_SKIPPED, 0)
+    ring.complete(slot)
   }
 
   function openEvent(slot: number, point: Point): unknown {
@@ -293,8 +306,11 @@ export function createChain(
     hop.ctx.abort('deadline')
     ;(points[hop.point] as Point).reader.close(hop.event)
     ring.setOutcome(hop.slot, OUTCOME_ABANDONED, hop.plugin.index)
-    ring.done(hop.slot, hop.done | (1 << hop.plugin.index))
     ring.setEnded(hop.slot, nowMs)
     ring.complete(hop.slot)
   }
+}
+
+function hasMore(mask: number, done: number): boolean {
+  return (mask & ~done) !== 0
 }

@@ -67,7 +67,7 @@ async function importModule(plugin: PluginSpec): Promise<{ default?: unknown }> 
   try {
     return await import(plugin.url)
   } catch (error) {
-    const { code, url } = error as { code?: string; url?: string }
+    const { code, url } = (error ?? {}) as { code?: string; url?: string }
     if ((code === 'ERR_MODULE_NOT_FOUND' || code === 'ENOENT') && (url === undefined || url === plugin.url)) {
       if (String((error as Error).message).includes(new URL(plugin.url).pathname)) {
         throw new HookringError('PLUGIN_NOT_FOUND', `plugin ${plugin.name}: there is no ${plugin.url}`, {

@@ -39,10 +39,11 @@ export interface Lab {
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
 }
 
-export async function openLab(options: LabOptions = {}): Promise<Lab> {
+/** @param keep the test closes it. */
+export async function openLab(options: LabOptions = {}, { keep = false } = {}): Promise<Lab> {
   const logger = recordingLogger()
   const engine = await createHookEngine({ quarantine: false, ...options, contract: lab, logger })
-  onTestFinished(() => engine.close())
+  if (!keep) onTestFinished(() => engine.close())
   return watch(engine, logger.lines)
 }
 

@@ -154,8 +154,8 @@ test('a result that is no verdict is refused in the words of a lane', async () =
   expect(await says('onChange', replace({ text: 'x'.repeat(1000) }))).toMatch(
     /^the replacement takes at least \d+ bytes, there is room for \d+; raise maxReplyBytes in the contract$/,
   )
-  expect(await says('onEven', replace({ size: 3 }))).toBe('the replacement does not fit: must be even')
-  expect(await says('onAnswer', { size: 3 })).toBe('the answer does not fit: must be even')
+  expect(await says('onEven', replace({ size: 3 }))).toMatch(/^the replacement does not fit: .*must be even$/)
+  expect(await says('onAnswer', { size: 3 })).toMatch(/^the answer does not fit: .*must be even$/)
   expect(await says('onAnswer', { size: 'x' })).toMatch(/^onAnswer: answer.*size/)
   const { hooks } = await inline(() => 42)
   expect(await hooks.onTold(ask('an observer may return anything'))).toBeUndefined()

@@ -1,0 +1,32 @@
+/**
+ * Plugins whose source stands in a test: written where their imports resolve, for the time of one test file. For plugins
+ * that no linter would let stand in a file of their own.
+ */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { afterAll } from 'vitest'
+
+const folder = new URL(`../../.cache/test-plugins-${process.pid}/`, import.meta.url)
+let count = 0
+
+export const PRELUDE = `
+import { definePlugin, reject, replace } from 'hookring/plugin'
+import { z } from 'zod'
+import { lab, otherLab, newerLab } from '${new URL('../fixtures/lab/contract.mjs', import.meta.url).href}'
+`
+
+/** The URL of a new file with `source` behind the imports that plugins of the lab need. */
+export function pluginFile(source: string, { extension = 'mjs', name = '' } = {}): URL {
+  if (count === 0) {
+    mkdirSync(folder, { recursive: true })
+    afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  }
+  count += 1
+  const url = new URL(`${name || `plugin-${count}`}.${extension}`, folder)
+  writeFileSync(url, PRELUDE + source)
+  return url
+}
+
+/** Writes a file anew, as an operator does before a reload. */
+export function rewrite(url: URL, source: string): void {
+  writeFileSync(url, PRELUDE + source)
+}

@@ -158,12 +158,7 @@ export interface Progress {
 }
 
 /** How far a claimed call has come, by the worker's own account; only plugins of the trip can be named. */
-export function progressOf(
-  lane: Lane,
-  call: Call,
-  nowMs: number,
-  doneMask = lane.ring.doneMask(call.slot),
-): Progress {
+export function progressOf(lane: Lane, call: Call, nowMs: number, doneMask = lane.ring.doneMask(call.slot)): Progress {
   const { plugins } = lane.bulkhead
   const all = call.mask
   // The last plugin is never taken for done: then the call would have completed.

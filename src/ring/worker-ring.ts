@@ -124,7 +124,9 @@ export class WorkerRing {
 
   /** Commits that a plugin has finished, before the next one is entered. False: the host has taken the rest elsewhere. */
   goOn(slot: number, before: number, after: number): boolean {
-    return Atomics.compareExchange(this.#words, this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD, before, after) === before
+    return (
+      Atomics.compareExchange(this.#words, this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD, before, after) === before
+    )
   }
 
   /** Commits a replacement: the bytes stand in `area` (1 or 2) already. */

@@ -15,6 +15,8 @@ export type ModeName = (typeof MODES)[number]
 export interface Mode {
   /** Undefined: the server has no hooks. */
   readonly engine: { readonly hooks: DeliveryHooks } | undefined
+  /** Lanes replaced since the mode was opened. */
+  lanesReplaced?(): number
   close(): Promise<void>
 }
 
@@ -79,7 +81,11 @@ async function openHookring(): Promise<Mode> {
     plugins: [{ from: new URL('../plugins/misbehaving.js', import.meta.url) }],
     workers: THREADS,
   })
-  return { engine, close: () => engine.close() }
+  let lanesReplaced = 0
+  engine.on('laneReplaced', () => {
+    lanesReplaced++
+  })
+  return { engine, lanesReplaced: () => lanesReplaced, close: () => engine.close() }
 }
 
 function gateOnly(onMessageEnqueue: DeliveryHooks['onMessageEnqueue']): { hooks: DeliveryHooks } {

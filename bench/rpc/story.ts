@@ -8,7 +8,7 @@ import type { ClientRequest } from './client-process.js'
 import type { HookName } from './misbehave.js'
 import type { ModeName } from './modes.js'
 import type { SliceFigures } from './rates.js'
-import type { ServerRequest } from './server-process.js'
+import type { ServerFigures, ServerRequest } from './server-process.js'
 
 /** For each hook, how many slices of each mode, and how long. */
 export type StoryPlan = Readonly<Record<HookName, { readonly slices: number; readonly sliceMs: number }>>
@@ -18,6 +18,8 @@ export interface Slice extends SliceFigures {
   readonly hook: HookName
   /** Of the server; undefined when it did not live to tell. */
   readonly loopDelayP99Ms: number | undefined
+  /** Undefined where there are no lanes, or no server to tell. */
+  readonly lanesReplaced?: number
   /** Why the server died in this slice, if it did. This mode has no more slices with this hook. */
   readonly died: string | undefined
 }
@@ -119,13 +121,13 @@ async function runSlice(
     { kind: 'slice', name, hook, sliceMs, pace: 1 } satisfies ClientRequest,
     sliceMs + SLICE_GRACE_MS,
   )
-  let loopDelayP99Ms: number | undefined
+  let ownFigures: ServerFigures | undefined
   if (died === undefined) {
-    const asked = process.ask<number>({ kind: 'end' } satisfies ServerRequest, STANDSTILL_MS)
+    const asked = process.ask<ServerFigures>({ kind: 'end' } satisfies ServerRequest, STANDSTILL_MS)
     died = await asked.then(alive, causeOfDeath)
-    if (died === undefined) loopDelayP99Ms = await asked
+    if (died === undefined) ownFigures = await asked
   }
-  return { mode, hook, ...figures, loopDelayP99Ms, died }
+  return { mode, hook, ...figures, loopDelayP99Ms: undefined, ...ownFigures, died }
 }
 
 const alive = (): undefined => undefined

@@ -2,8 +2,7 @@
  * `npm run demo`: a real gRPC server under real load while its hook is fast, sleeps, spins and throws; without a hook,
  * with the hook inline and through hookring. The story is that of bench case `rpc`, told live.
  *
- * Exit codes: 0 the story was told; 1 it broke off, hookring's server died, or a call failed through hookring that was
- * not marked; 2 bad usage; 130, 143, 129 ended by SIGINT, SIGTERM, SIGHUP, the figures so far printed.
+ * Exit codes: 0 the story was told; 1 it broke off, or hookring's server died; 2 bad usage; 130, 143, 129 ended by SIGINT, SIGTERM, SIGHUP, the figures so far printed.
  */
 import { constants } from 'node:os'
 import { parseArgs } from 'node:util'

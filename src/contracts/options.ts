@@ -148,6 +148,13 @@ export interface Logger {
   error(fields: object, message: string): void
 }
 
+const isContract = (value: unknown): boolean => {
+  const { id, hookpoints } = (value ?? {}) as { id?: unknown; hookpoints?: unknown }
+  if (typeof id !== 'string' || typeof hookpoints !== 'object' || hookpoints === null) return false
+  const points = Object.values(hookpoints)
+  return points.length > 0 && points.every((point) => typeof point?.plan?.fixedBytes === 'number')
+}
+
 const isLogger = (value: unknown): value is Logger =>
   typeof value === 'object' &&
   value !== null &&
@@ -156,10 +163,7 @@ const isLogger = (value: unknown): value is Logger =>
   )
 
 export const engineOptionsSchema = z.strictObject({
-  contract: z.custom<object>(
-    (value) => typeof value === 'object' && value !== null && 'hookpoints' in value && 'id' in value,
-    'must be made by defineContract',
-  ),
+  contract: z.custom<object>(isContract, 'must be made by defineContract'),
   plugins: z.array(z.unknown()).default([]),
   timeoutMs: ms.default(DEFAULTS.timeoutMs),
   onFailure: failurePolicySchema.optional(),

@@ -141,6 +141,10 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
       rareOf(call).traceId = traceId === '' ? undefined : traceId
     }
     if (signal === undefined) return
+    if (typeof signal?.addEventListener !== 'function') {
+      hops.refuse(call, new HookringError('OPTIONS_INVALID', 'signal must be an AbortSignal', { path: ['signal'] }))
+      return
+    }
     if (signal.aborted) {
       abandon(call, signal.reason)
       return

@@ -50,6 +50,7 @@ export async function createHookEngine<Points extends Hookpoints>(
   const sources = createPluginSources()
   const threads = createLaneThreads({ spares: resolved.spares })
   let batch = createTally()
+  let flushed: Promise<unknown> = Promise.resolve()
   let state: 'open' | 'closing' | 'closed' = 'open'
   let shuttingDown: Promise<void> | null = null
   let closing: Promise<void> | null = null
@@ -254,9 +255,11 @@ export async function createHookEngine<Points extends Hookpoints>(
     quarantine: (name) => found(name).breaker.hold(monotonicMs()),
     release: (name) => found(name).breaker.release(monotonicMs()),
     async flush() {
-      const mine = batch
+      const mine = batch.whenZero()
       batch = createTally()
-      await mine.whenZero()
+      // Those that an earlier flush waits for were told before as well.
+      flushed = Promise.all([flushed, mine])
+      await flushed
     },
     shutdown() {
       shuttingDown ??= Promise.all(registry.bulkheads.map((bulkhead) => supervisor.shutdown(bulkhead))).then(() => {})

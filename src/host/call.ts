@@ -29,7 +29,7 @@ export class Call implements Deadline {
   wheelPrev: Deadline | null = null
   wheelNext: Deadline | null = null
   /** When a plugin of the present trip may be late (monotonic ms). */
-  dueMs = 0
+  dueMs = Number.POSITIVE_INFINITY
   /** When the present trip began; the first one's: when the caller made the call. */
   tripMs: number
 

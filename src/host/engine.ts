@@ -10,6 +10,7 @@ import { monotonicMs } from '../ring/clock.js'
 import type { EngineOptions, HookEngine } from './api.js'
 import type { Bulkhead } from './bulkhead.js'
 import { Call } from './call.js'
+import { createCallDeadlines, LaneDeadline } from './call-deadlines.js'
 import { createCompletion } from './completion.js'
 import { createDeadlines, createDeadlineTimer } from './deadlines.js'
 import { createDefaultLogger } from './default-logger.js'
@@ -51,13 +52,14 @@ export async function createHookEngine<Points extends Hookpoints>(
   const threads = createLaneThreads({ spares: resolved.spares })
   let batch = createTally()
   let flushed: Promise<unknown> = Promise.resolve()
-  let state: 'open' | 'closing' | 'closed' = 'open'
+  const door = { isOpen: true }
   let shuttingDown: Promise<void> | null = null
   let closing: Promise<void> | null = null
 
-  const wheel = createDeadlines<Call | Watch>({
+  const wheel = createDeadlines<Call | LaneDeadline | Watch>({
     expire(entry, nowMs) {
-      if (entry instanceof Call) expiry.expire(entry, nowMs)
+      if (entry instanceof LaneDeadline) callDeadlines.sweep(entry, nowMs)
+      else if (entry instanceof Call) expiry.expire(entry, nowMs)
       else watchdog.check(entry, nowMs)
     },
   })
@@ -87,7 +89,17 @@ export async function createHookEngine<Points extends Hookpoints>(
       expiry.moveUnclaimed(lane)
     },
   })
-  const hops = createHops({ maxEventBytes: resolved.maxEventBytes, deadlines, pump, emit, random: Math.random })
+  const callDeadlines = createCallDeadlines({
+    wheel: () => deadlines,
+    expire: (call, nowMs) => expiry.expire(call, nowMs),
+  })
+  const hops = createHops({
+    maxEventBytes: resolved.maxEventBytes,
+    deadlines: callDeadlines,
+    pump,
+    emit,
+    random: Math.random,
+  })
   const dispatcher = createDispatcher({ contract, hops, emit, currentBatch: () => batch })
   const completion = createCompletion(hops, (lane, call, kind) => violated(lane, kind, call))
   const listener: LaneListener = {
@@ -97,7 +109,7 @@ export async function createHookEngine<Points extends Hookpoints>(
     },
     violated: (lane, kind) => violated(lane, kind),
   }
-  const expiry: Expiry = createExpiry({ hops, completion, deadlines, emit })
+  const expiry: Expiry = createExpiry({ hops, completion, deadlines: callDeadlines, emit })
   const supervisor: Supervisor = createSupervisor({
     threads,
     points,
@@ -185,19 +197,18 @@ export async function createHookEngine<Points extends Hookpoints>(
   }
 
   function checkOpen(): void {
-    if (state !== 'open') throw new HookringError('ENGINE_CLOSED', 'the engine is closing or closed')
+    if (!door.isOpen) throw new HookringError('ENGINE_CLOSED', 'the engine is closing or closed')
   }
 
   async function close(): Promise<void> {
     await engine.shutdown()
-    state = 'closing'
+    door.isOpen = false
     await drained()
     await registry.close()
     await threads.close()
     deadlines.close()
     await sources.close()
     metrics.close()
-    state = 'closed'
   }
 
   /** Waits for what was accepted; names what is left after closeTimeoutMs. */
@@ -215,7 +226,7 @@ export async function createHookEngine<Points extends Hookpoints>(
 
   const engine: HookEngine<Points> = {
     contract,
-    hooks: createHooks<Points>(contract, points, dispatcher, () => state === 'open', emit),
+    hooks: createHooks<Points>(contract, points, dispatcher, door, emit),
     registry: metrics.registry,
     get plugins() {
       return registry.registrations.flatMap(({ name }) => {

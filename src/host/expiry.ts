@@ -2,10 +2,11 @@
  * What happens to calls whose time is up, and to those of a lane that is given up. Host's thread only.
  */
 import { HookringError } from '../contracts/errors.js'
+import { monotonicMs } from '../ring/clock.js'
 import type { Call, HeldBytes } from './call.js'
 import { LateSlot } from './call.js'
 import { type Completion, failureMessage, marksOf, recordRuns } from './completion.js'
-import type { DeadlineTimer } from './deadlines.js'
+import type { CallDeadlines } from './call-deadlines.js'
 import type { DeadLetter, Emit } from './events.js'
 import type { Hops } from './hops.js'
 import type { Lane } from './lane.js'
@@ -26,7 +27,7 @@ export interface Expiry {
 export interface ExpiryOptions {
   readonly hops: Hops
   readonly completion: Completion
-  readonly deadlines: Pick<DeadlineTimer<Call>, 'add'>
+  readonly deadlines: Pick<CallDeadlines, 'watch'>
   readonly emit: Emit
 }
 
@@ -74,7 +75,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
   function waitLonger(call: Call, dueMs: number, nowMs: number): boolean {
     if (dueMs <= nowMs) return false
     call.dueMs = Math.min(dueMs, nowMs + stepOf(call).shortestMs)
-    deadlines.add(call, nowMs)
+    deadlines.watch(call, nowMs)
     return true
   }
 
@@ -95,7 +96,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
   }
 
   function loseLane(lane: Lane, reason: 'hang' | 'crash', message: string, nowMs: number): void {
-    lane.bulkhead.requeue(takeBack(lane))
+    requeue(lane, nowMs)
     const running = lane.ring.runningSlot()
     for (const call of [...lane.calls()]) {
       if (call.isSettled) continue
@@ -108,6 +109,12 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
       if (times.ranMs > 0) current.recorders[call.point.index]!.calls += 1
       hops.fail(call, current, kind, failureMessage(current, call, kind, message, times), times, done)
     }
+  }
+
+  function requeue(lane: Lane, nowMs: number): void {
+    const calls = takeBack(lane)
+    lane.bulkhead.requeue(calls)
+    for (const call of calls) if (call.point.kind !== 'observe') deadlines.watch(call, nowMs)
   }
 
   /** Calls that the lane has not begun, oldest first, with their bytes. */
@@ -129,7 +136,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
 
   function moveUnclaimed(lane: Lane): void {
     if (lane.bulkhead.partition !== null || !lane.bulkhead.hasOther(lane)) return
-    lane.bulkhead.requeue(takeBack(lane))
+    requeue(lane, monotonicMs())
     lane.bulkhead.feed()
   }
 

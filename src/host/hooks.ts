@@ -17,7 +17,7 @@ export function createHooks<Points extends Hookpoints>(
   contract: Contract,
   points: readonly Point[],
   dispatcher: Dispatcher,
-  isOpen: () => boolean,
+  engine: { readonly isOpen: boolean },
   emit: Emit,
 ): EngineHooks<Points> {
   const closed = (hookpoint: string) =>
@@ -29,13 +29,13 @@ export function createHooks<Points extends Hookpoints>(
       point.kind === 'observe'
         ? (event: unknown, options?: CallOptions): void => {
             const { route } = point
-            if (!isOpen()) emit('error', closed(point.name))
+            if (!engine.isOpen) emit('error', closed(point.name))
             else if (route !== null) dispatcher.tell(point, route, event, options)
           }
         : (event: unknown, options?: CallOptions): Promise<Verdict> => {
             const { route } = point
-            if (route === null) return isOpen() ? CONTINUED : Promise.reject(closed(point.name))
-            return isOpen() ? dispatcher.ask(point, route, event, options) : Promise.reject(closed(point.name))
+            if (route === null) return engine.isOpen ? CONTINUED : Promise.reject(closed(point.name))
+            return engine.isOpen ? dispatcher.ask(point, route, event, options) : Promise.reject(closed(point.name))
           }
   }
   return Object.freeze(Object.assign(Object.create(unknownHookpoint(contract)), functions)) as EngineHooks<Points>

@@ -8,7 +8,7 @@ import { HookringError } from '../contracts/errors.js'
 import { CONTINUE, type Failure, type FailureKind, type Verdict } from '../contracts/verdict.js'
 import { monotonicMs } from '../ring/clock.js'
 import { type Call, type HeldBytes, rareOf, settle, settleError } from './call.js'
-import type { DeadlineTimer } from './deadlines.js'
+import type { CallDeadlines } from './call-deadlines.js'
 import type { Emit } from './events.js'
 import { nextRoom } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
@@ -19,7 +19,7 @@ import { copyOf, firstIn, heldEvent, NO_TIMES, recordOutcome, releaseProbe, step
 
 export interface HopsOptions {
   readonly maxEventBytes: number
-  readonly deadlines: Pick<DeadlineTimer<Call>, 'add' | 'cancel'>
+  readonly deadlines: Pick<CallDeadlines, 'watch' | 'forget'>
   readonly pump: Pick<Pump, 'submitted'>
   readonly emit: Emit
   random(): number
@@ -49,7 +49,7 @@ const SCRATCH_BYTES = 8192
 
 export function createHops({ maxEventBytes, deadlines, pump, emit, random }: HopsOptions): Hops {
   let scratch: CodecMemory | null = null
-  const cancelDeadline = (call: Call) => deadlines.cancel(call)
+  const cancelDeadline = (call: Call) => deadlines.forget(call)
 
   function select(call: Call, event: unknown): void {
     const masks = new Int32Array(call.route.steps.length)
@@ -138,7 +138,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       refuse(call, error as Error)
       return
     }
-    if (call.point.kind !== 'observe') deadlines.add(call, call.tripMs)
+    if (call.point.kind !== 'observe') deadlines.watch(call, call.tripMs)
   }
 
   function overload(call: Call, step: Step): void {

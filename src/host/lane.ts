@@ -13,6 +13,7 @@ import { BROKEN, HostRing, NOTHING, type Submission } from '../ring/host-ring.js
 import { align8, extentBytes, messageAt, replyAt } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
+import { LaneDeadline } from './call-deadlines.js'
 import type { ViolationKind } from './recorders.js'
 import { firstDueMs } from './trip.js'
 
@@ -55,6 +56,7 @@ export class Lane {
   inFlight = 0
   /** Completions so far: progress, for the watchdog. */
   completions = 0
+  readonly deadline: LaneDeadline = new LaneDeadline(this)
   readonly #listener: LaneListener
   readonly #extents: Extents
   readonly #free: number[]

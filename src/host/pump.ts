@@ -16,6 +16,8 @@ import type { Lane } from './lane.js'
 
 /** Completions taken per lane and turn: at about a microsecond each, I/O waits a millisecond at most. */
 const DRAIN_BUDGET = 1024
+/** Completions taken at a stretch: what they lead to is on its way before the worker has nothing left to do. */
+const DRAIN_SLICE = 128
 /** Calls in one part of a burst: some twenty microseconds of the host's time, which a worker that looks again bridges. */
 const PUBLISH_EVERY = 32
 /** Wake-ups in a row that brought nothing, before a lane is listened to only every millisecond, and before it is replaced. */
@@ -56,6 +58,10 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
   function submitted(lane: Lane): void {
     lane.unpublished += 1
     if (lane.unpublished >= PUBLISH_EVERY) publishPart(lane)
+    flushLater(lane)
+  }
+
+  function flushLater(lane: Lane): void {
     if (lane.isDirty) return
     lane.isDirty = true
     dirty.push(lane)
@@ -95,11 +101,13 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
   }
 
   function drain(lane: Lane): number {
-    const taken = lane.drain(budget)
+    const taken = lane.drain(Math.min(budget, DRAIN_SLICE))
     if (taken > 0) {
       budget -= taken
       lane.emptyWakes = 0
       onRoom(lane)
+      // What these verdicts lead to comes first; the rest is taken after it, in the same turn.
+      if (taken === DRAIN_SLICE) flushLater(lane)
     }
     return taken
   }

@@ -26,7 +26,9 @@ export function firstIn(step: Step, mask: number): ActivePlugin {
 
 /** When the first plugin of the trip is late (monotonic ms). */
 export function firstDueMs(call: Call): number {
-  return Math.min(call.tripMs + firstIn(stepOf(call), call.left).timeoutMs, call.rare.capMs)
+  const step = stepOf(call)
+  const { timeoutMs } = call.left === step.mask ? (step.plugins[0] as ActivePlugin) : firstIn(step, call.left)
+  return Math.min(call.tripMs + timeoutMs, call.rare.capMs)
 }
 
 /** Counts what a call came to against the plugin's breaker. */

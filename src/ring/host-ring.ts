@@ -74,7 +74,7 @@ export class HostRing {
   #submitTail: number
   #completeHead: number
 
-  /** @param firstSequence where the queues' sequences start; tests start near 2^31 to see them wrap. */
+  /** @param firstSequence where sequences and the slots' uses start; tests start near 2^31 to see both wrap. */
   constructor(geometry: Geometry, firstSequence = 0) {
     const layout = layoutOf(geometry)
     this.buffer = new SharedArrayBuffer(layout.totalBytes)
@@ -86,7 +86,8 @@ export class HostRing {
     this.#submitRing = layout.submitRingWord
     this.#completeRing = layout.completeRingWord
     this.#slots = layout.slotsWord
-    this.#states = new Int32Array(geometry.slotCount)
+    // Uses near the end of their bits when sequences start near 2^31.
+    this.#states = new Int32Array(geometry.slotCount).fill(firstSequence << STATE_BITS)
     this.#submitTail = firstSequence | 0
     this.#completeHead = firstSequence | 0
     this.#words[SUBMIT_TAIL_WORD] = firstSequence
@@ -111,7 +112,8 @@ export class HostRing {
     this.#doubles[(at + DEADLINE_WORD) >> 1] = submission.deadlineMs
     const state = ((((this.#states[slot] as number) >>> STATE_BITS) + 1) << STATE_BITS) | SUBMITTED
     this.#states[slot] = state
-    Atomics.store(words, at + STATE_WORD, state)
+    // A plain store: publishing the tail orders it before anything that the worker reads.
+    words[at + STATE_WORD] = state
     words[this.#submitRing + (this.#submitTail & this.#queueMask)] = slot
     this.#submitTail = (this.#submitTail + 1) | 0
   }

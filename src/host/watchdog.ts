@@ -74,6 +74,13 @@ export function createWatchdog({ hangMs, deadlines, now, onHang, onLate }: Watch
     return Math.max(1, Math.min(shortestMs * LATE_SHARE, MAX_LOOK_AWAY_MS))
   }
 
+  /** A lane in which every plugin takes all its time gives something back after this long. */
+  function mostQuietMs(lane: Lane): number {
+    let allMs = 0
+    for (const { timeoutMs } of lane.bulkhead.plugins) allMs += timeoutMs
+    return allMs + hangMs + STALL_MS
+  }
+
   function check(watch: Watch, nowMs: number): void {
     const { lane } = watch
     watch.isArmed = false
@@ -98,7 +105,8 @@ export function createWatchdog({ hangMs, deadlines, now, onHang, onLate }: Watch
     const sinceMs = marksOf(lane, slot, occupant instanceof LateSlot ? 0 : occupant.tripMs, nowMs).markMs
     const blame = blameOf(lane, slot, nowMs)
     const timeoutMs = blame?.plugin?.timeoutMs ?? lookAwayMs(lane) / LATE_SHARE
-    const limitMs = sinceMs + timeoutMs + hangMs
+    // The marks are the worker's word: one that moves them on for ever is held to what it gives back.
+    const limitMs = Math.min(sinceMs + timeoutMs + hangMs, watch.progressMs + mostQuietMs(lane))
     if (limitMs > nowMs) {
       const lateMs = sinceMs + timeoutMs * LATE_SHARE
       if (lateMs <= nowMs && !lane.isLate) onLate(lane)

@@ -47,10 +47,11 @@ export const LAYOUT_VERSION = 1
 export const AWAKE = 0
 export const PARKED = 1
 
-/* Slot. The first half is the host's line, the second the worker's; the state word is shared. */
+/*
+ * Slot. The first half is one cache line, which the host writes and the worker reads; the second is what the worker gives
+ * back, with the state word, so that the host takes a completion with one line.
+ */
 
-/** Both: state and use count, see above. */
-export const STATE_WORD = 0
 /** Host: index of the hookpoint in the lane's load message. */
 export const HOOKPOINT_WORD = 1
 /** Host: plugins to run, a bit for each index. */
@@ -92,6 +93,8 @@ export const REPLACED_AREA_WORD = 23
 export const REPLACED_BYTES_WORD = 24 // and 25
 /** Worker: index of the plugin that replaced the event last. */
 export const REPLACED_BY_WORD = 26
+/** Both: state and use count, see above. */
+export const STATE_WORD = 27
 /** Worker: when the first plugin was entered (double). */
 export const STARTED_AT_WORD = 28
 /** Worker: when the current plugin was entered, and at completion when the last one returned (double). */

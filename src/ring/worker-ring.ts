@@ -21,6 +21,7 @@ import {
   layoutOf,
   MARK_AT_WORD,
   MESSAGE_BYTES_WORD,
+  OUTCOME_CONTINUE,
   OUTCOME_PLUGIN_WORD,
   OUTCOME_SKIPPED,
   OUTCOME_WORD,
@@ -112,7 +113,7 @@ export class WorkerRing {
     Atomics.store(this.#words, RUNNING_SLOT_WORD, slot + 1)
   }
 
-  /** No synchronous plugin code runs any more. */
+  /** No synchronous plugin code runs any more. Between the hops of one batch there is no need to say so. */
   leave(): void {
     Atomics.store(this.#words, RUNNING_SLOT_WORD, 0)
   }
@@ -135,6 +136,11 @@ export class WorkerRing {
     this.#words[at + REPLACED_BYTES_WORD + area - 1] = bytes
     this.#words[at + REPLACED_BY_WORD] = plugin
     Atomics.store(this.#words, at + REPLACED_AREA_WORD, area)
+  }
+
+  /** The outcome of nearly every call: the other words mean nothing then. */
+  setContinue(slot: number): void {
+    this.#words[this.#slots + slot * SLOT_WORDS + OUTCOME_WORD] = OUTCOME_CONTINUE
   }
 
   setOutcome(slot: number, outcome: number, plugin: number): void {
@@ -168,7 +174,8 @@ export class WorkerRing {
   complete(slot: number): void {
     const words = this.#words
     const at = this.#slots + slot * SLOT_WORDS + STATE_WORD
-    Atomics.store(words, at, (Atomics.load(words, at) & ~STATE_MASK) | COMPLETED)
+    // A plain store: publishing the tail orders it before anything that the host reads.
+    words[at] = ((words[at] as number) & ~STATE_MASK) | COMPLETED
     words[this.#completeRing + (this.#completeTail & this.#queueMask)] = slot
     this.#completeTail = (this.#completeTail + 1) | 0
     // Tail first, then the bell, and the bell at once: the next hook may never return.

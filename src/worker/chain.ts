@@ -10,7 +10,7 @@ import type { HookpointKind } from '../contracts/contract.js'
 import type { LaneSpec } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
 import { isThenable, readResult, tooLargeMessage } from '../plugin/result.js'
-import { describe } from '../plugin/setup.js'
+import { describe, type HookFunction } from '../plugin/setup.js'
 import { monotonicMs } from '../ring/clock.js'
 import {
   EVENT_BYTES_WORD,
@@ -58,8 +58,8 @@ interface PendingHop {
 }
 
 export interface Chain {
-  /** Runs the slot's hop from its first plugin. */
-  run(slot: number): void
+  /** Runs the slot's hop from its first plugin, entered at `nowMs`; when it came back from the last one. */
+  run(slot: number, nowMs: number): number
   /** Hops that wait for a promise, let-go ones whose promise has not settled included. */
   readonly pendingCount: number
   /** Whether any hook has ever returned a promise. */
@@ -93,10 +93,10 @@ export function createChain(
   const isAsync: boolean[][] = plugins.map(() => [])
   let hasAsync = false
 
-  function runFrom(slot: number, pointIndex: number, mask: number, alreadyDone: number): void {
+  function runFrom(slot: number, pointIndex: number, mask: number, alreadyDone: number, enteredMs: number): number {
     const point = points[pointIndex] as Point
     let done = alreadyDone
-    let now = monotonicMs()
+    let now = enteredMs
     for (let left = mask & ~done; left !== 0; left &= left - 1) {
       const index = 31 - Math.clz32(left & -left)
       const plugin = plugins[index]
@@ -111,21 +111,18 @@ export function createChain(
       ring.enter(slot, now, isFirst)
       setRunning(plugin.name)
       try {
-        const result =
-          isAsync[index]?.[pointIndex] === true ? runAs(plugin.name, () => hook(event, ctx)) : hook(event, ctx)
+        const result = isAsync[index]?.[pointIndex] === true ? callAs(plugin.name, hook, event, ctx) : hook(event, ctx)
         if (isThenable(result)) {
           hasAsync = true
           ;(isAsync[index] as boolean[])[pointIndex] = true
           isWaiting = true
           wait({ slot, point: pointIndex, mask, done, plugin, event, ctx, deadlineMs, isLetGo: false }, result)
-          return
+          return monotonicMs()
         }
         outcome = accept(slot, point, index, result)
       } catch (error) {
         outcome = fail(slot, index, error)
       } finally {
-        setRunning(undefined)
-        ring.leave()
         if (!isWaiting) point.reader.close(event)
       }
       now = monotonicMs()
@@ -133,23 +130,24 @@ export function createChain(
       ring.setEnded(slot, now)
       if (outcome !== OUTCOME_CONTINUE) {
         ring.complete(slot)
-        return
+        return now
       }
       const before = done
       done |= 1 << index
       if (hasMore(mask, done) && !ring.goOn(slot, before, done)) {
         skip(slot)
-        return
+        return now
       }
     }
-    ring.setOutcome(slot, OUTCOME_CONTINUE, 0)
-    ring.setEnded(slot, now)
+    ring.setContinue(slot)
     ring.complete(slot)
+    return now
   }
 
   function wait(hop: PendingHop, promise: PromiseLike<unknown>): void {
     pending.add(hop)
-    promise.then(
+    // Settles once, whatever a thenable of the plugin's own making does.
+    Promise.resolve(promise).then(
       (result) => proceed(hop, () => accept(hop.slot, points[hop.point] as Point, hop.plugin.index, result)),
       (error) => proceed(hop, () => fail(hop.slot, hop.plugin.index, error)),
     )
@@ -170,7 +168,9 @@ export function createChain(
       if (outcome !== OUTCOME_CONTINUE) {
         ring.complete(hop.slot)
       } else if (!hasMore(hop.mask, done) || ring.goOn(hop.slot, hop.done, done)) {
-        runFrom(hop.slot, hop.point, hop.mask, done)
+        runFrom(hop.slot, hop.point, hop.mask, done, monotonicMs())
+        ring.leave()
+        setRunning(undefined)
       } else {
         skip(hop.slot)
       }
@@ -275,9 +275,7 @@ export function createChain(
   }
 
   return {
-    run(slot) {
-      runFrom(slot, ring.word(slot, HOOKPOINT_WORD), ring.word(slot, MASK_WORD), 0)
-    },
+    run: (slot, nowMs) => runFrom(slot, ring.word(slot, HOOKPOINT_WORD), ring.word(slot, MASK_WORD), 0, nowMs),
     get pendingCount() {
       return pending.size
     },
@@ -309,6 +307,11 @@ export function createChain(
     ring.setEnded(hop.slot, nowMs)
     ring.complete(hop.slot)
   }
+}
+
+/** Apart from the loop, so that the plain case makes no closure. */
+function callAs(plugin: string, hook: HookFunction, event: unknown, ctx: CallContext): unknown {
+  return runAs(plugin, () => hook(event, ctx))
 }
 
 function hasMore(mask: number, done: number): boolean {

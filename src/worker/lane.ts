@@ -12,7 +12,7 @@ import { describe } from '../plugin/setup.js'
 import { monotonicMs } from '../ring/clock.js'
 import { createLookAgain } from '../ring/look-again.js'
 import { NOTHING, WorkerRing } from '../ring/worker-ring.js'
-import { runAs, setResidents } from './attribution.js'
+import { runAs, setResidents, setRunning } from './attribution.js'
 import { type Chain, createChain } from './chain.js'
 import { createHandleWatch } from './handle-watch.js'
 import { type LoadedPlugin, loadPlugins } from './loader.js'
@@ -193,13 +193,18 @@ export function createLane(sender: LogSender): Lane {
 }
 
 function runBatch(ring: WorkerRing, chain: Chain, concurrency: number): number {
+  if (chain.pendingCount >= concurrency || !ring.hasSubmissions()) return 0
   let ran = 0
+  // Where one hop ends the next begins: one reading of the clock for both.
+  let nowMs = monotonicMs()
   while (ran < BATCH_CALLS && chain.pendingCount < concurrency) {
     const slot = ring.claim()
     if (slot === NOTHING) break
-    chain.run(slot)
+    nowMs = chain.run(slot, nowMs)
     ran += 1
   }
+  ring.leave()
+  setRunning(undefined)
   return ran
 }
 

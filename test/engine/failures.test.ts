@@ -12,7 +12,11 @@ describeConformance({
     error: ['throws spoiled', 'later throws spoiled'],
     invalid: {
       gate: ['returns a number', 'later returns an empty object'],
-      transform: ['returns an array', 'returns a replace with a wrong type', 'returns a replace that the schema refuses'],
+      transform: [
+        'returns an array',
+        'returns a replace with a wrong type',
+        'returns a replace that the schema refuses',
+      ],
       respond: ['returns an answer of a wrong type', 'later returns an answer that the schema refuses'],
     },
   },

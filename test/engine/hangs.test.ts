@@ -1,15 +1,23 @@
-/** Plugins that do not come back, crash, or fail too often: what it costs their callers, their neighbours and themselves. */
+/** Plugins that do not come back, or crash: what it costs their callers, their neighbours and themselves. */
 import { describe, expect, it } from 'vitest'
 import { actor, createTrail, openLab, readTrail, until } from '../support/lab.js'
 import { runProgram } from '../support/programs.js'
 
 describe('a hook that loops for ever', () => {
   it('costs its caller the deadline and its lane the thread, and is named', async () => {
-    const { hooks, heard, said, metric } = await openLab({ hangMs: 20, plugins: [actor('looper', { timeoutMs: 100 })] })
+    const { hooks, heard, said, metric } = await openLab({
+      spares: 1,
+      hangMs: 20,
+      plugins: [actor('looper', { timeoutMs: 100 })],
+    })
     const began = performance.now()
     const verdict = await hooks.onGate({ acts: { looper: 'loops' } })
     expect(performance.now() - began).toBeLessThan(400)
-    expect(verdict).toMatchObject({ kind: 'reject', plugin: 'looper', failure: { kind: 'timeout', plugin: 'looper', hookpoint: 'onGate' } })
+    expect(verdict).toMatchObject({
+      kind: 'reject',
+      plugin: 'looper',
+      failure: { kind: 'timeout', plugin: 'looper', hookpoint: 'onGate' },
+    })
     await heard('laneReplaced')
     expect(said.laneReplaced).toEqual([
       {
@@ -29,15 +37,24 @@ describe('a hook that loops for ever', () => {
 
   it('delays the calls behind it, which the next lane answers', async () => {
     const trail = createTrail()
-    const { hooks, said } = await openLab({ hangMs: 0, plugins: [actor('looper', { timeoutMs: 150, config: { trail } })] })
+    const { hooks, said } = await openLab({
+      spares: 1,
+      hangMs: 0,
+      plugins: [actor('looper', { timeoutMs: 150, config: { trail } })],
+    })
     const stuck = hooks.onGate({ id: 1, acts: { looper: 'loops' } })
     await until('the loop', () => readTrail(trail).includes('looper 1 loops'))
-    const behind = [2, 3, 4, 5].map((id) => hooks.onGate({ id, acts: { looper: 'rejects seen' } }, { timeoutMs: 5_000 }))
+    const behind = [2, 3, 4, 5].map((id) =>
+      hooks.onGate({ id, acts: { looper: 'rejects seen' } }, { timeoutMs: 5_000 }),
+    )
     hooks.onObserve({ id: 6 })
     expect(await stuck).toMatchObject({ kind: 'reject', failure: { kind: 'timeout' } })
     for (const verdict of await Promise.all(behind)) {
       // Those whose own time had run out before the lane was given up may fail with it.
-      expect([{ kind: 'reject', reason: 'seen', plugin: 'looper' }, expect.objectContaining({ failure: expect.objectContaining({ kind: 'timeout' }) })]).toContainEqual(verdict)
+      expect([
+        { kind: 'reject', reason: 'seen', plugin: 'looper' },
+        expect.objectContaining({ failure: expect.objectContaining({ kind: 'timeout' }) }),
+      ]).toContainEqual(verdict)
     }
     expect(await hooks.onGate({ id: 7, acts: { looper: 'rejects seen' } })).toMatchObject({ reason: 'seen' })
     const runs = readTrail(trail).filter((line) => / \d+$/.test(line))
@@ -49,19 +66,30 @@ describe('a hook that loops for ever', () => {
   it('leaves calls that have time to the lane that follows', async () => {
     const trail = createTrail()
     const { hooks } = await openLab({
+      spares: 1,
       hangMs: 0,
-      plugins: [actor('patient', { timeoutMs: 5_000, priority: 1, config: { trail } }), actor('looper', { timeoutMs: 60, config: { trail } })],
+      plugins: [
+        actor('patient', { timeoutMs: 5_000, priority: 1, config: { trail } }),
+        actor('looper', { timeoutMs: 60, config: { trail } }),
+      ],
     })
     const stuck = hooks.onGate({ id: 1, acts: { looper: 'loops' } })
     await until('the loop', () => readTrail(trail).includes('looper 1 loops'))
     const behind = [2, 3, 4].map((id) => hooks.onGate({ id, acts: { looper: 'rejects seen' } }))
     expect(await stuck).toMatchObject({ failure: { plugin: 'looper', kind: 'timeout' } })
-    for (const verdict of await Promise.all(behind)) expect(verdict).toEqual({ kind: 'reject', reason: 'seen', plugin: 'looper' })
-    expect(readTrail(trail).filter((line) => /^patient \d/.test(line))).toEqual(['patient 1', 'patient 2', 'patient 3', 'patient 4'])
+    for (const verdict of await Promise.all(behind))
+      expect(verdict).toEqual({ kind: 'reject', reason: 'seen', plugin: 'looper' })
+    expect(readTrail(trail).filter((line) => /^patient \d/.test(line))).toEqual([
+      'patient 1',
+      'patient 2',
+      'patient 3',
+      'patient 4',
+    ])
   })
 
   it('is nothing to plugins in another bulkhead', async () => {
     const { hooks, heard } = await openLab({
+      spares: 1,
       hangMs: 0,
       plugins: [
         actor('looper', { bulkhead: 'bad', timeoutMs: 100, config: { hooks: ['onParallel'] } }),
@@ -88,7 +116,11 @@ describe('a hook that loops for ever', () => {
   })
 
   it('at an observation is reported with the event that it was told', async () => {
-    const { hooks, heard, said, engine, metric } = await openLab({ hangMs: 0, plugins: [actor('looper', { timeoutMs: 60 }), actor('after')] })
+    const { hooks, heard, said, engine, metric } = await openLab({
+      spares: 1,
+      hangMs: 0,
+      plugins: [actor('looper', { timeoutMs: 60 }), actor('after')],
+    })
     hooks.onObserve({ id: 7, text: 'lost', acts: { looper: 'loops' } })
     await engine.flush()
     await heard('deadLetter')
@@ -100,19 +132,32 @@ describe('a hook that loops for ever', () => {
   })
 
   it('after an await is found too, and its lane replaced', async () => {
-    const { hooks, heard, said } = await openLab({ hangMs: 0, plugins: [actor('looper', { timeoutMs: 60 })] })
-    expect(await hooks.onGate({ acts: { looper: 'later loops' } })).toMatchObject({ kind: 'reject', failure: { kind: 'timeout' } })
+    const { hooks, heard, said } = await openLab({
+      spares: 1,
+      hangMs: 0,
+      plugins: [actor('looper', { timeoutMs: 60 })],
+    })
+    expect(await hooks.onGate({ acts: { looper: 'later loops' } })).toMatchObject({
+      kind: 'reject',
+      failure: { kind: 'timeout' },
+    })
     await heard('laneReplaced')
     expect(said.laneReplaced).toMatchObject([{ reason: 'stall', plugin: 'looper' }])
     expect(await hooks.onGate({})).toEqual({ kind: 'continue' })
   })
 
-  it('that V8 cannot end leaves a zombie, and the engine works and closes all the same', { timeout: 30_000 }, async () => {
+  it('that V8 cannot end leaves a zombie, and the engine works and closes all the same', {
+    timeout: 30_000,
+  }, async () => {
     const { signal, said, stderr } = await runProgram('zombie.mjs')
     expect(stderr).toBe('')
     expect(said.map(({ what }) => what)).toEqual(['verdict', 'replaced', 'next', 'zombie', 'closed'])
     const [verdict, replaced, next, zombie, closed] = said
-    expect(verdict).toMatchObject({ kind: 'reject', failure: 'timeout', trail: expect.arrayContaining(['stuck 1 wedges']) })
+    expect(verdict).toMatchObject({
+      kind: 'reject',
+      failure: 'timeout',
+      trail: expect.arrayContaining(['stuck 1 wedges']),
+    })
     expect(verdict?.tookMs).toBeLessThan(1_000)
     expect(replaced).toMatchObject({ reason: 'hang', plugin: 'stuck' })
     expect(next).toMatchObject({ kind: 'continue' })
@@ -124,7 +169,7 @@ describe('a hook that loops for ever', () => {
 
 describe('a lane that ends', () => {
   it('by process.exit outside of any call is replaced, its only plugin named', async () => {
-    const { hooks, heard, said } = await openLab({ plugins: [actor('quitter')] })
+    const { hooks, heard, said } = await openLab({ spares: 1, plugins: [actor('quitter')] })
     expect(await hooks.onGate({ acts: { quitter: 'timer 20 exits 5' } })).toEqual({ kind: 'continue' })
     await heard('laneReplaced')
     expect(said.laneReplaced).toMatchObject([{ reason: 'exit', plugin: 'quitter', hookpoint: undefined }])
@@ -132,7 +177,11 @@ describe('a lane that ends', () => {
   })
 
   it('by a heap that is full fails the call as a crash, and is replaced', async () => {
-    const { hooks, heard, said } = await openLab({ hangMs: 10_000, plugins: [actor('hoarder', { limits: { memoryMb: 16 }, timeoutMs: 10_000 })] })
+    const { hooks, heard, said } = await openLab({
+      spares: 1,
+      hangMs: 10_000,
+      plugins: [actor('hoarder', { limits: { memoryMb: 16 }, timeoutMs: 10_000 })],
+    })
     const verdict = await hooks.onGate({ acts: { hoarder: 'hoards' } })
     expect(verdict).toMatchObject({ kind: 'reject', plugin: 'hoarder', failure: { kind: 'crash' } })
     await heard('laneReplaced')
@@ -142,7 +191,11 @@ describe('a lane that ends', () => {
 
   it('with hooks pending fails each of them, and runs what it had not begun in the next', async () => {
     const trail = createTrail()
-    const { hooks, heard } = await openLab({ limits: { concurrency: 2 }, plugins: [actor('quitter', { timeoutMs: 5_000, config: { trail } })] })
+    const { hooks, heard } = await openLab({
+      spares: 1,
+      limits: { concurrency: 2 },
+      plugins: [actor('quitter', { timeoutMs: 5_000, config: { trail } })],
+    })
     const pending = hooks.onGate({ id: 1, acts: { quitter: 'pends' } })
     const quitting = hooks.onGate({ id: 2, acts: { quitter: 'waits 50 exits 1' } })
     const later = [3, 4, 5].map((id) => hooks.onGate({ id, acts: { quitter: 'rejects seen' } }))
@@ -155,7 +208,10 @@ describe('a lane that ends', () => {
 
   it('is tried again when its successor does not start, and says so', async () => {
     const trail = createTrail()
-    const { hooks, heard, said } = await openLab({ plugins: [actor('flaky', { timeoutMs: 5_000, config: { trail, setup: 'fails-at 2 throws not now' } })] })
+    const { hooks, heard, said } = await openLab({
+      spares: 1,
+      plugins: [actor('flaky', { timeoutMs: 5_000, config: { trail, setup: 'fails-at 2 throws not now' } })],
+    })
     expect(await hooks.onGate({ acts: { flaky: 'exits 1' } })).toMatchObject({ failure: { kind: 'crash' } })
     // Waits for the lane.
     expect(await hooks.onGate({ id: 2, acts: { flaky: 'rejects seen' } })).toMatchObject({ reason: 'seen' })
@@ -171,6 +227,7 @@ describe('an error that nobody caught', () => {
     ['a rejected promise', 'forgets throws fell', 'unhandled rejection'],
   ])('%s is logged under the plugin’s name and its lane lives', async (_, act, what) => {
     const { hooks, line, said, engine } = await openLab({
+      spares: 1,
       quarantine: { minFailures: 1, ratio: 0.1, windowMs: 10_000, cooldownMs: 60_000 },
       plugins: [actor('clumsy'), actor('other')],
     })
@@ -178,80 +235,13 @@ describe('an error that nobody caught', () => {
     await hooks.onGate({ acts: { clumsy: 'later' } })
     expect(await hooks.onGate({ acts: { clumsy: act } })).toEqual({ kind: 'continue' })
     const logged = await line(({ message }) => message.startsWith(what))
-    expect(logged).toMatchObject({ level: 'error', fields: { plugin: 'clumsy' }, message: expect.stringContaining('TypeError: fell') })
+    expect(logged).toMatchObject({
+      level: 'error',
+      fields: { plugin: 'clumsy' },
+      message: expect.stringContaining('TypeError: fell'),
+    })
     expect(said.laneReplaced).toEqual([])
     // It counts against the plugin.
     await until('the quarantine', () => engine.plugins.find(({ name }) => name === 'clumsy')?.state === 'quarantined')
-  })
-})
-
-describe('quarantine', () => {
-  const quarantine = { windowMs: 10_000, minFailures: 4, ratio: 0.5, cooldownMs: 150 }
-  const stateOf = (lab: Awaited<ReturnType<typeof openLab>>, plugin: string) => lab.engine.plugins.find(({ name }) => name === plugin)?.state
-
-  it('opens when a plugin fails too often, and closes when a probe succeeds', async () => {
-    const trail = createTrail()
-    const lab = await openLab({ quarantine, plugins: [actor('bad', { config: { trail } })] })
-    const { hooks, said, metric } = lab
-    for (let id = 1; id <= 4; id += 1) await hooks.onGate({ id, acts: { bad: 'throws x' } })
-    expect(stateOf(lab, 'bad')).toBe('quarantined')
-    expect(await metric('quarantined', { plugin: 'bad' })).toBe(2)
-    expect(await hooks.onGate({ id: 5 })).toMatchObject({ kind: 'reject', plugin: 'bad', failure: { kind: 'quarantined' } })
-    await lab.heard('pluginQuarantined')
-    expect(said.pluginQuarantined).toEqual([{ plugin: 'bad', by: 'failures', calls: 4, failures: 4 }])
-
-    // Its probe fails: the cooldown begins again, and is longer.
-    let id = 10
-    const knock = (act: string) => until('a probe', async () => {
-      id += 1
-      const verdict = await hooks.onGate({ id, acts: { bad: act } })
-      return verdict.failure?.kind !== 'quarantined'
-    })
-    await knock('throws again')
-    expect(stateOf(lab, 'bad')).toBe('quarantined')
-    await knock('continues')
-    expect(stateOf(lab, 'bad')).toBe('active')
-    await lab.heard('pluginReleased')
-    expect(said.pluginReleased).toEqual([{ plugin: 'bad' }])
-    expect(await metric('quarantined', { plugin: 'bad' })).toBe(0)
-    // Four calls and two probes.
-    expect(readTrail(trail).filter((line) => /\d$/.test(line))).toHaveLength(6)
-    expect(await hooks.onGate({ id: 1_000 })).toEqual({ kind: 'continue' })
-  })
-
-  it('by hand lasts until it is lifted by hand', async () => {
-    const lab = await openLab({ quarantine, plugins: [actor('held', { onFailure: 'allow' })] })
-    lab.engine.quarantine('held')
-    expect(stateOf(lab, 'held')).toBe('held')
-    expect(await lab.metric('quarantined', { plugin: 'held' })).toBe(3)
-    await new Promise((resolve) => setTimeout(resolve, 2 * quarantine.cooldownMs))
-    expect(await lab.hooks.onGate({ acts: { held: 'rejects no' } })).toMatchObject({ kind: 'continue', failure: { kind: 'quarantined' } })
-    lab.engine.release('held')
-    expect(await lab.hooks.onGate({ acts: { held: 'rejects no' } })).toMatchObject({ kind: 'reject' })
-    await lab.heard('pluginReleased')
-    expect(lab.said.pluginQuarantined).toMatchObject([{ plugin: 'held', by: 'operator' }])
-  })
-
-  it('is not stuck when the probe’s chain ends before the probe is asked', async () => {
-    const lab = await openLab({ quarantine, plugins: [actor('first'), actor('bad', { onFailure: 'allow' })] })
-    for (let id = 1; id <= 4; id += 1) await lab.hooks.onGate({ id, acts: { bad: 'throws x' } })
-    expect(stateOf(lab, 'bad')).toBe('quarantined')
-    await new Promise((resolve) => setTimeout(resolve, quarantine.cooldownMs + 20))
-    // Each of these would be the probe; another plugin ends the chain before.
-    expect(await lab.hooks.onGate({ acts: { first: 'rejects no' } })).toMatchObject({ kind: 'reject', plugin: 'first' })
-    expect(await lab.hooks.onGate({ acts: { first: 'throws x' } })).toMatchObject({ kind: 'reject', plugin: 'first' })
-    await until('the next call to be the probe', async () => {
-      await lab.hooks.onGate({ id: 9 })
-      return stateOf(lab, 'bad') === 'active'
-    }, 3_000)
-  })
-
-  it('is opened by hangs and crashes as by any failure', async () => {
-    const lab = await openLab({ quarantine: { ...quarantine, minFailures: 2, cooldownMs: 60_000 }, hangMs: 0, plugins: [actor('bad', { timeoutMs: 60, onFailure: 'allow' })] })
-    await lab.hooks.onGate({ acts: { bad: 'loops' } })
-    await lab.heard('laneReplaced')
-    await lab.hooks.onGate({ acts: { bad: 'exits 1' } })
-    await lab.heard('pluginQuarantined')
-    expect(stateOf(lab, 'bad')).toBe('quarantined')
   })
 })

@@ -23,7 +23,12 @@ function specOf(cases: readonly ContractCase[]) {
   const hookpoints: HookpointSpec[] = cases.map(({ schema }, index) => {
     const kind = index % 2 === 0 ? 'transform' : 'respond'
     const plan = compileLayout(schema, [`on${index}`])
-    return { name: `on${index}`, kind, plan, replyPlan: kind === 'respond' ? compileLayout(schema, [`on${index}`, 'reply']) : null }
+    return {
+      name: `on${index}`,
+      kind,
+      plan,
+      replyPlan: kind === 'respond' ? compileLayout(schema, [`on${index}`, 'reply']) : null,
+    }
   })
   const config = Object.fromEntries(hookpoints.map(({ name, kind }) => [name, kind]))
   const plugins = [{ name: 'echo', isNamed: true, url: fixture('lab/echo.mjs').href, config, timeoutMs: 10_000 }]
@@ -52,7 +57,9 @@ describe('generated events', () => {
           const isAnswered = outcome === layout.OUTCOME_RESPOND || outcome === layout.OUTCOME_CONTINUE
           // An answer of undefined is none.
           if (isAnswered && isDeepStrictEqual(plainOf(value), expected)) return
-          wrong.push(`${text} with ${fc.stringify(event)}: outcome ${outcome} ${message} ${fc.stringify(plainOf(value))}`)
+          wrong.push(
+            `${text} with ${fc.stringify(event)}: outcome ${outcome} ${message} ${fc.stringify(plainOf(value))}`,
+          )
         })
       }
       await lane.settle()

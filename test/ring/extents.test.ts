@@ -19,7 +19,15 @@ interface Taken {
 /** Takes bytes, or gives back one of those taken. */
 const actions = fc.array(
   fc.oneof(
-    { weight: 3, arbitrary: fc.record({ take: fc.oneof(fc.integer({ min: 1, max: LARGEST_BYTES }), fc.constantFrom(1, 512, 513, 1024, 4096, LARGEST_BYTES)) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        take: fc.oneof(
+          fc.integer({ min: 1, max: LARGEST_BYTES }),
+          fc.constantFrom(1, 512, 513, 1024, 4096, LARGEST_BYTES),
+        ),
+      }),
+    },
     { weight: 2, arbitrary: fc.record({ give: fc.nat() }) },
   ),
   { minLength: 1, maxLength: 200 },
@@ -49,7 +57,15 @@ describe('extents', () => {
   })
 
   it('come in powers of two from the smallest', () => {
-    expect([1, 512, 513, 1024, 1025, 2 ** 20, 2 ** 20 + 1].map(blockBytes)).toEqual([512, 512, 1024, 1024, 2048, 2 ** 20, 2 ** 21])
+    expect([1, 512, 513, 1024, 1025, 2 ** 20, 2 ** 20 + 1].map(blockBytes)).toEqual([
+      512,
+      512,
+      1024,
+      1024,
+      2048,
+      2 ** 20,
+      2 ** 21,
+    ])
   })
 
   it('larger than the largest are refused', () => {
@@ -73,7 +89,8 @@ function take(extents: ReturnType<typeof arena>, bytes: number, taken: Taken[], 
   if (at === -1) {
     // Blocks begin at multiples of their size: is one of them free?
     for (let unit = 0; unit < UNITS; unit += size) {
-      if (units.subarray(unit, unit + size).every((isTaken) => isTaken === 0)) throw new Error(`${bytes} bytes were refused, block ${unit} is free`)
+      if (units.subarray(unit, unit + size).every((isTaken) => isTaken === 0))
+        throw new Error(`${bytes} bytes were refused, block ${unit} is free`)
     }
     return
   }

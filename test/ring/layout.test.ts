@@ -4,7 +4,14 @@ import * as layout from '../../dist/ring/layout.js'
 
 const HOST_POLLS = ['COMPLETE_TAIL_WORD', 'HOST_PARK_WORD', 'RUNNING_SLOT_WORD']
 const WORKER_POLLS = ['SUBMIT_TAIL_WORD', 'WORKER_PARK_WORD', 'CONTROL_SEQUENCE_WORD']
-const HEADER = ['LAYOUT_VERSION_WORD', 'SLOT_COUNT_WORD', 'CANCEL_SEQUENCE_WORD', 'LOADING_PLUGIN_WORD', ...HOST_POLLS, ...WORKER_POLLS]
+const HEADER = [
+  'LAYOUT_VERSION_WORD',
+  'SLOT_COUNT_WORD',
+  'CANCEL_SEQUENCE_WORD',
+  'LOADING_PLUGIN_WORD',
+  ...HOST_POLLS,
+  ...WORKER_POLLS,
+]
 const DOUBLES = ['DEADLINE_WORD', 'STARTED_AT_WORD', 'MARK_AT_WORD']
 /** The worker's half of a slot starts here. */
 const HALF_WORDS = 16
@@ -32,8 +39,12 @@ describe('the header', () => {
   })
 
   it('puts two words on one line only where one side writes both', () => {
-    expect(Math.floor(wordOf('CANCEL_SEQUENCE_WORD') / LINE_WORDS)).toBe(Math.floor(wordOf('CONTROL_SEQUENCE_WORD') / LINE_WORDS))
-    expect(Math.floor(wordOf('LOADING_PLUGIN_WORD') / LINE_WORDS)).toBe(Math.floor(wordOf('RUNNING_SLOT_WORD') / LINE_WORDS))
+    expect(Math.floor(wordOf('CANCEL_SEQUENCE_WORD') / LINE_WORDS)).toBe(
+      Math.floor(wordOf('CONTROL_SEQUENCE_WORD') / LINE_WORDS),
+    )
+    expect(Math.floor(wordOf('LOADING_PLUGIN_WORD') / LINE_WORDS)).toBe(
+      Math.floor(wordOf('RUNNING_SLOT_WORD') / LINE_WORDS),
+    )
   })
 })
 
@@ -52,7 +63,16 @@ describe('a slot', () => {
   })
 
   it('keeps the host’s words in the first half and the worker’s in the second, whole lines each', () => {
-    const ofHost = ['HOOKPOINT_WORD', 'MASK_WORD', 'EXTENT_AT_WORD', 'EVENT_BYTES_WORD', 'TRACE_BYTES_WORD', 'REPLY_ROOM_WORD', 'CANCELLED_WORD', 'DEADLINE_WORD']
+    const ofHost = [
+      'HOOKPOINT_WORD',
+      'MASK_WORD',
+      'EXTENT_AT_WORD',
+      'EVENT_BYTES_WORD',
+      'TRACE_BYTES_WORD',
+      'REPLY_ROOM_WORD',
+      'CANCELLED_WORD',
+      'DEADLINE_WORD',
+    ]
     for (const name of slotNames) expect([name, wordOf(name) < HALF_WORDS]).toEqual([name, ofHost.includes(name)])
     expect(layout.SLOT_WORDS % LINE_WORDS).toBe(0)
   })
@@ -69,7 +89,10 @@ describe('a slot', () => {
 describe('a lane’s memory', () => {
   it.each([1, 2, 4, 64, 1024, 32_768])('has its parts one after the other, for %i slots', (slotCount) => {
     const arenaBytes = 64 * 1024
-    const { submitRingWord, completeRingWord, slotsWord, arenaByte, totalBytes } = layout.layoutOf({ slotCount, arenaBytes })
+    const { submitRingWord, completeRingWord, slotsWord, arenaByte, totalBytes } = layout.layoutOf({
+      slotCount,
+      arenaBytes,
+    })
     expect(submitRingWord).toBeGreaterThanOrEqual(layout.HEADER_WORDS)
     expect(completeRingWord - submitRingWord).toBeGreaterThanOrEqual(slotCount)
     expect(slotsWord - completeRingWord).toBeGreaterThanOrEqual(slotCount)
@@ -84,7 +107,12 @@ describe('a lane’s memory', () => {
   })
 
   it('has room in an extent for all that stands in it', () => {
-    for (const [eventBytes, traceBytes, replyRoom, replyAreas] of [[0, 0, 0, 0], [1, 0, 8, 1], [129, 7, 4096, 2], [1_048_576, 256, 1_052_672, 2]] as const) {
+    for (const [eventBytes, traceBytes, replyRoom, replyAreas] of [
+      [0, 0, 0, 0],
+      [1, 0, 8, 1],
+      [129, 7, 4096, 2],
+      [1_048_576, 256, 1_052_672, 2],
+    ] as const) {
       const bytes = layout.extentBytes(eventBytes, traceBytes, replyRoom, replyAreas)
       const at = 4096
       const message = layout.messageAt(at, eventBytes, traceBytes)

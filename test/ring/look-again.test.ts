@@ -20,7 +20,8 @@ describe('looking again', () => {
     }
     expect(budgets[0]).toBe(50)
     expect(budgets.at(-1)).toBe(0)
-    for (const [index, budget] of budgets.entries()) if (index > 0) expect(budget).toBeLessThanOrEqual(budgets[index - 1] as number)
+    for (const [index, budget] of budgets.entries())
+      if (index > 0) expect(budget).toBeLessThanOrEqual(budgets[index - 1] as number)
   })
 
   it('is tried now and then without a budget, and has it again after one hit', () => {

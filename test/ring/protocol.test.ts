@@ -1,32 +1,11 @@
-/** Both sides of a ring in one thread: what each may see of the other, and in what order. */
+/** Both sides of a ring: what each may see of the other, and in what order, wherever its sequences stand. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { BROKEN, HostRing, type Submission } from '../../dist/ring/host-ring.js'
 import * as layout from '../../dist/ring/layout.js'
-import { NOTHING, WorkerRing } from '../../dist/ring/worker-ring.js'
+import { NOTHING } from '../../dist/ring/worker-ring.js'
+import { rings, SLOTS, submission } from '../support/rings.js'
 
-const SLOTS = 8
-const ARENA_BYTES = 4096
 const SEED = process.env.SEED === undefined ? Date.now() & 0x7fff_ffff : Number(process.env.SEED)
-
-const submission = (fields: Partial<Submission> = {}): Submission => ({
-  hookpoint: 0,
-  mask: 1,
-  extentAt: 0,
-  eventBytes: 0,
-  traceBytes: 0,
-  replyRoom: 0,
-  deadlineMs: 0,
-  ...fields,
-})
-
-function rings(firstSequence = 0) {
-  const host = new HostRing({ slotCount: SLOTS, arenaBytes: ARENA_BYTES }, firstSequence)
-  const worker = new WorkerRing(host.buffer)
-  const words = new Int32Array(host.buffer)
-  const { completeRingWord, slotsWord } = layout.layoutOf({ slotCount: SLOTS, arenaBytes: ARENA_BYTES })
-  return { host, worker, words, completeRingWord, stateAt: (slot: number) => slotsWord + slot * layout.SLOT_WORDS + layout.STATE_WORD }
-}
 
 /** Where sequences and uses may stand: at their beginning, and just before each of their ends. */
 const STARTS = [0, 1, -3, 2 ** 29 - 3, 2 ** 31 - 3, 2 ** 31, 2 ** 32 - 3]
@@ -121,164 +100,13 @@ describe.each(STARTS)('with sequences that start at %i', (start) => {
   })
 })
 
-describe('the host', () => {
-  it.each([SLOTS, -1, 0x7fff_ffff, -0x8000_0000])('refuses a completion of slot %i, which there is not', (slot) => {
-    const { host, words, completeRingWord } = rings()
-    words[completeRingWord] = slot
-    Atomics.store(words, layout.COMPLETE_TAIL_WORD, 1)
-    expect(host.takeCompletion()).toBe(BROKEN)
-  })
-
-  it.each([SLOTS + 1, -1, 0x7fff_ffff, -0x8000_0000])('refuses a completion tail that stands at %i', (tail) => {
-    const { host, words } = rings()
-    Atomics.store(words, layout.COMPLETE_TAIL_WORD, tail)
-    expect(host.takeCompletion()).toBe(BROKEN)
-    expect(host.takeCompletion()).toBe(BROKEN)
-  })
-
-  it('takes a slot number out of range for none at all', () => {
-    const { host, words } = rings()
-    for (const [word, expected] of [[0, -1], [1, 0], [SLOTS, SLOTS - 1], [SLOTS + 1, -1], [-5, -1]] as const) {
-      words[layout.RUNNING_SLOT_WORD] = word
-      expect(host.runningSlot()).toBe(expected)
-    }
-  })
-
-  it('rings only for a worker that said that it sleeps, and once', async () => {
-    const { host, worker, words } = rings()
-    host.submit(0, submission())
-    host.publish()
-    expect(words[layout.WORKER_PARK_WORD]).toBe(layout.AWAKE)
-    worker.claim()
-    const sleep = worker.parkAsync()
-    expect(words[layout.WORKER_PARK_WORD]).toBe(layout.PARKED)
-    host.submit(1, submission())
-    expect(words[layout.WORKER_PARK_WORD]).toBe(layout.PARKED)
-    host.publish()
-    expect(words[layout.WORKER_PARK_WORD]).toBe(layout.AWAKE)
-    await sleep
-    expect(worker.claim()).toBe(1)
-  })
-
-  it('lets a worker that is awake see what it publishes quietly, and leaves a sleeper to the next publish', async () => {
-    const { host, worker } = rings()
-    const sleep = worker.parkAsync()
-    host.submit(0, submission())
-    host.publishQuietly()
-    expect(worker.hasSubmissions()).toBe(true)
-    expect(await Promise.race([sleep, new Promise((resolve) => setImmediate(resolve, 'asleep'))])).toBe('asleep')
-    host.publish()
-    await sleep
-  })
-
-  it('does not fall asleep over a completion', async () => {
-    const { host, worker } = rings()
-    host.submit(0, submission())
-    host.publish()
-    worker.claim()
-    const sleep = host.park()
-    expect(sleep).not.toBeNull()
-    worker.complete(0)
-    await sleep
-    expect(host.park()).toBeNull()
-    host.takeCompletion()
-    const again = host.park()
-    expect(again).not.toBeNull()
-    host.unpark()
-    await again
-  })
-
-  it('keeps a worker from going on to the next plugin, unless it has gone on already', () => {
-    const { host, worker } = rings()
-    host.submit(0, submission({ mask: 0b111 }))
-    host.publish()
-    worker.claim()
-    expect(host.doneMask(0)).toBe(0)
-    expect(worker.goOn(0, 0, 0b1)).toBe(true)
-    expect(host.stopAfter(0, 0)).toBe(false)
-    expect(host.stopAfter(0, 0b1)).toBe(true)
-    expect(worker.goOn(0, 0b1, 0b11)).toBe(false)
-    worker.complete(0)
-    host.takeCompletion()
-    host.release(0)
-    host.submit(0, submission({ mask: 0b111 }))
-    host.publish()
-    worker.claim()
-    expect(worker.goOn(0, 0, 0b1)).toBe(true)
-    expect(host.stop(0)).toBe(0b1)
-    expect(worker.goOn(0, 0b1, 0b11)).toBe(false)
-  })
-})
-
-describe('the worker', () => {
-  it('does not fall asleep over work, mail or a cancellation', async () => {
-    const { host, worker } = rings()
-    host.submit(0, submission())
-    host.publish()
-    expect(worker.parkAsync()).toBeNull()
-    worker.claim()
-    host.announceControl()
-    expect(worker.controlPending()).toBe(1)
-    expect(worker.parkAsync()).toBeNull()
-    worker.controlSeen()
-    host.cancel(0)
-    expect(worker.parkAsync()).toBeNull()
-    expect(worker.takeCancellations()).toBe(true)
-    expect(worker.takeCancellations()).toBe(false)
-    expect(worker.isCancelled(0)).toBe(true)
-    const sleep = worker.parkAsync()
-    expect(sleep).not.toBeNull()
-    worker.unpark()
-    await sleep
-  })
-
-  it('that has no room for calls sleeps over them, and wakes for the rest', async () => {
-    const { host, worker } = rings()
-    host.submit(0, submission())
-    host.publish()
-    const sleep = worker.parkAsync({ forCalls: false })
-    expect(sleep).not.toBeNull()
-    host.announceControl()
-    await sleep
-  })
-
-  it('looks again without sleeping', () => {
-    const { host, worker } = rings()
-    expect(worker.lookAgain(10)).toBe(false)
-    host.announceControl()
-    expect(worker.lookAgain(10)).toBe(true)
-    worker.controlSeen()
-    host.submit(0, submission())
-    host.publish()
-    expect(worker.lookAgain(10)).toBe(true)
-  })
-
-  it('refuses memory of another layout', () => {
-    const { host, words } = rings()
-    words[layout.LAYOUT_VERSION_WORD] = layout.LAYOUT_VERSION + 1
-    expect(() => new WorkerRing(host.buffer)).toThrow(RangeError)
-  })
-
-  it('says what it runs and what it loads', () => {
-    const { host, worker } = rings()
-    worker.loading(3)
-    expect(host.loadingPlugin()).toBe(3)
-    worker.loading(-1)
-    expect(host.loadingPlugin()).toBe(-1)
-    worker.enter(2, 123.5, true)
-    expect(host.runningSlot()).toBe(2)
-    expect(host.slotDouble(2, layout.STARTED_AT_WORD)).toBe(123.5)
-    worker.enter(2, 124, false)
-    expect([host.slotDouble(2, layout.STARTED_AT_WORD), host.slotDouble(2, layout.MARK_AT_WORD)]).toEqual([123.5, 124])
-    worker.leave()
-    expect(host.runningSlot()).toBe(-1)
-  })
-})
-
 /* Any order of steps against a model: every submitted slot comes back once, run or skipped, never both. */
 
 type Step = 'submit' | 'publish' | 'claim' | 'complete' | 'recall' | 'take'
-const steps = fc.array(fc.tuple(fc.constantFrom<Step>('submit', 'publish', 'claim', 'complete', 'recall', 'take'), fc.nat(SLOTS * 4)), { maxLength: 300 })
+const steps = fc.array(
+  fc.tuple(fc.constantFrom<Step>('submit', 'publish', 'claim', 'complete', 'recall', 'take'), fc.nat(SLOTS * 4)),
+  { maxLength: 300 },
+)
 
 it(`every slot comes back exactly once, run or recalled (seed ${SEED})`, () => {
   fc.assert(
@@ -299,7 +127,8 @@ it(`every slot comes back exactly once, run or recalled (seed ${SEED})`, () => {
           host.publish()
           published.push(...submitted.splice(0))
         } else if (step === 'claim') {
-          while (published.length > 0 && recalled.has(published[0] as number)) completed.push(published.shift() as number)
+          while (published.length > 0 && recalled.has(published[0] as number))
+            completed.push(published.shift() as number)
           const expected = published.shift() ?? NOTHING
           expect(worker.claim()).toBe(expected)
           if (expected !== NOTHING) claimed.push(expected)

@@ -36,7 +36,11 @@ const TIMEOUT_MS = 10_000
 
 export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneOptions) {
   const ring = new HostRing({ slotCount, arenaBytes: 8 * LARGEST_BYTES }, firstSequence)
-  const extents = createExtents({ baseByte: ring.arenaByte, arenaBytes: 8 * LARGEST_BYTES, largestBytes: LARGEST_BYTES })
+  const extents = createExtents({
+    baseByte: ring.arenaByte,
+    arenaBytes: 8 * LARGEST_BYTES,
+    largestBytes: LARGEST_BYTES,
+  })
   const memory = codecMemory(ring.buffer)
   const points = spec.hookpoints.map((point) => ({
     ...point,
@@ -47,14 +51,25 @@ export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneO
   const waiting = new Map<number, (slot: number) => void>()
 
   const link = createLaneLink()
-  const worker = new Worker(fixture('lab/lane-thread.mjs'), { workerData: link.ports, transferList: Object.values(link.ports) })
+  const worker = new Worker(fixture('lab/lane-thread.mjs'), {
+    workerData: link.ports,
+    transferList: Object.values(link.ports),
+  })
   onTestFinished(async () => {
     link.close()
     await worker.terminate()
   })
   await link.booted
   const loaded = await link.load(
-    { lane: 'bare', buffer: ring.buffer, concurrency: 64, wait: 'adaptive', spinUs: 50, shutdownTimeoutMs: 1_000, ...spec } as LaneSpec,
+    {
+      lane: 'bare',
+      buffer: ring.buffer,
+      concurrency: 64,
+      wait: 'adaptive',
+      spinUs: 50,
+      shutdownTimeoutMs: 1_000,
+      ...spec,
+    } as LaneSpec,
     TIMEOUT_MS,
   )
   if (!loaded.ok) throw new Error(loaded.message)
@@ -73,7 +88,15 @@ export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneO
     const eventBytes = point.encoder.encode(memory, extentAt, extentAt + room, event)
     if (eventBytes < 0) throw new Error('the event is too large for this test')
     const deadlineMs = monotonicMs() + TIMEOUT_MS
-    ring.submit(slot, { hookpoint: pointIndex, mask: 1, extentAt, eventBytes, traceBytes: 0, replyRoom: REPLY_ROOM, deadlineMs })
+    ring.submit(slot, {
+      hookpoint: pointIndex,
+      mask: 1,
+      extentAt,
+      eventBytes,
+      traceBytes: 0,
+      replyRoom: REPLY_ROOM,
+      deadlineMs,
+    })
     return new Promise((resolve) => {
       waiting.set(slot, () => {
         resolve(read(pointIndex, slot, layout.messageAt(extentAt, eventBytes, 0)))
@@ -94,7 +117,8 @@ export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneO
     const bytes = isAnswer ? word(layout.ANSWER_BYTES_WORD) : word(layout.REPLACED_BYTES_WORD + area - 1)
     const copy = codecMemory(memory.u8.slice(at, at + bytes).buffer as ArrayBuffer)
     const checked = points[pointIndex]?.replyReader.parse(copy, 0, bytes)
-    if (checked?.ok !== true) throw new Error(`the reply of ${points[pointIndex]?.name} is refused: ${checked?.problem}`)
+    if (checked?.ok !== true)
+      throw new Error(`the reply of ${points[pointIndex]?.name} is refused: ${checked?.problem}`)
     return { outcome, message, value: checked.value }
   }
 

@@ -8,21 +8,22 @@ import { afterAll } from 'vitest'
 const folder = new URL(`../../.cache/test-plugins-${process.pid}/`, import.meta.url)
 let count = 0
 
-export const PRELUDE = `
+const PRELUDE = `
 import { definePlugin, reject, replace } from 'hookring/plugin'
 import { z } from 'zod'
 import { lab, otherLab, newerLab } from '${new URL('../fixtures/lab/contract.mjs', import.meta.url).href}'
+import { note } from '${new URL('../fixtures/lab/trail.mjs', import.meta.url).href}'
 `
 
-/** The URL of a new file with `source` behind the imports that plugins of the lab need. */
-export function pluginFile(source: string, { extension = 'mjs', name = '' } = {}): URL {
+/** The URL of a new file with `source` in it, behind the imports that plugins of the lab need. */
+export function pluginFile(source: string, { extension = 'mjs', prelude = PRELUDE } = {}): URL {
   if (count === 0) {
     mkdirSync(folder, { recursive: true })
     afterAll(() => rmSync(folder, { recursive: true, force: true }))
   }
   count += 1
-  const url = new URL(`${name || `plugin-${count}`}.${extension}`, folder)
-  writeFileSync(url, PRELUDE + source)
+  const url = new URL(`plugin-${count}.${extension}`, folder)
+  writeFileSync(url, prelude + source)
   return url
 }
 

@@ -5,12 +5,16 @@
 import { createHookEngine, type EngineOptions, type HookEngine, type HookringError, type PluginOptions } from 'hookring'
 import { onTestFinished } from 'vitest'
 import { type LabPoints, lab } from '../fixtures/lab/contract.mjs'
+import { createTrail, readTrail } from '../fixtures/lab/trail.mjs'
 import { type LoggedLine, recordingLogger } from './recording-logger.js'
 
-export { createTrail, readTrail } from '../fixtures/lab/trail.mjs'
+export { createTrail, readTrail }
 
 export type LabEngine = HookEngine<LabPoints>
 export type LabOptions = Omit<EngineOptions<LabPoints>, 'contract' | 'logger'>
+
+/** A logger that says nothing. */
+export const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
 export const fixture = (name: string) => new URL(`../fixtures/${name}`, import.meta.url)
 
@@ -25,7 +29,15 @@ export interface Lab {
   readonly lines: readonly LoggedLine[]
   readonly said: {
     readonly deadLetter: { hookpoint: string; plugin: string; event: unknown; reason: string }[]
-    readonly laneReplaced: { bulkhead: string; lane: string; reason: string; plugin: string | undefined; message: string; tookMs: number; hookpoint: string | undefined }[]
+    readonly laneReplaced: {
+      bulkhead: string
+      lane: string
+      reason: string
+      plugin: string | undefined
+      message: string
+      tookMs: number
+      hookpoint: string | undefined
+    }[]
     readonly pluginQuarantined: { plugin: string; by: string }[]
     readonly pluginReleased: { plugin: string }[]
     readonly zombie: { bulkhead: string; plugin: string | undefined }[]
@@ -39,10 +51,10 @@ export interface Lab {
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
 }
 
-/** @param keep the test closes it. */
+/** Without spares, which take time to boot: most tests lose no lane. @param keep the test closes it. */
 export async function openLab(options: LabOptions = {}, { keep = false } = {}): Promise<Lab> {
   const logger = recordingLogger()
-  const engine = await createHookEngine({ quarantine: false, ...options, contract: lab, logger })
+  const engine = await createHookEngine({ quarantine: false, spares: 0, ...options, contract: lab, logger })
   if (!keep) onTestFinished(() => engine.close())
   return watch(engine, logger.lines)
 }
@@ -110,4 +122,14 @@ export async function refusalOf(promise: Promise<unknown>): Promise<HookringErro
     return error as HookringError
   }
   throw new Error('it was not refused')
+}
+
+/** The runs of hooks in a trail: `NAME ID`, and what acts noted behind it. */
+export function runsIn(trail: SharedArrayBuffer): string[] {
+  return readTrail(trail).filter((line) => / \d/.test(line))
+}
+
+/** The ends of plugins' lives in a trail: `NAME setup|onShutdown|destroy`. */
+export function stagesIn(trail: SharedArrayBuffer): string[] {
+  return readTrail(trail).filter((line) => !/ \d/.test(line))
 }

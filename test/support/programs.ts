@@ -17,7 +17,8 @@ export function runProgram(name: string, args: readonly string[] = [], withinMs 
   const file = fileURLToPath(fixture(`programs/${name}`))
   const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   const text = { stdout: '', stderr: '' }
-  for (const stream of ['stdout', 'stderr'] as const) child[stream].setEncoding('utf8').on('data', (part) => (text[stream] += part))
+  for (const stream of ['stdout', 'stderr'] as const)
+    child[stream].setEncoding('utf8').on('data', (part) => (text[stream] += part))
   const timer = setTimeout(() => child.kill('SIGTERM'), withinMs)
   return new Promise((resolve, reject) => {
     child.once('error', reject)

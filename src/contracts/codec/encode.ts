@@ -1,7 +1,8 @@
 /**
  * The encoder: writes a value into memory by its plan. The host encodes events, lanes encode replacements and answers.
  *
- * Each node becomes a closure that checks and writes in one pass; every property of the value is read exactly once.
+ * Each node becomes a closure that checks and writes in one pass; every property of the value is read exactly once. Plain
+ * objects are tried by generated code first (see encode-generated.ts); what that does not accept is read once more.
  * Where the plan carries refinements (see refinements.ts), zod checks those values first and its result is written.
  */
 import {
@@ -18,6 +19,7 @@ import {
   writeInto,
   writeText,
 } from './encode-cursor.js'
+import { generateObjectWriter } from './encode-generated.js'
 import { bytesWriter, integer64Writer, integerWriter } from './encode-scalars.js'
 import { jsonText } from './json.js'
 import { KIND, kindOf, kindsOf } from './kinds.js'
@@ -152,7 +154,28 @@ function maybeWriter(node: MaybeNode, write: Write, computed: Refinement['fallba
   }
 }
 
-function objectWriter(node: ObjectNode, refinements: Refinements, except: string | null = null): Write {
+function objectWriter(node: ObjectNode, refinements: Refinements): Write {
+  const closures = fieldsWriter(node, refinements)
+  const generated = generateObjectWriter(node, {
+    writeText,
+    writerOf: (inner) => writerOf(inner, refinements),
+    hasRefinement: (inner) => refinements.has(inner),
+  })
+  if (generated === null) return closures
+  return (at, value) => {
+    const end = tail
+    try {
+      if (generated(at, value, u8, view)) return
+    } catch (error) {
+      if (error === OVERFLOW) throw error
+      // What a field's writer or a getter threw is thrown again below, with the path to it.
+    }
+    rewindTo(end)
+    closures(at, value)
+  }
+}
+
+function fieldsWriter(node: ObjectNode, refinements: Refinements, except: string | null = null): Write {
   const fields = node.fields.filter(({ key }) => key !== except)
   const keys = fields.map(({ key }) => key)
   const offsets = fields.map(({ at }) => at)
@@ -272,7 +295,7 @@ function taggedUnionWriter(node: UnionNode, discriminator: string, refinements: 
     const isChecked = refinements.get(variant)?.check != null || refinements.get(tag.node)?.check != null
     const write = isChecked
       ? writerOf(variant, refinements)
-      : objectWriter(variant as ObjectNode, refinements, discriminator)
+      : fieldsWriter(variant as ObjectNode, refinements, discriminator)
     return {
       index,
       fixedBytes: variant.fixedBytes,

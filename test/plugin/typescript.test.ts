@@ -1,0 +1,77 @@
+/** Plugins written in TypeScript, on every Node. */
+import { readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { describe, expect, it } from 'vitest'
+import { pluginFile, rewrite } from '../support/broken-plugins.js'
+import { fixture, openLab } from '../support/lab.js'
+import { runProgram } from '../support/programs.js'
+
+const typed = { from: fixture('typescript/typed.ts'), config: { limit: 2, colour: 'green' } }
+
+describe('a plugin in TypeScript', () => {
+  it('runs with its enums, its neighbours and what it reads beside itself', async () => {
+    const { hooks } = await openLab({ plugins: [typed] })
+    expect([await hooks.onGate({}), await hooks.onGate({})]).toEqual([{ kind: 'continue' }, { kind: 'continue' }])
+    expect(await hooks.onGate({ text: 'e' })).toEqual({ kind: 'reject', reason: 'green: 3 > 2 <e>', plugin: 'typed' })
+    expect(await hooks.onRespond({})).toMatchObject({
+      kind: 'respond',
+      value: { text: 'black found beside the plugin' },
+    })
+  })
+
+  it('has its config checked by its own schema', async () => {
+    await expect(openLab({ plugins: [{ ...typed, config: { limit: 2, colour: 'blue' } }] })).rejects.toMatchObject({
+      code: 'PLUGIN_CONFIG_INVALID',
+      plugin: 'typed',
+      message: expect.stringContaining('config.colour'),
+    })
+  })
+
+  it.each(['ts', 'mts'])('with the ending .%s is compiled anew at each reload', async (extension) => {
+    const source = (text: string) => `
+      type Answer = { text: string }
+      export default definePlugin(lab, { name: 'changing', setup: () => ({ onRespond: (): Answer => ({ text: '${text}' as const }) }) })`
+    const from = pluginFile(source('one'), { extension })
+    const { hooks, engine } = await openLab({ plugins: [{ from }] })
+    expect(await hooks.onRespond({})).toMatchObject({ value: { text: 'one' } })
+    rewrite(from, source('two'))
+    await engine.reload('changing')
+    expect(await hooks.onRespond({})).toMatchObject({ value: { text: 'two' } })
+  })
+
+  it('fails with the lines of its own file in the stack', async () => {
+    const from = pluginFile(
+      `
+      interface Shape { sides: number }
+      export default definePlugin(lab, { name: 'thrower', setup(): never { const shape: Shape = { sides: 3 }; throw new RangeError(String(shape.sides)) } })`,
+      { extension: 'ts' },
+    )
+    await expect(openLab({ plugins: [{ from }] })).rejects.toMatchObject({
+      code: 'PLUGIN_SETUP_FAILED',
+      message: expect.stringContaining('RangeError: 3'),
+    })
+  })
+
+  it('leaves no files behind when the engine is closed', async () => {
+    const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('hookring-')).length
+    const before = folders()
+    const { engine } = await openLab({ plugins: [typed] })
+    expect(folders()).toBe(before + 1)
+    await engine.close()
+    expect(folders()).toBe(before)
+    await openLab({ plugins: [{ ...typed, config: {} }] }).catch(() => {})
+    expect(folders()).toBe(before)
+  })
+
+  it('without esbuild needs a Node.js that strips types, and says so', async () => {
+    const { code, said } = await runProgram('no-esbuild.mjs')
+    expect(code).toBe(0)
+    const [made] = said
+    if (made?.stripsTypes === 'transform') return
+    // Where Node.js strips types it still does not know enums; the error is the plugin's then.
+    expect(made).toMatchObject({
+      code: expect.stringMatching(made?.stripsTypes ? /PLUGIN_IMPORT_FAILED/ : /TYPESCRIPT_UNSUPPORTED/),
+    })
+    if (!made?.stripsTypes) expect(made?.message).toMatch(/install esbuild, or Node\.js 22\.18 or later/)
+  })
+})

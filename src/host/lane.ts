@@ -125,7 +125,8 @@ export class Lane {
     call.traceBytes = call.rare.traceId === undefined ? 0 : Buffer.byteLength(call.rare.traceId)
     let room = (point.expectedBytes + 63) & ~63
     for (;;) {
-      const bytes = extentBytes(room, call.traceBytes, point.replyRoom(room), point.replyAreas)
+      const replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(room)
+      const bytes = extentBytes(room, call.traceBytes, replyRoom, point.replyAreas)
       const at = this.#extents.take(bytes)
       if (at === -1) return false
       let used: number
@@ -268,7 +269,7 @@ export class Lane {
     submission.extentAt = at
     submission.eventBytes = call.eventBytes
     submission.traceBytes = call.traceBytes
-    submission.replyRoom = point.replyRoom(call.eventBytes)
+    submission.replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(call.eventBytes)
     submission.deadlineMs = point.kind === 'observe' ? Number.POSITIVE_INFINITY : firstDueMs(call)
     this.ring.submit(slot, submission)
   }

@@ -19,6 +19,10 @@ export interface Seat {
   generation: number
   /** The start of the next generation, while it is under way; never rejects. */
   starting: Promise<void> | null
+  /** Lanes in a row that served for a moment, gave nothing back and died: the next one waits longer. */
+  shortLives: number
+  /** Ends the wait before the next start. */
+  endPause: (() => void) | null
   /** Starts in a row that failed: the next one waits longer. */
   failedStarts: number
   /** Calls that must run in this seat's order. */
@@ -61,6 +65,8 @@ export class Bulkhead {
       thread: null,
       generation: 0,
       starting: null,
+      shortLives: 0,
+      endPause: null,
       failedStarts: 0,
       waiting: createCallQueue(),
     }))

@@ -29,7 +29,10 @@ export interface CallDeadlines {
 }
 
 export interface CallDeadlinesOptions {
-  readonly wheel: () => { add(entry: Call | LaneDeadline, nowMs: number): void; cancel(entry: Call | LaneDeadline): void }
+  readonly wheel: () => {
+    add(entry: Call | LaneDeadline, nowMs: number): void
+    cancel(entry: Call | LaneDeadline): void
+  }
   /** Told of each call that is late. */
   expire(call: Call, nowMs: number): void
 }

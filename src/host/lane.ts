@@ -54,6 +54,8 @@ export class Lane {
   isLate = false
   /** Slots that the worker has not given back. */
   inFlight = 0
+  /** When it began to serve (monotonic ms). */
+  sinceMs = 0
   /** Completions so far: progress, for the watchdog. */
   completions = 0
   readonly deadline: LaneDeadline = new LaneDeadline(this)

@@ -65,6 +65,7 @@ export function createRegistry(options: RegistryOptions): Registry {
   const specs = hookpointSpecs(points)
   let current: Current = { calls: createTally(), registrations: [], bulkheads: new Map(), plugins: [] }
   const leaving = new Set<Current>()
+  const stopping = new Set<Promise<unknown>>()
   let lastChange: Promise<unknown> = Promise.resolve()
 
   function change(next: Parameters<Registry['change']>[0]): Promise<void> {
@@ -186,23 +187,21 @@ export function createRegistry(options: RegistryOptions): Registry {
     void previous.calls.whenZero().then(() => retire(previous))
   }
 
+  /** The edition's last call has settled: bulkheads that no other edition uses are stopped. */
   async function retire(edition: Current): Promise<void> {
-    // Kept bulkheads go on in a later edition, which may be leaving itself by now.
-    const kept = new Set(
-      [current, ...leaving]
-        .filter((other) => other !== edition)
-        .flatMap((other) => [...other.bulkheads.values()].map(({ bulkhead }) => bulkhead)),
-    )
-    const over = [...edition.bulkheads.values()]
-      .map(({ bulkhead }) => bulkhead)
-      .filter((bulkhead) => !kept.has(bulkhead) && !bulkhead.isClosing)
-    await Promise.all(
-      over.map(async (bulkhead) => {
+    // First of all, so that of two editions that end together one stops what they share.
+    leaving.delete(edition)
+    const kept = new Set([current, ...leaving].flatMap((other) => [...other.bulkheads.values()]))
+    const over = [...edition.bulkheads.values()].filter((running) => !kept.has(running))
+    const stopped = Promise.all(
+      over.map(({ bulkhead }) => {
         for (let lane = 0; lane < bulkhead.seats.length; lane += 1) bulkhead.recorder?.recordRestart('reload')
-        await supervisor.stop(bulkhead)
+        return supervisor.stop(bulkhead)
       }),
     )
-    leaving.delete(edition)
+    stopping.add(stopped)
+    await stopped
+    stopping.delete(stopped)
   }
 
   return {
@@ -235,7 +234,7 @@ export function createRegistry(options: RegistryOptions): Registry {
       await lastChange
       for (const point of points) point.route = null
       const all = this.bulkheads
-      await Promise.all(all.map((bulkhead) => supervisor.stop(bulkhead)))
+      await Promise.all([...all.map((bulkhead) => supervisor.stop(bulkhead)), ...stopping])
     },
   }
 }

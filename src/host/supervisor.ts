@@ -22,6 +22,8 @@ import type { Watchdog } from './watchdog.js'
 /** A start that failed is tried again after this long, doubling up to the second figure. */
 const RETRY_MS = 100
 const RETRY_MAX_MS = 5_000
+/** A lane that dies sooner and has given nothing back will die again. */
+const SHORT_LIFE_MS = 1_000
 
 export interface SupervisorOptions {
   readonly threads: LaneThreads
@@ -63,6 +65,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       extentBytes(options.maxEventBytes, 256, point.replyRoom(options.maxEventBytes), point.replyAreas),
     ),
   )
+
+  const stops = new WeakMap<Bulkhead, Promise<void>>()
 
   async function start(bulkhead: Bulkhead): Promise<readonly Manifest[]> {
     const results = await Promise.allSettled(bulkhead.seats.map((seat) => startSeat(bulkhead, seat)))
@@ -122,6 +126,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     seat.thread = thread
     seat.failedStarts = 0
     lane.state = 'serving'
+    lane.sinceMs = monotonicMs()
     void thread.ended.then((crash) => {
       if (lane.state === 'serving') died(lane, crash)
     })
@@ -161,6 +166,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     pump.forget(lane)
     watchdog.forget(lane)
     bulkhead.recorder?.recordRestart(reason)
+    const isShortLived =
+      lane.completions === 0 && sinceMs - lane.sinceMs < SHORT_LIFE_MS && reason !== 'hang' && reason !== 'stall'
+    seat.shortLives = isShortLived ? seat.shortLives + 1 : 0
     if (!bulkhead.isClosing) {
       seat.starting = startAgain(bulkhead, seat, lane.id, reason, detail, sinceMs).finally(() => {
         seat.starting = null
@@ -179,6 +187,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     { plugin, hookpoint, message }: { plugin?: string | undefined; hookpoint?: string | undefined; message: string },
     sinceMs: number,
   ): Promise<void> {
+    // The first successor starts at once.
+    if (seat.shortLives > 1) await pauseBefore(seat, seat.shortLives - 1)
     while (!bulkhead.isClosing) {
       try {
         await startSeat(bulkhead, seat)
@@ -200,7 +210,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
           error instanceof HookringError ? error : new HookringError('PLUGIN_CRASHED', String(error), { cause: error })
         if (failure.plugin !== undefined) options.onCrashBlamed(failure.plugin)
         emit('error', failure)
-        await pause(Math.min(RETRY_MS * 2 ** (seat.failedStarts - 1), RETRY_MAX_MS))
+        await pauseBefore(seat, seat.failedStarts)
       }
     }
   }
@@ -218,10 +228,21 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     await Promise.allSettled(bulkhead.seats.map((seat) => seat.thread?.link.shutdown(options.shutdownTimeoutMs + 500)))
   }
 
-  async function stop(bulkhead: Bulkhead): Promise<void> {
+  function stop(bulkhead: Bulkhead): Promise<void> {
+    // A second stop must not end the threads in which the first one still destroys.
+    let stopping = stops.get(bulkhead)
+    if (stopping === undefined) {
+      stopping = end(bulkhead)
+      stops.set(bulkhead, stopping)
+    }
+    return stopping
+  }
+
+  async function end(bulkhead: Bulkhead): Promise<void> {
     bulkhead.isClosing = true
     await Promise.all(
       bulkhead.seats.map(async (seat) => {
+        seat.endPause?.()
         if (seat.starting !== null) await Promise.race([seat.starting, pause(options.shutdownTimeoutMs)])
         const { lane, thread } = seat
         if (lane === null || thread === null) return
@@ -274,6 +295,17 @@ function checkSame(bulkhead: Bulkhead, first: readonly Manifest[], other: readon
       { plugin },
     )
   }
+}
+
+/** Waits before the nth try, until the bulkhead closes. An engine that waits here is open: it keeps the process alive. */
+function pauseBefore(seat: Seat, tries: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, Math.min(RETRY_MS * 2 ** (tries - 1), RETRY_MAX_MS))
+    seat.endPause = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+  })
 }
 
 function pause(ms: number): Promise<void> {

@@ -221,6 +221,26 @@ describe('a lane that ends', () => {
   })
 })
 
+describe('a lane that dies whenever it serves', () => {
+  it('is started again ever more slowly, and its neighbours hear nothing of it', async () => {
+    const { hooks, engine, said } = await openLab({
+      spares: 1,
+      plugins: [
+        actor('dying', { bulkhead: 'dying', config: { setup: 'timer 5 exits 1', hooks: ['onGate'] } }),
+        actor('neighbour', { bulkhead: 'good', config: { hooks: ['onParallel'] } }),
+      ],
+    })
+    const end = Date.now() + 1_500
+    while (Date.now() < end)
+      expect(await hooks.onParallel({ acts: { neighbour: 'waits 10' } })).toEqual({ kind: 'continue' })
+    expect(said.laneReplaced.length).toBeGreaterThan(2)
+    expect(said.laneReplaced.length).toBeLessThan(8)
+    const began = performance.now()
+    await engine.close()
+    expect(performance.now() - began).toBeLessThan(1_000)
+  })
+})
+
 describe('an error that nobody caught', () => {
   it.each([
     ['an exception in a timer', 'timer 1 throws fell', 'uncaught exception'],

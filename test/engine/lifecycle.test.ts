@@ -124,7 +124,7 @@ describe('a plugin’s life', () => {
 })
 
 describe('a program', () => {
-  it.each(['plain', 'unused', 'async', 'replaced', 'replacing', 'hanging', 'reloaded', 'failed', 'disposed'])(
+  it.each(['plain', 'unused', 'async', 'replaced', 'replacing', 'hanging', 'down', 'reloaded', 'failed', 'disposed'])(
     'ends by itself when its engine is closed: %s',
     async (how) => {
       const { code, signal, said, stderr } = await runProgram('whole-life.mjs', [how])

@@ -22,7 +22,7 @@ export default async function runLaneThread({ lanePort, hostPort }: LaneTask): P
   const lane = createLane(sender)
   exposeLane(lanePort, lane)
   // What nearly every plugin imports: a spare that has it takes over in milliseconds.
-  await import('../contracts/index.js')
+  await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])
   lanePort.postMessage({ ready: threadId })
   try {
     await lane.ended

@@ -101,9 +101,11 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
     for (const call of [...lane.calls()]) {
       if (call.isSettled) continue
       const bytes = lane.heldBytes(call)
-      // The one that hung is late, even when the watchdog looked before the call's own deadline came up.
-      const kind = reason === 'hang' && call.slot === running ? 'timeout' : 'crash'
       const { current, done, times } = progressOf(lane, call, nowMs, lane.ring.stop(call.slot))
+      // The one that hung is late, even when the watchdog looked before the call's own deadline came up. One that was
+      // entered at that very moment is not.
+      const isLate = reason === 'hang' && call.slot === running && times.ranMs >= current.timeoutMs
+      const kind = isLate ? 'timeout' : 'crash'
       giveUpSlot(lane, call, current, done, nowMs)
       if (call.point.kind === 'observe') undelivered(call, current, bytes, reason)
       if (times.ranMs > 0) current.recorders[call.point.index]!.calls += 1

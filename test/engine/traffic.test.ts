@@ -4,6 +4,17 @@ import { describe, expect, it } from 'vitest'
 import { pluginFile, rewrite } from '../support/broken-plugins.js'
 import { actor, createTrail, type Lab, openLab, readTrail, refusalOf, stagesIn, until } from '../support/lab.js'
 
+const SEED = process.env.SEED === undefined ? Date.now() & 0x7fff_ffff : Number(process.env.SEED)
+
+/** Numbers from 0 to 1, the same for the same seed. */
+function createRandom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+}
+
 /** Calls without end, numbered, from several callers at once. */
 function traffic({ hooks }: Pick<Lab, 'hooks'>, acts: Record<string, string> = {}) {
   const verdicts = new Map<number, string[]>()
@@ -131,6 +142,50 @@ describe('under traffic', () => {
     expect([...verdicts].filter(([, kinds]) => kinds.join() !== 'continue')).toEqual([])
     expect(lived.said.deadLetter).toEqual([])
   })
+
+  it.each([
+    ['are let finish', 60_000, 400],
+    ['are killed for it', 0, 60],
+  ])(
+    `hooks that return at about their deadline and ${'%s'} have nothing run twice behind them (seed ${SEED})`,
+    async (_, hangMs, calls) => {
+      const trail = createTrail(100_000)
+      const { hooks, engine, metric } = await openLab({
+        spares: 1,
+        hangMs,
+        workers: 2,
+        plugins: [
+          actor('brief', { timeoutMs: 5, onFailure: 'allow', config: { trail } }),
+          actor('behind', { timeoutMs: 20_000, config: { trail } }),
+        ],
+      })
+      const random = createRandom(SEED)
+      const odd: unknown[] = []
+      let late = 0
+      // A lane that is killed just as it has gone on takes the plugin behind with it: that is a crash, and no second run.
+      const interrupted = { kind: 'crash', plugin: 'behind' }
+      for (let id = 0; id < calls; id += 2) {
+        const pair = [id, id + 1].map((each) =>
+          hooks.onGate({ id: each, acts: { brief: `blocks ${(4 + 2 * random()).toFixed(3)}` } }),
+        )
+        for (const [index, { kind, failure }] of (await Promise.all(pair)).entries()) {
+          const runs = runsOf(trail, 'behind').get(id + index) ?? 0
+          const isInterrupted =
+            hangMs === 0 && failure?.kind === interrupted.kind && failure.plugin === interrupted.plugin
+          if (failure !== undefined) late += 1
+          if (kind === 'continue' ? runs !== 1 : !isInterrupted || runs > 1)
+            odd.push({ id: id + index, kind, failure, runs })
+        }
+      }
+      expect(odd).toEqual([])
+      // Some were late and some were not, or nothing was tried.
+      expect(late).toBeGreaterThan(0)
+      expect(late).toBeLessThan(calls)
+      await until('the lanes to be idle', async () => (await metric('in_flight')) === 0)
+      await engine.flush()
+      expect([...runsOf(trail, 'behind')].filter(([, times]) => times !== 1)).toEqual([])
+    },
+  )
 
   it('a reload brings the file as it is now, and calls under way keep the version that they began with', async () => {
     const source = (version: string) => `export default definePlugin(lab, { name: 'evolving', setup: () => ({

@@ -57,6 +57,8 @@ export function createLane(sender: LogSender): Lane {
     plugins = loading.plugins
     if (!loading.result.ok) {
       await destroyAll()
+      // The host lets go of the thread when it hears this: what was logged on the way must be there by then.
+      await sender.flushed()
       return loading.result
     }
     serving = serve(spec, laneRing, handles).catch((error: unknown) => {

@@ -226,7 +226,7 @@ describe('a lane that dies whenever it serves', () => {
     const { hooks, engine, said } = await openLab({
       spares: 1,
       plugins: [
-        actor('dying', { bulkhead: 'dying', config: { setup: 'timer 5 exits 1', hooks: ['onGate'] } }),
+        actor('dying', { bulkhead: 'dying', config: { setup: 'timer 40 exits 1', hooks: ['onGate'] } }),
         actor('neighbour', { bulkhead: 'good', config: { hooks: ['onParallel'] } }),
       ],
     })

@@ -12,7 +12,7 @@ import { fixture, metricOf } from '../support/lab.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
 const SEED = process.env.SEED === undefined ? Date.now() & 0x7fff_ffff : Number(process.env.SEED)
-const ENGINES = 3
+const ENGINES = 2
 const SCHEMAS = 250
 const TIMEOUT_MS = 30_000
 

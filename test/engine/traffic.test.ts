@@ -78,7 +78,7 @@ describe('under traffic', () => {
     const { engine } = lived
     const calls = traffic(lived)
     await calls.more(100)
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < 2; round += 1) {
       await engine.add(actor('guest', { config: { trail }, onFailure: 'allow' }))
       await calls.more(100)
       engine.quarantine('guest')
@@ -102,7 +102,7 @@ describe('under traffic', () => {
       expect([...verdicts.keys()].filter((id) => runs.get(id) !== 1)).toEqual([])
     }
     expect([...runsOf(trail, 'guest').values()].filter((times) => times !== 1)).toEqual([])
-    expect(runsOf(trail, 'guest').size).toBeGreaterThan(300)
+    expect(runsOf(trail, 'guest').size).toBeGreaterThan(200)
     // Every lane that was let go was ended as it should be.
     await until(
       'the old lanes to end',
@@ -144,7 +144,7 @@ describe('under traffic', () => {
   })
 
   it.each([
-    ['are let finish', 60_000, 400],
+    ['are let finish', 60_000, 200],
     ['are killed for it', 0, 60],
   ])(
     `hooks that return at about their deadline and ${'%s'} have nothing run twice behind them (seed ${SEED})`,

@@ -205,6 +205,7 @@ export async function createHookEngine<Points extends Hookpoints>(
     door.isOpen = false
     await drained()
     await registry.close()
+    await supervisor.settled()
     await threads.close()
     deadlines.close()
     await sources.close()

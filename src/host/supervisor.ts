@@ -56,6 +56,8 @@ export interface Supervisor {
   shutdown(bulkhead: Bulkhead): Promise<void>
   /** destroy in every lane, then the end of its threads. Never rejects. */
   stop(bulkhead: Bulkhead): Promise<void>
+  /** Resolves when every thread that was let go of on the way is gone, or is a zombie. Never rejects. */
+  settled(): Promise<void>
 }
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
@@ -67,6 +69,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   )
 
   const stops = new WeakMap<Bulkhead, Promise<void>>()
+  const endings = new Set<Promise<void>>()
 
   async function start(bulkhead: Bulkhead): Promise<readonly Manifest[]> {
     const results = await Promise.allSettled(bulkhead.seats.map((seat) => startSeat(bulkhead, seat)))
@@ -108,17 +111,17 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       ])
     } catch (error) {
       const failure = loadFailure(lane, error, options.setupTimeoutMs)
-      void letGo(bulkhead, lane, thread, failure.plugin)
+      letGoMeanwhile(bulkhead, lane, thread, failure.plugin)
       throw failure
     }
     if (!result.ok) {
-      void letGo(bulkhead, lane, thread, result.plugin)
+      letGoMeanwhile(bulkhead, lane, thread, result.plugin)
       const cause = result.stack === undefined ? undefined : new Error(result.stack)
       throw new HookringError(result.code, result.message, { plugin: result.plugin, cause })
     }
     if (bulkhead.isClosed) {
       // Nobody waits for it any more.
-      void letGo(bulkhead, lane, thread, undefined)
+      letGoMeanwhile(bulkhead, lane, thread, undefined)
       throw new HookringError('ENGINE_CLOSED', `bulkhead ${bulkhead.name} was closed while a lane of it started`)
     }
     thread.link.onSent(() => lane.ring.announceControl())
@@ -176,7 +179,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
     expiry.loseLane(lane, reason === 'hang' || reason === 'stall' ? 'hang' : 'crash', detail.message, sinceMs)
     bulkhead.feed()
-    if (thread !== null) void letGo(bulkhead, lane, thread, detail.plugin)
+    if (thread !== null) letGoMeanwhile(bulkhead, lane, thread, detail.plugin)
   }
 
   async function startAgain(
@@ -224,6 +227,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     void thread.gone.then(() => options.onZombie(-1))
   }
 
+  /** The same, with nobody waiting but, in the end, settled(). */
+  function letGoMeanwhile(...what: Parameters<typeof letGo>): void {
+    const ending = letGo(...what).finally(() => endings.delete(ending))
+    endings.add(ending)
+  }
+
   async function shutdown(bulkhead: Bulkhead): Promise<void> {
     await Promise.allSettled(bulkhead.seats.map((seat) => seat.thread?.link.shutdown(options.shutdownTimeoutMs + 500)))
   }
@@ -264,7 +273,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     bulkhead.isClosed = true
   }
 
-  return { start, replace, shutdown, stop }
+  async function settled(): Promise<void> {
+    await Promise.all(endings)
+  }
+
+  return { start, replace, shutdown, stop, settled }
 }
 
 function crashedWhileLoading(lane: Lane, crash: Error | null): string {

@@ -28,7 +28,7 @@ export interface RuntimeUnderTest {
   readonly crashReason: string
 }
 
-export const FAULTY_TIMEOUT_MS = 100
+export const FAULTY_TIMEOUT_MS = 60
 
 export type Layout = 'one bulkhead' | 'bulkheads of their own'
 

@@ -36,6 +36,8 @@ interface Pool {
   readonly spares: Promise<LaneThread>[]
 }
 
+/** Most plugins are imported and set up within this. */
+const REFILL_AFTER_MS = 30
 /** More than any machine runs; Piscina needs a bound. */
 const MAX_THREADS = 4096
 const ENTRY = fileURLToPath(new URL('../worker/entry.js', import.meta.url))
@@ -83,8 +85,8 @@ export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
       try {
         return await (spare ?? startThread(pool.piscina))
       } finally {
-        // After this one is on its way, so that the spare's boot does not delay it.
-        setImmediate(() => refill(pool))
+        // After this one has loaded its plugins: a boot takes most of a core, and would hold it up.
+        setTimeout(() => refill(pool), REFILL_AFTER_MS).unref()
       }
     },
     async close() {

@@ -1,9 +1,9 @@
 /**
- * Plugins whose source stands in a test: written where their imports resolve, for the time of one test file. For plugins
+ * Plugins whose source stands in a test: written where their imports resolve, for the time of one test. For plugins
  * that no linter would let stand in a file of their own.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { afterAll } from 'vitest'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { onTestFinished } from 'vitest'
 
 const folder = new URL(`../../.cache/test-plugins-${process.pid}/`, import.meta.url)
 let count = 0
@@ -17,13 +17,14 @@ import { note } from '${new URL('../fixtures/lab/trail.mjs', import.meta.url).hr
 
 /** The URL of a new file with `source` in it, behind the imports that plugins of the lab need. */
 export function pluginFile(source: string, { extension = 'mjs', prelude = PRELUDE } = {}): URL {
-  if (count === 0) {
-    mkdirSync(folder, { recursive: true })
-    afterAll(() => rmSync(folder, { recursive: true, force: true }))
-  }
+  mkdirSync(folder, { recursive: true })
   count += 1
   const url = new URL(`plugin-${count}.${extension}`, folder)
   writeFileSync(url, prelude + source)
+  onTestFinished(() => {
+    rmSync(url, { force: true })
+    if (readdirSync(folder).length === 0) rmSync(folder, { recursive: true })
+  })
   return url
 }
 

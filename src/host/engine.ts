@@ -249,20 +249,22 @@ export async function createHookEngine<Points extends Hookpoints>(
     },
     async add(plugin) {
       checkOpen()
-      const registration = await registrations.create(plugin, 'plugin')
-      await registry.change((current) => [...current, registration])
+      // In its turn, so that plugins that are added at once stand in the order in which they were.
+      await registry.change(async (current) => [...current, await registrations.create(plugin, 'plugin')])
     },
     async remove(name) {
       checkOpen()
       const registration = found(name)
-      await registry.change((current) => current.filter((other) => other !== registration))
+      await registry.change((current) => current.filter((other) => other.order !== registration.order))
     },
     async reload(name, changes = {}) {
       checkOpen()
       const registration = found(name)
-      const renewed = await registrations.renew(registration, changes)
-      if (registration.breaker.state === 'held') renewed.breaker.hold(monotonicMs())
-      await registry.change((current) => current.map((other) => (other.order === registration.order ? renewed : other)))
+      await registry.change(async (current) => {
+        const renewed = await registrations.renew(registration, changes)
+        if (registration.breaker.state === 'held') renewed.breaker.hold(monotonicMs())
+        return current.map((other) => (other.order === registration.order ? renewed : other))
+      })
     },
     quarantine: (name) => found(name).breaker.hold(monotonicMs()),
     release: (name) => found(name).breaker.release(monotonicMs()),

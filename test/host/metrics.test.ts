@@ -1,4 +1,3 @@
-import { PerformanceObserver } from 'node:perf_hooks'
 import { AggregatorRegistry, Counter, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import type { BreakerState } from '../../dist/host/breaker.js'
@@ -412,22 +411,19 @@ describe('recording', () => {
       }
     }
     record(200_000)
-    let collections = 0
-    const observer = new PerformanceObserver((list) => {
-      collections += list.getEntries().length
-    })
-    observer.observe({ entryTypes: ['gc'] })
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    collections = 0
-    const rounds = 2_000_000
-    const beforeBytes = process.memoryUsage().heapUsed
-    record(rounds)
-    const grownBytes = process.memoryUsage().heapUsed - beforeBytes
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    observer.disconnect()
-    // A label object per record would be at least 100 MB, which no young generation holds uncollected.
-    expect(grownBytes / rounds).toBeLessThan(1)
-    expect(collections).toBeLessThanOrEqual(1)
-    expect((await scrape(metrics)).value('hookring_calls_total')).toBe(rounds + 200_000)
+    // What is allocated per record is allocated in every part. What the engine allocates of its own accord (boxes,
+    // until it has compiled the loop) is in some parts, and a collection makes one shrink; neither is in all.
+    const parts = 8
+    const rounds = 250_000
+    const grownBytes: number[] = []
+    for (let part = 0; part < parts; part++) {
+      const beforeBytes = process.memoryUsage().heapUsed
+      record(rounds)
+      const grown = process.memoryUsage().heapUsed - beforeBytes
+      if (grown >= 0) grownBytes.push(grown)
+    }
+    // A label object per record would be 16 bytes at the very least.
+    expect(Math.min(...grownBytes) / rounds).toBeLessThan(1)
+    expect((await scrape(metrics)).value('hookring_calls_total')).toBe(parts * rounds + 200_000)
   })
 })

@@ -21,4 +21,6 @@ export type { EngineHooks, EngineOptions, HookEngine, PluginStatus } from './hos
 export type { CallOptions } from './host/dispatcher.js'
 export { createHookEngine } from './host/engine.js'
 export type { DeadLetter, EngineEvents, LaneReplaced, PluginQuarantined, Zombie } from './host/events.js'
+export { createPluginSources, type PluginSources } from './host/plugin-source.js'
 export type { CallTraceMessage } from './host/tracing.js'
+export type { CallTimes } from './host/trip.js'

@@ -11,6 +11,7 @@ export const ERROR_CODES = {
   EVENT_INVALID: 'an event does not fit its hookpoint',
   EVENT_TOO_LARGE: 'an encoded event is larger than maxEventBytes',
   EVENT_EXPIRED: 'an event was read after its hook had returned',
+  EVENT_NOT_GENERATED: 'no valid event could be made up for a hookpoint',
   HOOKPOINT_UNKNOWN: 'the contract has no hookpoint of this name',
   PLUGIN_NOT_FOUND: 'a plugin file or package does not exist',
   PLUGIN_IMPORT_FAILED: 'a plugin does not parse or threw while it was imported',
@@ -30,6 +31,7 @@ export const ERROR_CODES = {
   CALL_ABORTED: "the caller's signal ended the call",
   ENGINE_CLOSED: 'the engine is closing or closed',
   CONTROL_TIMEOUT: 'a lane did not answer a control message in time',
+  RECORDING_INVALID: 'a recording is truncated, damaged, or of another contract',
 } as const satisfies Record<string, string>
 
 export type ErrorCode = keyof typeof ERROR_CODES

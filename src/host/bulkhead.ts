@@ -17,6 +17,8 @@ export interface Seat {
   lane: Lane | null
   thread: LaneThread | null
   generation: number
+  /** The next generation's lane, its memory in place, once there was time to make it. */
+  next: Lane | null
   /** The start of the next generation, while it is under way; never rejects. */
   starting: Promise<void> | null
   /** Lanes in a row that served for a moment, gave nothing back and died: the next one waits longer. */
@@ -64,6 +66,7 @@ export class Bulkhead {
       lane: null,
       thread: null,
       generation: 0,
+      next: null,
       starting: null,
       shortLives: 0,
       endPause: null,

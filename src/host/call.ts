@@ -14,6 +14,7 @@ import { VERDICT_INDEX } from './recorders.js'
 import type { Route } from './route.js'
 import type { Tally } from './tally.js'
 import { type CallTrace, traceEnd, traceError } from './tracing.js'
+import type { CallTimes } from './trip.js'
 
 /** Where the bytes of a call's encoded event stand: private memory of the host's. */
 export interface HeldBytes {
@@ -96,6 +97,8 @@ export interface RareParts {
   /** A parallel gate's hops. */
   children: readonly Call[] | null
   trace: CallTrace | null
+  /** The caller's own, to add to. */
+  times: CallTimes | null
   /** Another call's hop or shadow: counted and traced with that one. */
   isPart: boolean
   /** Told in place of a promise: parallel gates, shadows. */
@@ -116,6 +119,7 @@ const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
   unfollow: null,
   children: null,
   trace: null,
+  times: null,
   isPart: false,
   onSettled: null,
 })

@@ -33,7 +33,7 @@ import type { Hops } from './hops.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
 import { VERDICT_INDEX, type ViolationKind } from './recorders.js'
-import { recordOutcome, type Times } from './trip.js'
+import { addTimes, recordOutcome, type Times } from './trip.js'
 
 /** Raised inside this module alone: the worker wrote what no honest worker writes. */
 class Violation {
@@ -78,6 +78,7 @@ export function createCompletion(
     const { ring } = lane
     const marks = marksOf(lane, slot, call.tripMs, nowMs)
     call.point.recorder.recordWaiting((marks.startedMs - call.tripMs) * 1000)
+    addTimes(call, marks.startedMs - call.tripMs, marks.markMs - marks.startedMs)
     const outcome = ring.slotWord(slot, OUTCOME_WORD)
     switch (outcome) {
       case OUTCOME_CONTINUE: {

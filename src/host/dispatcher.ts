@@ -14,6 +14,7 @@ import type { Point } from './point.js'
 import type { Route } from './route.js'
 import type { Tally } from './tally.js'
 import { isTraced, traceStart } from './tracing.js'
+import type { CallTimes } from './trip.js'
 
 export interface CallOptions {
   /** Ends the call: it is taken back if it has not begun, and rejects with CALL_ABORTED. */
@@ -22,6 +23,11 @@ export interface CallOptions {
   timeoutMs?: number | undefined
   /** Reaches the hooks as `ctx.traceId`; at most 256 bytes of UTF-8. */
   traceId?: string | undefined
+  /**
+   * An object of the caller's that the engine fills in: how long the call waited and ran. It is complete when the call has
+   * settled (an observation: when flush() has resolved). One for each call under way.
+   */
+  times?: CallTimes | undefined
 }
 
 export interface DispatcherOptions {
@@ -69,8 +75,10 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
       return
     }
     const branches = route.branches ?? (route.steps.length === 0 ? [] : [route])
-    for (const [index, each] of [...branches, ...route.shadows].entries()) {
-      tellOne(point, each, event, callOptions, index > 0)
+    for (const [index, each] of branches.entries()) tellOne(point, each, event, callOptions, index > 0)
+    const { times: _, ...unseen } = callOptions ?? {}
+    for (const [index, each] of route.shadows.entries()) {
+      tellOne(point, each, event, unseen, branches.length + index > 0)
     }
   }
 
@@ -115,7 +123,14 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
     }
   }
 
-  function applyOptions(call: Call, { signal, timeoutMs, traceId }: CallOptions): void {
+  function applyOptions(call: Call, { signal, timeoutMs, traceId, times }: CallOptions): void {
+    if (times !== undefined) {
+      rareOf(call).times = times
+      if (!call.rare.isPart) {
+        times.waitedMs = 0
+        times.ranMs = 0
+      }
+    }
     if (timeoutMs !== undefined) {
       if (!(timeoutMs > 0)) {
         hops.refuse(

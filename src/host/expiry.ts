@@ -11,7 +11,7 @@ import type { DeadLetter, Emit } from './events.js'
 import type { Hops } from './hops.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
-import { copyOf, firstDueMs, firstIn, heldEvent, stepOf, type Times } from './trip.js'
+import { addTimes, copyOf, firstDueMs, firstIn, heldEvent, stepOf, type Times } from './trip.js'
 
 export interface Expiry {
   /** The wheel's callback: everything that has come back was taken before. */
@@ -68,6 +68,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
 
   function timeOut(call: Call, plugin: ActivePlugin, what: string, times: Times, done: number): void {
     plugin.recorders[call.point.index]!.calls += times.ranMs > 0 ? 1 : 0
+    addTimes(call, times.waitedMs, times.ranMs)
     hops.fail(call, plugin, 'timeout', failureMessage(plugin, call, 'timeout', what, times), times, done)
   }
 
@@ -108,6 +109,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
       const kind = isLate ? 'timeout' : 'crash'
       giveUpSlot(lane, call, current, done, nowMs)
       if (call.point.kind === 'observe') undelivered(call, current, bytes, reason)
+      addTimes(call, times.waitedMs, times.ranMs)
       if (times.ranMs > 0) current.recorders[call.point.index]!.calls += 1
       hops.fail(call, current, kind, failureMessage(current, call, kind, message, times), times, done)
     }

@@ -74,7 +74,7 @@ export function createFanOut(
 
   /** A shadow's verdict is compared with what was enforced, and counted; nobody waits for it. */
   function beginShadow(main: Call, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
-    const { signal: _, ...inherited } = callOptions ?? {}
+    const { signal: _, times: __, ...inherited } = callOptions ?? {}
     const shadow = new Call(main.point, route, main.tripMs)
     const plugin = (route.steps[0] as Step).plugins[0] as ActivePlugin
     let enforced: Verdict | undefined

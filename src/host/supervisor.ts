@@ -22,6 +22,8 @@ import type { Watchdog } from './watchdog.js'
 /** A start that failed is tried again after this long, doubling up to the second figure. */
 const RETRY_MS = 100
 const RETRY_MAX_MS = 5_000
+/** The next generation's memory is made this long after a lane began to serve, when the calls that waited have run. */
+const PREPARE_AFTER_MS = 20
 /** A lane that dies sooner and has given nothing back will die again. */
 const SHORT_LIFE_MS = 1_000
 
@@ -84,13 +86,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     return first
   }
 
-  /** Boots, loads, and puts the lane in its seat; it serves from then on. */
-  async function startSeat(bulkhead: Bulkhead, seat: Seat): Promise<readonly Manifest[]> {
+  function makeLane(bulkhead: Bulkhead, seat: Seat): Lane {
     seat.generation += 1
-    const id = `${bulkhead.name}/${seat.index}#${seat.generation}`
-    const thread = await threads.take(bulkhead.options.profile)
-    const lane = new Lane({
-      id,
+    return new Lane({
+      id: `${bulkhead.name}/${seat.index}#${seat.generation}`,
       bulkhead,
       seat,
       slots: bulkhead.options.slots,
@@ -98,6 +97,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       largestExtentBytes,
       listener: options.listener,
     })
+  }
+
+  /** Boots, loads, and puts the lane in its seat; it serves from then on. */
+  async function startSeat(bulkhead: Bulkhead, seat: Seat): Promise<readonly Manifest[]> {
+    const thread = await threads.take(bulkhead.options.profile)
+    const lane = seat.next ?? makeLane(bulkhead, seat)
+    seat.next = null
+    const { id } = lane
     thread.link.onLog((batch) => options.onLog(bulkhead, batch))
     if (bulkhead.spec === null) throw new Error('bulkhead without a spec')
     const spec = { ...bulkhead.spec, lane: id, buffer: lane.ring.buffer }
@@ -134,6 +141,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       if (lane.state === 'serving') died(lane, crash)
     })
     bulkhead.feed()
+    // So much memory at once can set off a collection of garbage, which a replacement would wait for.
+    setTimeout(() => {
+      if (!bulkhead.isClosing && seat.next === null) seat.next = makeLane(bulkhead, seat)
+    }, PREPARE_AFTER_MS).unref()
     return result.manifests
   }
 
@@ -252,6 +263,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     await Promise.all(
       bulkhead.seats.map(async (seat) => {
         seat.endPause?.()
+        seat.next = null
         if (seat.starting !== null) await Promise.race([seat.starting, pause(options.shutdownTimeoutMs)])
         const { lane, thread } = seat
         if (lane === null || thread === null) return

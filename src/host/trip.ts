@@ -13,6 +13,17 @@ export interface Times {
   readonly ranMs: number
 }
 
+/**
+ * How long a call waited and ran, in milliseconds, for the caller to read when it has settled. The engine sets both to 0
+ * and adds up the hops; what is left of the caller's own measurement is the way back.
+ */
+export interface CallTimes {
+  /** In queues and rings, and until the lane woke up. */
+  waitedMs: number
+  /** In plugins. */
+  ranMs: number
+}
+
 export const NO_TIMES: Times = { waitedMs: 0, ranMs: 0 }
 
 export function stepOf(call: Call): Step {
@@ -29,6 +40,14 @@ export function firstDueMs(call: Call): number {
   const step = stepOf(call)
   const { timeoutMs } = call.left === step.mask ? (step.plugins[0] as ActivePlugin) : firstIn(step, call.left)
   return Math.min(call.tripMs + timeoutMs, call.rare.capMs)
+}
+
+/** Tells the caller of a trip's end, if it asked to be told. */
+export function addTimes(call: Call, waitedMs: number, ranMs: number): void {
+  const { times } = call.rare
+  if (times === null) return
+  times.waitedMs += waitedMs
+  times.ranMs += ranMs
 }
 
 /** Counts what a call came to against the plugin's breaker. */

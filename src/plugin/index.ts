@@ -101,6 +101,8 @@ export interface Plugin<Points extends Hookpoints = Hookpoints, Schema extends z
     readonly version: number
     readonly hookpoints: Readonly<Record<string, HookpointKind>>
   }
+  /** The contract itself, with its schemas: for tools that load a plugin and have to make events for it. */
+  readonly writtenFor: Contract<Points>
   readonly config: Schema | undefined
   readonly setup: PluginOptions<Points, Schema>['setup']
 }
@@ -116,6 +118,7 @@ export function definePlugin<Points extends Hookpoints, Schema extends z.ZodType
     [PLUGIN_BRAND]: 1,
     name: options.name,
     contract: { name: contract.name, version: contract.version, hookpoints: kinds },
+    writtenFor: contract,
     config: options.config,
     setup: options.setup,
   }

@@ -1,0 +1,260 @@
+/**
+ * A round: the calls of a load, as long as it lasts, and what they came to. Runs on the thread whose cost is measured.
+ *
+ * Closed loop. One clock read per call: the next call starts where the last one ended.
+ *
+ * Open loop. Calls are due by the clock and go out in the ticks of the event loop's timers, some 1 to 2 ms apart, as a
+ * server's do that wakes up to several at once. Lateness up to PACE_MS is the timers' own; a call that begins later than
+ * that was held up by the thread, and counts from when it was due: a stall is not hidden by the calls that it kept from
+ * being made.
+ */
+import { startBusyClock } from './busy.js'
+import { createHistogram, type Histogram } from './histogram.js'
+import type { Answer, AnswerTimes, Load, Round, Subject } from './subject.js'
+
+/** Set by whoever wants the round to end early. */
+export interface RoundControl {
+  isStopped: boolean
+}
+
+const PACE_MS = 3
+/** Calls that may be under way at once in an open loop: past that the subject has failed, and memory is the next to go. */
+const MAX_UNDER_WAY = 65_536
+/** Calls made in one turn of the event loop when the thread has fallen behind. */
+const MAX_BURST = 1024
+/** After the round's end, for what is still under way. */
+const DRAIN_MS = 3_000
+
+export async function runRound(
+  subject: Subject,
+  load: Load,
+  roundMs: number,
+  control: RoundControl = { isStopped: false },
+): Promise<Round> {
+  if (subject.events.length === 0) throw new Error('a subject needs events')
+  const tally = createTally(subject)
+  const unseenBefore = (await subject.unseenFailures?.()) ?? {}
+  // Several contenders wait with handles that do not keep a process alive.
+  const keepAlive = setInterval(() => {}, 1000)
+  const stopBusyClock = await startBusyClock()
+  const startMs = performance.now()
+  const latestStartMs =
+    load.kind === 'closed'
+      ? await runClosed(subject, tally, load.inFlight, startMs + roundMs, control)
+      : await runOpen(subject, tally, load.ratePerSecond, roundMs, control)
+  const elapsedMs = performance.now() - startMs
+  const busy = await stopBusyClock()
+  clearInterval(keepAlive)
+  for (const [kind, count] of Object.entries((await subject.unseenFailures?.()) ?? {})) {
+    const more = count - (unseenBefore[kind] ?? 0)
+    if (more > 0) tally.failures[kind] = (tally.failures[kind] ?? 0) + more
+  }
+  return {
+    calls: tally.total.count(),
+    elapsedMs,
+    total: tally.total.counts(),
+    waiting: tally.waiting?.counts(),
+    running: tally.running?.counts(),
+    verdicts: tally.verdicts(),
+    failures: tally.failures,
+    firstFailure: tally.firstFailure,
+    wrong: tally.wrong,
+    hostBusyMs: busy.hostBusyMs,
+    processCpuMs: busy.processCpuMs,
+    latestStartMs,
+  }
+}
+
+interface Tally {
+  readonly total: Histogram
+  readonly waiting: Histogram | undefined
+  readonly running: Histogram | undefined
+  readonly failures: Record<string, number>
+  firstFailure: string | undefined
+  wrong: number
+  take(index: number, answer: Answer): void
+  refuse(error: unknown): void
+  fail(kind: string, message: string): void
+  time(us: number, times: AnswerTimes | undefined): void
+  verdicts(): Record<string, number>
+}
+
+function createTally({ rejects, hasTimes }: Subject): Tally {
+  let continued = 0
+  const others: Record<string, number> = {}
+  const tally: Tally = {
+    total: createHistogram(),
+    waiting: hasTimes ? createHistogram() : undefined,
+    running: hasTimes ? createHistogram() : undefined,
+    failures: {},
+    firstFailure: undefined,
+    wrong: 0,
+    take(index, answer) {
+      const { kind, failure } = answer
+      if (failure !== undefined) tally.fail(failure.kind, failure.message)
+      else if (kind === 'continue') continued++
+      else others[kind] = (others[kind] ?? 0) + 1
+      if (rejects !== undefined && (kind === 'reject') !== rejects[index]) tally.wrong++
+    },
+    refuse(error) {
+      const { code, cause, message } = (error ?? {}) as { code?: unknown; cause?: { kind?: unknown }; message?: unknown }
+      const kind = typeof cause?.kind === 'string' ? cause.kind : typeof code === 'string' ? code : 'error'
+      tally.fail(kind, typeof message === 'string' ? message : String(error))
+    },
+    fail(kind, message) {
+      tally.failures[kind] = (tally.failures[kind] ?? 0) + 1
+      tally.firstFailure ??= message
+    },
+    time(us, times) {
+      tally.total.record(us)
+      if (times === undefined) return
+      tally.waiting?.record(times.waitedMs * 1000)
+      tally.running?.record(times.ranMs * 1000)
+    },
+    verdicts: () => (continued === 0 ? others : { continue: continued, ...others }),
+  }
+  return tally
+}
+
+/** Keeps `inFlight` calls under way, each asking again as soon as its last verdict is in. */
+async function runClosed(
+  subject: Subject,
+  tally: Tally,
+  inFlight: number,
+  endMs: number,
+  control: RoundControl,
+): Promise<number> {
+  const { events } = subject
+  let next = 0
+  let underWay = inFlight
+  const askUntil = async (): Promise<void> => {
+    const times = subject.hasTimes ? { waitedMs: 0, ranMs: 0 } : undefined
+    let startMs = performance.now()
+    while (startMs < endMs && !control.isStopped) {
+      const index = next
+      next = index + 1 === events.length ? 0 : index + 1
+      try {
+        tally.take(index, await subject.ask(events[index], times))
+      } catch (error) {
+        tally.refuse(error)
+      }
+      const nowMs = performance.now()
+      tally.time((nowMs - startMs) * 1000, times)
+      startMs = nowMs
+    }
+    underWay--
+  }
+  const all = Promise.all(Array.from({ length: inFlight }, askUntil))
+  await withDrainLimit(all, endMs, () => nameUnanswered(tally, underWay))
+  return 0
+}
+
+interface Flight {
+  startMs: number
+  isUnderWay: boolean
+  readonly times: AnswerTimes | undefined
+}
+
+/** Makes calls at the rate until the round is over, then waits for those under way. Returns how late the latest began. */
+async function runOpen(
+  subject: Subject,
+  tally: Tally,
+  ratePerSecond: number,
+  roundMs: number,
+  control: RoundControl,
+): Promise<number> {
+  const { events } = subject
+  const planned = Math.max(1, Math.floor((roundMs * ratePerSecond) / 1000))
+  const intervalMs = 1000 / ratePerSecond
+  const flights: Flight[] = []
+  const idle: Flight[] = []
+  let next = 0
+  let made = 0
+  let latestStartMs = 0
+  let underWay = 0
+  let landed: (() => void) | undefined
+
+  function call(startMs: number): void {
+    if (underWay >= MAX_UNDER_WAY) {
+      tally.fail('unsent', `not sent: ${MAX_UNDER_WAY} calls were under way`)
+      return
+    }
+    const index = next
+    next = index + 1 === events.length ? 0 : index + 1
+    const flight = idle.pop() ?? newFlight()
+    flight.startMs = startMs
+    flight.isUnderWay = true
+    underWay++
+    subject.ask(events[index], flight.times).then(
+      (answer) => {
+        tally.take(index, answer)
+        land(flight)
+      },
+      (error) => {
+        tally.refuse(error)
+        land(flight)
+      },
+    )
+  }
+
+  function newFlight(): Flight {
+    const flight = { startMs: 0, isUnderWay: false, times: subject.hasTimes ? { waitedMs: 0, ranMs: 0 } : undefined }
+    flights.push(flight)
+    return flight
+  }
+
+  function land(flight: Flight): void {
+    tally.time((performance.now() - flight.startMs) * 1000, flight.times)
+    flight.isUnderWay = false
+    idle.push(flight)
+    underWay--
+    if (underWay === 0) landed?.()
+  }
+
+  const startMs = performance.now()
+  await new Promise<void>((resolve) => {
+    const tick = (): void => {
+      const nowMs = performance.now()
+      const due = Math.min(planned, made + MAX_BURST, Math.floor((nowMs - startMs) / intervalMs) + 1)
+      while (made < due) {
+        const dueMs = startMs + made * intervalMs
+        latestStartMs = Math.max(latestStartMs, nowMs - dueMs)
+        call(nowMs - dueMs <= PACE_MS ? nowMs : dueMs)
+        made++
+      }
+      if (made >= planned || control.isStopped) {
+        resolve()
+        return
+      }
+      const aheadMs = startMs + made * intervalMs - performance.now()
+      if (aheadMs > 0) setTimeout(tick, aheadMs)
+      else setImmediate(tick)
+    }
+    tick()
+  })
+  const endMs = Math.max(startMs + roundMs, performance.now())
+  if (!control.isStopped) await new Promise((resolve) => setTimeout(resolve, startMs + roundMs - performance.now()))
+  const all = underWay === 0 ? Promise.resolve() : new Promise<void>((resolve) => (landed = resolve))
+  await withDrainLimit(all, endMs, () => {
+    const nowMs = performance.now()
+    for (const flight of flights) if (flight.isUnderWay) tally.total.record((nowMs - flight.startMs) * 1000)
+    nameUnanswered(tally, underWay)
+  })
+  return latestStartMs
+}
+
+function nameUnanswered(tally: Tally, count: number): void {
+  if (count === 0) return
+  tally.failures.unanswered = (tally.failures.unanswered ?? 0) + count
+  tally.firstFailure ??= `unanswered ${DRAIN_MS / 1000} s after the round's end`
+}
+
+async function withDrainLimit(all: Promise<unknown>, endMs: number, onLimit: () => void): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<true>((resolve) => {
+    timer = setTimeout(() => resolve(true), endMs + DRAIN_MS - performance.now())
+  })
+  const isOver = await Promise.race([all.then(() => false), limit])
+  clearTimeout(timer)
+  if (isOver) onLimit()
+}

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { LayoutPlan } from './codec/plan.js'
 import type { HookpointKind } from './contract.js'
 import { ERROR_CODES, type ErrorCode } from './errors.js'
+import type { Boundary, RuntimeName } from './runtimes.js'
 
 /** One hookpoint as a lane needs it; its index in the list is what slots name. */
 export interface HookpointSpec {
@@ -27,6 +28,10 @@ export interface PluginSpec {
   readonly config: unknown
   /** Milliseconds that one run of an async hook may take; also what an observation gets. */
   readonly timeoutMs: number
+  readonly runtime: RuntimeName
+  readonly boundary: Boundary
+  /** Memory that a runtime with a heap of its own gives to the plugin, MiB. */
+  readonly memoryMb: number
 }
 
 /** All that a lane needs to start; constant for its life. */

@@ -27,6 +27,8 @@ export const ERROR_CODES = {
   PLUGIN_FAILED: "a plugin failed: a respond hook whose policy is 'raise', or any hook in hookring/testing",
   BULKHEAD_FULL: 'a bulkhead holds as many plugins as it can',
   TYPESCRIPT_UNSUPPORTED: 'this Node.js cannot load TypeScript and esbuild is not installed',
+  ESBUILD_MISSING: 'a plugin must be bundled, and esbuild is not installed',
+  INTEGRITY_MISMATCH: 'the bytes of a plugin are not those that the operator named by their hash',
   UNTRUSTED_RUNTIME: 'an untrusted plugin was given a runtime that is no boundary',
   CALL_ABORTED: "the caller's signal ended the call",
   ENGINE_CLOSED: 'the engine is closing or closed',

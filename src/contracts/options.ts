@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { type ErrorCode, formatPath, HookringError } from './errors.js'
+import { BOUNDARIES, RUNTIMES } from './runtimes.js'
 
 export const DEFAULTS = {
   /** Long for a hook that runs in microseconds, short for a client that waits. */
@@ -29,6 +30,8 @@ export const DEFAULTS = {
   concurrency: 64,
   /** Old-generation heap of one lane, MiB. Best effort, see SECURITY.md. */
   memoryMb: 256,
+  /** What a runtime with a heap of its own (quickjs, wasm) gives to one plugin, MiB. */
+  guestMemoryMb: 64,
   workers: 1,
   /** How long a side looks again before it parks, at most ('adaptive'). A halted CPU takes about 40 µs to come back. */
   adaptiveSpinUs: 50,
@@ -111,7 +114,19 @@ export const pluginOptionsSchema = z.strictObject({
     .optional(),
   config: z.unknown().optional(),
   trust: z.enum(['trusted', 'untrusted']).default('trusted'),
-  runtime: z.enum(['module']).optional(),
+  /** Left out: by the file's name (.wasm, .so), `quickjs` for untrusted JavaScript, else `module`. */
+  runtime: z.enum(RUNTIMES).optional(),
+  boundary: z.enum(BOUNDARIES).optional(),
+  /** What to do where the process boundary lacks a part of its sandbox: refuse (the default), or go on without it. */
+  sandbox: z.enum(['required', 'best-effort']).optional(),
+  /** A subresource-integrity value that the file, or the bundle made from it, must match: `sha384-...`. */
+  integrity: z
+    .string()
+    .regex(
+      /^\s*sha(?:256|384|512)-[A-Za-z0-9+/]+={0,2}(?:\s+sha(?:256|384|512)-[A-Za-z0-9+/]+={0,2})*\s*$/,
+      'must be a hash as of subresource integrity, like sha384-...',
+    )
+    .optional(),
   bulkhead: z.string().min(1).max(64).optional(),
   priority: z.number().int().min(-1_000_000).max(1_000_000).default(0),
   timeoutMs: ms.optional(),

@@ -2,22 +2,30 @@
  * Finds a plugin's module and makes it loadable: paths, file URLs and package names become file: URLs, TypeScript is
  * turned into JavaScript once, on the host, before any lane is bothered. Host's thread only.
  */
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { isAbsolute, join, resolve } from 'node:path'
+import { dirname, extname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { resolve as resolveModule } from 'import-meta-resolve'
 import { HookringError } from '../contracts/errors.js'
+import type { RuntimeName } from '../contracts/runtimes.js'
+import { checkIntegrity } from './integrity.js'
 
 export interface PluginSources {
   /**
-   * The file: URL that lanes import.
+   * The file: URL of what lanes load. With an integrity value it is a copy of bytes that match it, in a folder of our own.
    *
-   * @throws HookringError PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED (TypeScript that does not parse), TYPESCRIPT_UNSUPPORTED
+   * @throws HookringError PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED (it does not compile), TYPESCRIPT_UNSUPPORTED,
+   * INTEGRITY_MISMATCH
    */
-  locate(from: string | URL): Promise<string>
+  locate(from: string | URL, needs?: SourceNeeds): Promise<string>
   /** Removes what was written. */
   close(): Promise<void>
+}
+
+export interface SourceNeeds {
+  readonly runtime: RuntimeName
+  readonly integrity?: string | undefined
 }
 
 const TYPESCRIPT = /\.[cm]?ts$/
@@ -26,17 +34,26 @@ export function createPluginSources(): PluginSources {
   let folder: Promise<string> | null = null
   let count = 0
 
-  async function outputFile(): Promise<string> {
+  async function write(contents: Uint8Array, extension: string): Promise<string> {
     folder ??= mkdtemp(join(tmpdir(), 'hookring-'))
     count += 1
-    return join(await folder, `plugin-${count}.mjs`)
+    const file = join(await folder, `plugin-${count}${extension}`)
+    await writeFile(file, contents)
+    return pathToFileURL(file).href
   }
 
   return {
-    async locate(from) {
+    async locate(from, { runtime, integrity } = { runtime: 'module' }) {
       const url = await findModule(from)
       const path = fileURLToPath(url)
-      return TYPESCRIPT.test(path) ? compile(path, url, outputFile) : url
+      const isBinary = runtime === 'wasm' || runtime === 'native'
+      const isCompiled = !isBinary && (integrity !== undefined || TYPESCRIPT.test(path))
+      if (integrity === undefined && !isCompiled) return url
+      const bytes = await readFile(path)
+      if (integrity !== undefined) checkIntegrity(bytes, integrity, path)
+      if (isBinary) return write(bytes, extname(path))
+      const compiled = await compile({ path, url, bytes, isPinned: integrity !== undefined })
+      return compiled === null ? url : write(compiled, '.mjs')
     },
     async close() {
       if (folder !== null) await rm(await folder, { recursive: true, force: true })
@@ -74,23 +91,42 @@ function resolveFrom(from: string | URL): string {
   }
 }
 
+interface Source {
+  readonly path: string
+  readonly url: string
+  readonly bytes: Uint8Array
+  /** Its bytes were named by their hash: it must bring all that it runs. */
+  readonly isPinned: boolean
+}
+
 /**
  * Compiles with esbuild where it is installed: the same on every Node, enums included. Without it, Node's own type
  * stripping where this Node has it.
  */
-async function compile(path: string, url: string, outputFile: () => Promise<string>): Promise<string> {
+async function compile({ path, url, bytes, isPinned }: Source): Promise<Uint8Array | null> {
   const esbuild = await import('esbuild').catch(() => null)
   if (esbuild === null) {
-    if ((process.features as { typescript?: unknown }).typescript) return url
+    if (isPinned) {
+      throw new HookringError(
+        'ESBUILD_MISSING',
+        `plugin ${path} has an integrity value, which takes esbuild to keep: install it`,
+      )
+    }
+    if ((process.features as { typescript?: unknown }).typescript) return null
     throw new HookringError(
       'TYPESCRIPT_UNSUPPORTED',
       `plugin ${path} is TypeScript, which Node.js ${process.version} does not load by itself: install esbuild, or Node.js 22.18 or later`,
     )
   }
-  const output = await outputFile()
   try {
     const built = await esbuild.build({
-      entryPoints: [path],
+      // The bytes that were checked, not what may stand in the file by now.
+      stdin: {
+        contents: bytes,
+        sourcefile: path,
+        resolveDir: dirname(path),
+        loader: TYPESCRIPT.test(path) ? 'ts' : 'js',
+      },
       bundle: true,
       write: false,
       format: 'esm',
@@ -100,20 +136,36 @@ async function compile(path: string, url: string, outputFile: () => Promise<stri
       logLevel: 'silent',
       // The compiled file stands elsewhere; what the plugin reads beside itself must still be found.
       define: { 'import.meta.url': JSON.stringify(url), 'import.meta.filename': JSON.stringify(path) },
-      plugins: [{ name: 'packages-in-place', setup: (build) => build.onResolve({ filter: /^[^./]/ }, resolvePackage) }],
+      plugins: [
+        {
+          name: 'packages-in-place',
+          setup: (build) =>
+            build.onResolve(
+              { filter: /.*/ },
+              (args) => (isPinned ? refuseUnpinned(args, path) : undefined) ?? resolvePackage(args),
+            ),
+        },
+      ],
     })
-    await writeFile(output, built.outputFiles[0]?.contents ?? '')
+    return built.outputFiles[0]?.contents ?? new Uint8Array()
   } catch (error) {
     throw new HookringError('PLUGIN_IMPORT_FAILED', `plugin ${path} does not compile: ${(error as Error).message}`, {
       cause: error,
     })
   }
-  return pathToFileURL(output).href
+}
+
+/** What is part of this package, or of Node.js: the rest of what a pinned plugin runs must be in the pinned file. */
+const PINNED_BY_US = /^(?:node:|hookring(?:\/|$)|zod(?:\/|$))/
+
+function refuseUnpinned({ path, kind }: { path: string; kind: string }, plugin: string) {
+  if (kind === 'entry-point' || PINNED_BY_US.test(path)) return undefined
+  return { errors: [{ text: `the integrity of ${plugin} does not cover ${path}: make one file of them` }] }
 }
 
 /** Packages stay where they are: they are imported by URL, as the plugin's own file would find them. */
 function resolvePackage({ path, importer, kind }: { path: string; importer: string; kind: string }) {
-  if (kind === 'entry-point' || isAbsolute(path)) return undefined
+  if (kind === 'entry-point' || /^[./]/.test(path) || isAbsolute(path)) return undefined
   if (path.startsWith('node:')) return { path, external: true }
   try {
     return { path: resolveModule(path, pathToFileURL(importer).href), external: true }

@@ -6,6 +6,7 @@ import type { HookpointKind } from '../contracts/contract.js'
 import type { ResolvedPluginOptions } from '../contracts/options.js'
 import type { FailurePolicy } from '../contracts/policy.js'
 import { type FailureAction, type ResolvedFailurePolicy, resolvePolicy } from '../contracts/policy.js'
+import type { Boundary, RuntimeName } from '../contracts/runtimes.js'
 import type { Breaker } from './breaker.js'
 import type { Bulkhead } from './bulkhead.js'
 import type { EventPredicate } from './match.js'
@@ -16,7 +17,9 @@ export interface Registration {
   /** The operator's name for it, or its file's until it has told its own. */
   name: string
   readonly options: ResolvedPluginOptions
-  /** file: URL of the module. */
+  readonly runtime: RuntimeName
+  readonly boundary: Boundary
+  /** file: URL of what lanes load: a module, a bundle, a binary. */
   readonly url: string
   /** Counts registrations: ties of priority go by it. */
   readonly order: number

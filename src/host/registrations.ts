@@ -6,6 +6,7 @@ import { parseOptions, pluginOptionsSchema } from '../contracts/options.js'
 import { type BreakerChange, createBreaker } from './breaker.js'
 import type { PluginSources } from './plugin-source.js'
 import { type Registration, resolvePolicies } from './plugin-state.js'
+import { placementOf } from './trust.js'
 
 export interface RegistrationOptions {
   readonly engine: ResolvedEngineOptions
@@ -14,7 +15,7 @@ export interface RegistrationOptions {
 }
 
 export interface Registrations {
-  /** @throws HookringError OPTIONS_INVALID, UNTRUSTED_RUNTIME, PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED, TYPESCRIPT_UNSUPPORTED */
+  /** @throws HookringError OPTIONS_INVALID, UNTRUSTED_RUNTIME, INTEGRITY_MISMATCH, PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED, TYPESCRIPT_UNSUPPORTED */
   create(options: unknown, what: string): Promise<Registration>
   /** The same plugin from its file as it is now, with the options given in place of the old ones. */
   renew(registration: Registration, changes: object): Promise<Registration>
@@ -27,14 +28,16 @@ export function createRegistrations({ engine, sources, onBreaker }: Registration
     options: ResolvedPluginOptions,
     identity?: Pick<Registration, 'order' | 'ownBulkhead' | 'name'>,
   ): Promise<Registration> {
-    checkTrust(options)
+    const { runtime, boundary } = placementOf(options)
     checkConfig(options)
-    const url = await sources.locate(options.from)
+    const url = await sources.locate(options.from, { runtime, integrity: options.integrity })
     const provisional = options.name ?? fileName(String(options.from))
     const order = identity?.order ?? count++
     const registration: Registration = {
       name: options.name ?? identity?.name ?? provisional,
       options,
+      runtime,
+      boundary,
       url,
       order,
       ownBulkhead: identity?.ownBulkhead ?? `${provisional}-${order}`,
@@ -65,15 +68,6 @@ export function createRegistrations({ engine, sources, onBreaker }: Registration
 /** A breaker that only an operator opens. */
 const NEVER = { windowMs: 1000, minFailures: Number.POSITIVE_INFINITY, ratio: 1, cooldownMs: 1000 }
 
-function checkTrust({ trust, runtime, from }: ResolvedPluginOptions): void {
-  if (trust !== 'untrusted') return
-  throw new HookringError(
-    'UNTRUSTED_RUNTIME',
-    `plugin ${String(from)} is untrusted, and runtime ${runtime ?? 'module'} is no boundary: a module can reach everything that the process can. ` +
-      'This version has no runtime for untrusted plugins; set trust only for code that you would run yourself',
-  )
-}
-
 /** Config crosses to the lanes by structured clone. */
 function checkConfig({ config, from }: ResolvedPluginOptions): void {
   try {
@@ -88,6 +82,6 @@ function checkConfig({ config, from }: ResolvedPluginOptions): void {
 }
 
 function fileName(from: string): string {
-  const name = basename(from.replace(/[?#].*$/, '')).replace(/\.[cm]?[jt]s$/, '')
+  const name = basename(from.replace(/[?#].*$/, '')).replace(/\.(?:[cm]?[jt]s|wasm|so|dylib|dll)$/, '')
   return name.replace(/[^a-z0-9._-]/gi, '-') || 'plugin'
 }

@@ -6,6 +6,7 @@
 import type { Contract } from '../contracts/contract.js'
 import type { LaneSpec, Manifest } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
+import { DEFAULTS } from '../contracts/options.js'
 import { Bulkhead } from './bulkhead.js'
 import { type BulkheadPlan, type PlanDefaults, planBulkheads } from './bulkhead-plan.js'
 import type { Emit } from './events.js'
@@ -109,6 +110,9 @@ export function createRegistry(options: RegistryOptions): Registry {
         url: registration.url,
         config: registration.options.config,
         timeoutMs: registration.timeoutMs,
+        runtime: registration.runtime,
+        boundary: registration.boundary,
+        memoryMb: registration.options.limits?.memoryMb ?? DEFAULTS.guestMemoryMb,
       })),
       concurrency: plan.concurrency,
       ...options.lane,

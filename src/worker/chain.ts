@@ -36,6 +36,7 @@ import type { WorkerRing } from '../ring/worker-ring.js'
 import { runAs, setRunning } from './attribution.js'
 import { CallContext } from './call-context.js'
 import type { LoadedPlugin } from './loader.js'
+import { EncodedReply, type EventBytes, StoppedAtDeadline } from './runtimes/runtime.js'
 
 interface Point {
   readonly kind: HookpointKind
@@ -104,7 +105,7 @@ export function createChain(
       if (plugin === undefined || hook === undefined) continue
       const isFirst = done === 0
       const deadlineMs = isFirst ? Math.min(ring.deadlineMs(slot), now + plugin.timeoutMs) : now + plugin.timeoutMs
-      const event = openEvent(slot, point)
+      const event = plugin.takes === 'bytes' ? bytesOf(slot) : openEvent(slot, point)
       const ctx = new CallContext(plugin, deadlineMs, traceIdOf(slot))
       let outcome: number
       let isWaiting = false
@@ -185,12 +186,23 @@ export function createChain(
   }
 
   function openEvent(slot: number, point: Point): unknown {
+    return point.reader.open(memory, eventAt(slot), eventBytes(slot))
+  }
+
+  function bytesOf(slot: number): EventBytes {
+    return { u8: memory.u8, at: eventAt(slot), bytes: eventBytes(slot) }
+  }
+
+  /** The event as the host wrote it, or as the last plugin replaced it. */
+  function eventAt(slot: number): number {
     const area = ring.word(slot, REPLACED_AREA_WORD)
-    if (area === 0) {
-      return point.reader.open(memory, ring.word(slot, EXTENT_AT_WORD), ring.word(slot, EVENT_BYTES_WORD))
-    }
-    const at = replyAt(messageAtOf(slot), ring.word(slot, REPLY_ROOM_WORD), area - 1)
-    return point.reader.open(memory, at, ring.word(slot, REPLACED_BYTES_WORD + area - 1))
+    if (area === 0) return ring.word(slot, EXTENT_AT_WORD)
+    return replyAt(messageAtOf(slot), ring.word(slot, REPLY_ROOM_WORD), area - 1)
+  }
+
+  function eventBytes(slot: number): number {
+    const area = ring.word(slot, REPLACED_AREA_WORD)
+    return ring.word(slot, area === 0 ? EVENT_BYTES_WORD : REPLACED_BYTES_WORD + area - 1)
   }
 
   function messageAtOf(slot: number): number {
@@ -210,6 +222,7 @@ export function createChain(
 
   /** Turns what a hook returned into an outcome; its bytes are in place when this returns. */
   function accept(slot: number, point: Point, index: number, result: unknown): number {
+    if (result instanceof EncodedReply) return encoded(slot, point, index, result)
     const read = readResult(point.kind, result)
     switch (read.kind) {
       case 'continue':
@@ -248,7 +261,36 @@ export function createChain(
     return OUTCOME_RESPOND
   }
 
+  /** Its bytes are the host's to check, as those of any reply. */
+  function encoded(
+    slot: number,
+    point: Point,
+    index: number,
+    { kind, bytes: { length }, bytes }: EncodedReply,
+  ): number {
+    const room = ring.word(slot, REPLY_ROOM_WORD)
+    const area = kind === 'replace' && ring.word(slot, REPLACED_AREA_WORD) === 1 ? 2 : 1
+    if (point.replyEncoder === null || kind !== (point.kind === 'transform' ? 'replace' : 'respond')) {
+      return invalid(slot, index, `a ${point.kind} hook cannot ${kind}`)
+    }
+    if (length > room) {
+      return invalid(slot, index, tooLargeMessage(kind === 'replace' ? 'replacement' : 'answer', length, room))
+    }
+    memory.u8.set(bytes, replyAt(messageAtOf(slot), room, area - 1))
+    if (kind === 'replace') {
+      ring.replaced(slot, area, length, index)
+      return OUTCOME_CONTINUE
+    }
+    ring.setOutcome(slot, OUTCOME_RESPOND, index)
+    ring.setAnswerBytes(slot, length)
+    return OUTCOME_RESPOND
+  }
+
   function fail(slot: number, index: number, error: unknown): number {
+    if (error instanceof StoppedAtDeadline) {
+      ring.setOutcome(slot, OUTCOME_ABANDONED, index)
+      return OUTCOME_ABANDONED
+    }
     // A value that does not fit its schema is a bad verdict, not a broken plugin.
     if (error instanceof HookringError && error.code === 'EVENT_INVALID') return invalid(slot, index, error.message)
     ring.setOutcome(slot, OUTCOME_ERROR, index)

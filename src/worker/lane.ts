@@ -157,7 +157,10 @@ export function createLane(sender: LogSender): Lane {
   async function destroyAll(): Promise<void> {
     const destroyed = plugins
     plugins = []
-    for (const plugin of [...destroyed].reverse()) await lifecycle(plugin, 'destroy')
+    for (const plugin of [...destroyed].reverse()) {
+      await lifecycle(plugin, 'destroy')
+      await plugin.dispose?.()
+    }
   }
 
   async function lifecycle(plugin: LoadedPlugin, key: 'onShutdown' | 'destroy'): Promise<void> {

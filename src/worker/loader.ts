@@ -1,15 +1,18 @@
 /**
- * Loads a lane's plugins: import, check, parse config, set up, one after the other. What goes wrong is a coded value that
- * names the plugin. The lane's thread only.
+ * Loads a lane's plugins, each in its runtime, one after the other. What goes wrong is a coded value that names the
+ * plugin. The lane's thread only.
  */
 import type { LaneSpec, LoadResult, Manifest, PluginSpec } from '../contracts/control.js'
 import { type ErrorCode, HookringError } from '../contracts/errors.js'
+import type { RuntimeName } from '../contracts/runtimes.js'
 import type { PluginLogger } from '../plugin/index.js'
-import { definitionIn, describe, ownNameOf, type PluginInstance, setUpPlugin } from '../plugin/setup.js'
+import { describe } from '../plugin/setup.js'
 import { nameResident, runAs } from './attribution.js'
+import { moduleRuntime } from './runtimes/module.js'
+import type { Runtime, RuntimePlugin } from './runtimes/runtime.js'
 
 /** A plugin ready to be called. */
-export interface LoadedPlugin extends PluginInstance {
+export interface LoadedPlugin extends RuntimePlugin {
   readonly index: number
   readonly timeoutMs: number
 }
@@ -17,6 +20,19 @@ export interface LoadedPlugin extends PluginInstance {
 export interface Loading {
   readonly plugins: readonly LoadedPlugin[]
   readonly result: LoadResult
+}
+
+/** Each is imported when a lane needs it first: most lanes need one. */
+const RUNTIMES: Readonly<Record<RuntimeName, () => Promise<Runtime>>> = {
+  module: async () => moduleRuntime,
+  compartment: () => notThere('compartment'),
+  quickjs: () => notThere('quickjs'),
+  wasm: () => notThere('wasm'),
+  native: () => notThere('native'),
+}
+
+async function notThere(runtime: RuntimeName): Promise<Runtime> {
+  throw new HookringError('PLUGIN_SETUP_FAILED', `runtime ${runtime} is not part of this version`)
 }
 
 /** @param announce told which plugin's code is about to run (-1: none), so that a stuck one can be named. */
@@ -42,45 +58,22 @@ export async function loadPlugins(
   return { plugins, result: { ok: true, manifests } }
 }
 
-async function loadPlugin(spec: LaneSpec, found: PluginSpec, index: number, logger: (plugin: string) => PluginLogger) {
-  const definition = definitionIn((await importModule(found)).default, found.name)
-  const name = found.isNamed ? found.name : ownNameOf(definition, found.name)
-  nameResident({ name, url: found.url })
+async function loadPlugin(spec: LaneSpec, plugin: PluginSpec, index: number, logger: (plugin: string) => PluginLogger) {
   const { contract, hookpoints } = spec
-  const instance = await setUpPlugin(definition, {
-    name,
-    config: found.config,
-    log: logger(name),
+  const runtime = await RUNTIMES[plugin.runtime]()
+  const loaded = await runtime.load({
+    plugin,
     contract,
     hookpoints,
+    named: (name) => nameResident({ name, url: plugin.url }),
+    logger,
   })
-  const loaded: LoadedPlugin = { ...instance, index, timeoutMs: found.timeoutMs }
   const manifest: Manifest = {
-    name,
+    name: loaded.name,
     contract: { name: contract.name, version: contract.version },
-    hooks: hookpoints.filter((_, at) => instance.hooks[at] !== undefined).map((point) => point.name),
+    hooks: hookpoints.filter((_, at) => loaded.hooks[at] !== undefined).map((point) => point.name),
   }
-  return { loaded, manifest }
-}
-
-async function importModule(plugin: PluginSpec): Promise<{ default?: unknown }> {
-  try {
-    return await import(plugin.url)
-  } catch (error) {
-    const { code, url } = (error ?? {}) as { code?: string; url?: string }
-    if ((code === 'ERR_MODULE_NOT_FOUND' || code === 'ENOENT') && (url === undefined || url === plugin.url)) {
-      if (String((error as Error).message).includes(new URL(plugin.url).pathname)) {
-        throw new HookringError('PLUGIN_NOT_FOUND', `plugin ${plugin.name}: there is no ${plugin.url}`, {
-          cause: error,
-        })
-      }
-    }
-    if (error instanceof HookringError) throw error
-    const what = error instanceof SyntaxError ? 'does not parse' : 'threw while it was imported'
-    throw new HookringError('PLUGIN_IMPORT_FAILED', `plugin ${plugin.name} ${what}: ${describe(error)}`, {
-      cause: error,
-    })
-  }
+  return { loaded: { ...loaded, index, timeoutMs: plugin.timeoutMs } satisfies LoadedPlugin, manifest }
 }
 
 function refusal(plugin: PluginSpec, error: unknown): LoadResult {

@@ -1,0 +1,68 @@
+/**
+ * What a runtime is: the way in which a plugin's code is executed behind a lane. One interface for all of them; the chain
+ * calls what `load` gives and knows no runtime by name. The lane's thread only.
+ *
+ *   load      finds the plugin's hooks, its config parsed, its setup run
+ *   call      a hook, by the index of its hookpoint; synchronous or a promise
+ *   dispose   after `destroy`: what the runtime itself holds is let go of
+ */
+import type { HookpointSpec, PluginSpec } from '../../contracts/control.js'
+import type { PluginLogger } from '../../plugin/index.js'
+import type { PluginInstance } from '../../plugin/setup.js'
+import type { CallContext } from '../call-context.js'
+
+export interface Runtime {
+  /** @throws HookringError PLUGIN_..., naming the plugin. What was made on the way is let go of before it throws. */
+  load(place: PluginPlace): Promise<RuntimePlugin>
+}
+
+/** Where a plugin is loaded, and what it has to fit. */
+export interface PluginPlace {
+  readonly plugin: PluginSpec
+  readonly contract: { readonly name: string; readonly version: number }
+  /** The index of one is the index of its hook. */
+  readonly hookpoints: readonly HookpointSpec[]
+  /** Told once, before setup: the name by which the plugin goes, the operator's or else its own. */
+  named(name: string): void
+  /** Log lines go to the host's logger, under that name. */
+  logger(name: string): PluginLogger
+}
+
+/** A plugin that has been loaded. Its hooks are called with what `takes` says, and a CallContext. */
+export interface RuntimePlugin extends PluginInstance {
+  /** `event`: the lazy event, closed when the hook has settled. `bytes`: EventBytes. */
+  readonly takes: 'event' | 'bytes'
+  dispose?(): void | Promise<void>
+}
+
+/** An event as the host encoded it, by the hookpoint's layout plan: valid until the hook has returned. */
+export interface EventBytes {
+  readonly u8: Uint8Array
+  readonly at: number
+  readonly bytes: number
+}
+
+/** Returned by a hook of a runtime that encodes replacements and answers on its side; checked by the host like any other. */
+export class EncodedReply {
+  readonly kind: 'replace' | 'respond'
+  readonly bytes: Uint8Array
+
+  constructor(kind: 'replace' | 'respond', bytes: Uint8Array) {
+    this.kind = kind
+    this.bytes = bytes
+  }
+}
+
+/**
+ * Thrown, or rejected with, by a hook that the runtime stopped at its deadline: the host has settled the call already, or
+ * is about to, and the lane lives on.
+ */
+export class StoppedAtDeadline extends Error {
+  constructor() {
+    super('the hook was stopped at its deadline')
+    this.name = 'StoppedAtDeadline'
+  }
+}
+
+/** What a runtime's hook is, before the chain forgets the difference. */
+export type RuntimeHook = (event: unknown, ctx: CallContext) => unknown

@@ -5,7 +5,7 @@
  * A claim about speed that a noisy machine refutes is marked in the table and is no error.
  */
 import { parseArgs } from 'node:util'
-import { createProgress } from './progress.js'
+import { createProgress } from './instruments.js'
 import { type BenchCase, writeResults } from './report.js'
 
 const CASES: Readonly<Record<string, () => Promise<BenchCase>>> = {

@@ -14,7 +14,11 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** The package: src to dist. */
 export const PACKAGE = { project: 'tsconfig.json', target: 'dist', assetsFrom: [] }
 /** Benches and examples, with the files beside them that they read (.proto and the like). */
-export const PROGRAMS = { project: 'tsconfig.run.json', target: '.cache/run', assetsFrom: ['bench', 'examples', 'test/proof'] }
+export const PROGRAMS = {
+  project: 'tsconfig.run.json',
+  target: '.cache/run',
+  assetsFrom: ['bench', 'examples', 'test/proof'],
+}
 
 /** Resolves to whether the project compiled; messages go to stderr. Without `isChecked` type errors are let pass. */
 export async function compile({ project, target, assetsFrom }, { isChecked }) {

@@ -17,7 +17,15 @@ export type {
   TransformVerdict,
   Verdict,
 } from './contracts/verdict.js'
-export type { EngineHooks, EngineOptions, HookEngine, PluginStatus } from './host/api.js'
+export type {
+  EngineHooks,
+  EngineOptions,
+  HookEngine,
+  PluginStatus,
+  Recording,
+  RecordingSummary,
+  RecordOptions,
+} from './host/api.js'
 export type { CallOptions } from './host/dispatcher.js'
 export { createHookEngine } from './host/engine.js'
 export type { DeadLetter, EngineEvents, LaneReplaced, PluginQuarantined, Zombie } from './host/events.js'

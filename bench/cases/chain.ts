@@ -5,7 +5,7 @@
  * each); closed loop with 1 and 64 in flight. Baseline: one plugin.
  * Figures: medians over rounds. It would be proved wrong by a chain in one bulkhead that costs a trip per plugin.
  */
-import { drawPlot } from '../plot.js'
+import { drawPlot } from '../instruments.js'
 import {
   type BenchCase,
   type CaseOutcome,

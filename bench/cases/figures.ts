@@ -1,6 +1,7 @@
 /** How the figures of takeTurns go into rows, marks and notes; shared by the cases that use it. Pure. */
+
+import type { Mark } from '../instruments.js'
 import type { RoundFigures } from '../measure.js'
-import type { Mark } from '../plot.js'
 import { rounded } from '../report.js'
 import type { SeatResult } from '../turns.js'
 

@@ -5,8 +5,7 @@
  * the same time. Figure: CPU time of the whole process, in milliseconds per second. More than the process without an
  * engine, by more than noise, would prove that something polls.
  */
-import { askOnce } from '../ask-process.js'
-import { drawPlot } from '../plot.js'
+import { askOnce, drawPlot } from '../instruments.js'
 import { type BenchCase, machineLine, markdownTable, rounded, significant } from '../report.js'
 import type { IdleOptions } from '../subjects/idle-process.js'
 

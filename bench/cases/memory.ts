@@ -5,8 +5,7 @@
  * sampled after each, after full collections. Baseline: the sample after the first portion of each kind, when everything
  * has been used once. Growth that goes on from portion to portion would prove a leak.
  */
-import { startProcess } from '../ask-process.js'
-import { drawPlot } from '../plot.js'
+import { drawPlot, startProcess } from '../instruments.js'
 import { type BenchCase, machineLine, markdownTable, rounded, significant } from '../report.js'
 import type { MemoryRequest, MemorySample } from '../subjects/memory-process.js'
 

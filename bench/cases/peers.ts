@@ -8,8 +8,8 @@
  * It would be proved wrong by a contender with fewer guarantees that costs the host less, or by a ratio below a claim's.
  */
 import { CONTENDER_NAMES, type ContenderName, LEVELS, seatContender } from '../contenders/index.js'
-import { busySource, type RoundFigures } from '../measure.js'
-import { drawPlot, type Mark, type RowsPanel } from '../plot.js'
+import { busySource, drawPlot, type Mark, type RowsPanel } from '../instruments.js'
+import type { RoundFigures } from '../measure.js'
 import {
   type BenchCase,
   type CaseOutcome,

@@ -9,9 +9,7 @@
  * One call lost, or one run twice, proves the design wrong.
  */
 
-import { askOnce } from '../ask-process.js'
-import { median } from '../measure.js'
-import { drawPlot } from '../plot.js'
+import { askOnce, drawPlot, median } from '../instruments.js'
 import { type BenchCase, type Claim, claimsTable, formatMs, machineLine, markdownTable, rounded } from '../report.js'
 import type { RecoveryFigures, RecoveryOptions } from '../subjects/recovery-process.js'
 

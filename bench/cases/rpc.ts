@@ -8,8 +8,7 @@
  * Figures: medians over slices, modes and hooks in turns. A bystander that is slower under hookring than with no hook at
  * all, or a call that fails without being marked, would prove the isolation wrong.
  */
-import { median } from '../measure.js'
-import { drawPlot, type RowsPanel } from '../plot.js'
+import { drawPlot, median, type RowsPanel } from '../instruments.js'
 import {
   type BenchCase,
   type CaseOutcome,

@@ -5,7 +5,7 @@
  * loop with 1 and 16 in flight. Baselines: postMessage and piscina, which clone the whole event.
  * Figures: medians over rounds. A size at which hookring's curve jumps, or crosses a baseline's, would show the cliff.
  */
-import { drawPlot } from '../plot.js'
+import { CONTENDERS, drawPlot, type QuestionOptions } from '../instruments.js'
 import {
   type BenchCase,
   type CaseOutcome,
@@ -23,12 +23,14 @@ const LEVELS = [1, 16] as const
 const QUICK = { rounds: 3, roundMs: 130, warmUpMs: 90 }
 const FULL = { rounds: 11, roundMs: 300, warmUpMs: 300 }
 
-const SUBJECTS = {
-  hookring: new URL('../subjects/blob-hookring.js', import.meta.url),
-  postMessage: new URL('../subjects/blob-post-message.js', import.meta.url),
-  piscina: new URL('../subjects/blob-piscina.js', import.meta.url),
-} as const
-const SUBJECT_NAMES = Object.keys(SUBJECTS) as (keyof typeof SUBJECTS)[]
+const SUBJECT_NAMES = ['hookring', 'postMessage', 'piscina'] as const
+
+function subjectOf(name: (typeof SUBJECT_NAMES)[number], eventBytes: number): Pick<Seat, 'module' | 'options'> {
+  const options = { eventBytes }
+  if (name === 'hookring') return { module: new URL('../subjects/blob-hookring.js', import.meta.url), options }
+  const module = new URL('../subjects/blob-question.js', import.meta.url).href
+  return { module: CONTENDERS[name], options: { module, options } satisfies QuestionOptions }
+}
 
 interface Cell extends SeatResult {
   readonly subject: string
@@ -46,8 +48,7 @@ export const sizes: BenchCase = {
       const seats = SUBJECT_NAMES.map(
         (name): Seat => ({
           name: `${name}, ${formatBytes(eventBytes)}`,
-          module: SUBJECTS[name],
-          options: { eventBytes },
+          ...subjectOf(name, eventBytes),
           inFlight: LEVELS,
         }),
       )

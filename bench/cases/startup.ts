@@ -6,9 +6,7 @@
  * one, each read half a second after the engine was ready. Resident memory counts pages shared between threads once.
  */
 
-import { askOnce } from '../ask-process.js'
-import { median } from '../measure.js'
-import { drawPlot } from '../plot.js'
+import { askOnce, drawPlot, median } from '../instruments.js'
 import { type BenchCase, formatBytes, formatMs, machineLine, markdownTable, rounded } from '../report.js'
 import type { StartupFigures } from '../subjects/startup-process.js'
 

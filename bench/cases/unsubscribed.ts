@@ -5,8 +5,7 @@
  * Figures: nanoseconds per awaited call, medians over rounds in turns. More than five times the baseline proves the
  * promise wrong that hookpoints may be strewn freely.
  */
-import { askOnce } from '../ask-process.js'
-import { drawPlot } from '../plot.js'
+import { askOnce, drawPlot } from '../instruments.js'
 import {
   type BenchCase,
   type Claim,

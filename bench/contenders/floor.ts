@@ -3,7 +3,7 @@
  * waking one thread, and then the other; nothing that parks both sides can be faster. One call in flight only.
  */
 import { Worker } from 'node:worker_threads'
-import type { Subject } from '../measure.js'
+import type { Subject } from '../instruments.js'
 
 const CONTINUE = { kind: 'continue' }
 

@@ -5,7 +5,7 @@
 import { createHookEngine } from 'hookring'
 import { delivery } from 'hookring/contracts'
 import { payloadLimiter } from 'hookring/hooks'
-import type { Subject } from '../measure.js'
+import type { Subject } from '../instruments.js'
 import { type DeliveryEvent, deliveryEvents, MAX_BYTES } from './delivery-events.js'
 
 export async function open(options: { wait?: 'adaptive' | 'park' | 'spin' } = {}): Promise<Subject<DeliveryEvent>> {

@@ -1,19 +1,22 @@
 /**
- * The contenders by name: the door through which benches, and whoever else compares, seat them. Nothing is imported
- * before a contender is opened, in its own process.
+ * The contenders of case `peers` by name: those of `hookring bench --compare`, hookring itself, and the floor. Nothing is
+ * imported before a contender is opened, in its own process.
  */
+import { CONTENDERS as OTHERS, type QuestionOptions } from '../instruments.js'
 import type { Seat } from '../turns.js'
 
 export { type DeliveryEvent, deliveryEvents, type GateAnswer, limitPayload, MAX_BYTES } from './delivery-events.js'
 
+const question: QuestionOptions = { module: new URL('./delivery-question.js', import.meta.url).href, options: null }
+
 export const CONTENDERS = {
-  inline: { module: new URL('./inline.js', import.meta.url), options: {} },
+  inline: { module: OTHERS.inline, options: question },
   floor: { module: new URL('./floor.js', import.meta.url), options: {} },
-  postMessage: { module: new URL('./post-message.js', import.meta.url), options: {} },
-  comlink: { module: new URL('./comlink.js', import.meta.url), options: {} },
-  piscina: { module: new URL('./piscina.js', import.meta.url), options: {} },
-  tinypool: { module: new URL('./tinypool.js', import.meta.url), options: {} },
-  workerpool: { module: new URL('./workerpool.js', import.meta.url), options: {} },
+  postMessage: { module: OTHERS.postMessage, options: question },
+  comlink: { module: OTHERS.comlink, options: question },
+  piscina: { module: OTHERS.piscina, options: question },
+  tinypool: { module: OTHERS.tinypool, options: question },
+  workerpool: { module: OTHERS.workerpool, options: question },
   hookring: { module: new URL('./hookring.js', import.meta.url), options: {} },
   'hookring-spin': { module: new URL('./hookring.js', import.meta.url), options: { wait: 'spin' } },
 } as const satisfies Record<string, { module: URL; options: unknown }>

@@ -5,8 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { type ServiceError, status } from '@grpc/grpc-js'
 import { connectDelivery, type DeliveryConnection } from '../../examples/delivery-server/client.js'
-import { answerRequests } from '../ask-process.js'
-import { createHistogram } from '../measure.js'
+import { answerRequests, createHistogram } from '../instruments.js'
 import { type HookName, MARKED_BYTES, PLAIN_BYTES } from './misbehave.js'
 import {
   BYSTANDER_PER_SECOND,

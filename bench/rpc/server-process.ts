@@ -4,7 +4,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { startDeliveryServer } from '../../examples/delivery-server/server.js'
-import { answerRequests } from '../ask-process.js'
+import { answerRequests } from '../instruments.js'
 import { type ModeName, openMode } from './modes.js'
 
 /** Answered with: the server's address, nothing, ServerFigures, nothing. */

@@ -3,7 +3,7 @@
  * in turn. Yields each slice as it ends, so that the bench can take medians and the demo can tell it live. Called on the
  * main thread of either.
  */
-import { type AskedProcess, startProcess } from '../ask-process.js'
+import { type AskedProcess, startProcess } from '../instruments.js'
 import type { ClientRequest } from './client-process.js'
 import type { HookName } from './misbehave.js'
 import type { ModeName } from './modes.js'

@@ -1,6 +1,6 @@
 /** Case `sizes`, hookring: default settings, one plugin that reads the event's last byte. */
 import { createHookEngine } from 'hookring'
-import type { Subject } from '../measure.js'
+import type { Subject } from '../instruments.js'
 import { type Blob, blobEvents, blobs } from '../plugins/blob-contract.js'
 
 export async function open({ eventBytes }: { eventBytes: number }): Promise<Subject<Blob>> {

@@ -2,7 +2,7 @@
 import { createHookEngine } from 'hookring'
 import { delivery } from 'hookring/contracts'
 import { type DeliveryEvent, deliveryEvents, MAX_BYTES } from '../contenders/delivery-events.js'
-import type { Subject } from '../measure.js'
+import type { Subject } from '../instruments.js'
 
 export interface ChainOptions {
   plugins: number

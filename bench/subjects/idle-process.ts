@@ -1,7 +1,6 @@
 /** Case `idle`: one process that opens an engine (or none), uses it for a moment, and measures its own CPU time at rest. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { answerRequests } from '../ask-process.js'
-import { runClosedLoop } from '../measure.js'
+import { answerRequests, runRound } from '../instruments.js'
 
 export interface IdleOptions {
   readonly wait: 'adaptive' | 'park' | 'spin' | 'no engine'
@@ -12,7 +11,7 @@ export interface IdleOptions {
 answerRequests(async ({ wait, seconds }: IdleOptions): Promise<number> => {
   if (wait !== 'no engine') {
     const { open } = await import('../contenders/hookring.js')
-    await runClosedLoop(await open({ wait }), 16, 200)
+    await runRound(await open({ wait }), { kind: 'closed', inFlight: 16 }, 200)
   }
   await sleep(1500) // compilation and garbage collection in the background come to rest
   const before = process.cpuUsage()

@@ -3,8 +3,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { createHookEngine, type HookEngine } from 'hookring'
 import { delivery } from 'hookring/contracts'
 import { payloadLimiter } from 'hookring/hooks'
-import { answerRequests } from '../ask-process.js'
 import { deliveryEvents, MAX_BYTES } from '../contenders/delivery-events.js'
+import { answerRequests } from '../instruments.js'
 
 export type MemoryRequest =
   | { readonly kind: 'calls'; readonly count: number; readonly inFlight: number }

@@ -11,8 +11,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createHookEngine } from 'hookring'
 import { delivery } from 'hookring/contracts'
-import { answerRequests } from '../ask-process.js'
 import { deliveryEvents } from '../contenders/delivery-events.js'
+import { answerRequests } from '../instruments.js'
 import { HANGS_AT_LENGTH, RECORD_WORDS } from '../plugins/numbered.js'
 
 export interface RecoveryOptions {

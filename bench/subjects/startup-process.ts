@@ -1,7 +1,7 @@
 /** Case `startup`: one process that starts an engine with one plugin and so many lanes, and says how long it took. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { answerRequests } from '../ask-process.js'
 import { deliveryEvents, MAX_BYTES } from '../contenders/delivery-events.js'
+import { answerRequests } from '../instruments.js'
 
 export interface StartupFigures {
   readonly importMs: number

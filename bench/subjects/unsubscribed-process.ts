@@ -5,9 +5,8 @@
 import { createHookEngine } from 'hookring'
 import { delivery } from 'hookring/contracts'
 import { loginAuditor } from 'hookring/hooks'
-import { answerRequests } from '../ask-process.js'
 import { type DeliveryEvent, deliveryEvents } from '../contenders/delivery-events.js'
-import { median } from '../measure.js'
+import { answerRequests, median } from '../instruments.js'
 
 export interface UnsubscribedOptions {
   readonly rounds: number

@@ -3,7 +3,7 @@
  * called by main.ts and the tests.
  */
 import { FAILURE_KINDS } from 'hookring/contracts'
-import { median } from '../../bench/measure.js'
+import { median } from '../../bench/instruments.js'
 import { HOOKS, type HookName } from '../../bench/rpc/misbehave.js'
 import type { ModeName } from '../../bench/rpc/modes.js'
 import type { CallFigures } from '../../bench/rpc/rates.js'

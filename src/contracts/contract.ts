@@ -5,7 +5,8 @@
 import type { z } from 'zod'
 import { compileLayout } from './codec/compile.js'
 import type { LayoutPlan } from './codec/plan.js'
-import { HookringError } from './errors.js'
+import { HookringError, thrownText } from './errors.js'
+import { RESERVED_HOOK_NAMES } from './reserved-names.js'
 import type { AnswerVerdict, GateVerdict, TransformVerdict } from './verdict.js'
 
 export const HOOKPOINT_KINDS = ['gate', 'observe', 'transform', 'respond'] as const
@@ -51,7 +52,7 @@ export interface ReplyOptions {
 
 /** A hookpoint that asks: plugins continue or reject. */
 export function gate<E extends z.ZodType>(event: E, options: GateOptions = {}): Hookpoint<'gate', E, never> {
-  return hookpoint('gate', event, null as never, options.order ?? 'sequential', null)
+  return hookpoint('gate', event, null as never, optionOf(options, 'order') ?? 'sequential', null)
 }
 
 /** A hookpoint that tells: plugins return nothing, the server does not wait. */
@@ -61,7 +62,7 @@ export function observe<E extends z.ZodType>(event: E): Hookpoint<'observe', E, 
 
 /** A hookpoint whose plugins may replace the event, or reject. */
 export function transform<E extends z.ZodType>(event: E, options: ReplyOptions = {}): Hookpoint<'transform', E, never> {
-  return hookpoint('transform', event, null as never, 'sequential', options.maxReplyBytes ?? null)
+  return hookpoint('transform', event, null as never, 'sequential', optionOf(options, 'maxReplyBytes') ?? null)
 }
 
 /** A hookpoint whose first returned value is the answer. */
@@ -70,7 +71,7 @@ export function respond<E extends z.ZodType, R extends z.ZodType>(
   reply: R,
   options: ReplyOptions = {},
 ): Hookpoint<'respond', E, R> {
-  return hookpoint('respond', event, reply, 'sequential', options.maxReplyBytes ?? null)
+  return hookpoint('respond', event, reply, 'sequential', optionOf(options, 'maxReplyBytes') ?? null)
 }
 
 /**
@@ -84,16 +85,31 @@ export function defineContract<Points extends Hookpoints>(
   version: number,
   hookpoints: Points,
 ): Contract<Points> {
+  try {
+    return compileContract(name, version, hookpoints)
+  } catch (cause) {
+    if (cause instanceof HookringError) throw cause
+    // A getter, or code of a schema's.
+    const message = `contract ${shown(name)} could not be read: ${thrownText(cause)}`
+    throw new HookringError('CONTRACT_INVALID', message, { cause })
+  }
+}
+
+function compileContract<Points extends Hookpoints>(
+  name: string,
+  version: number,
+  hookpoints: Points,
+): Contract<Points> {
   if (typeof name !== 'string' || !/^[a-z][a-z0-9-]*$/.test(name)) {
     throw new HookringError(
       'CONTRACT_INVALID',
-      `contract name ${JSON.stringify(name)} must be lower-case letters, digits and dashes`,
+      `contract name ${shown(name)} must be lower-case letters, digits and dashes`,
     )
   }
   if (!Number.isInteger(version) || version < 1 || version > 65_535) {
     throw new HookringError(
       'CONTRACT_INVALID',
-      `contract ${name}: version must be an integer from 1 to 65535, got ${String(version)}`,
+      `contract ${name}: version must be an integer from 1 to 65535, got ${shown(version)}`,
     )
   }
   const entries = Object.entries(hookpoints ?? {})
@@ -116,6 +132,7 @@ export function defineContract<Points extends Hookpoints>(
         { path: [key] },
       )
     }
+    checkReplyBytes(point, `contract ${name}@${version}: ${key}`)
     compiled[key] = Object.freeze({
       ...point,
       plan: compileLayout(point.event, [key]),
@@ -124,15 +141,6 @@ export function defineContract<Points extends Hookpoints>(
   }
   return Object.freeze({ name, version, id: `${name}@${version}`, hookpoints: Object.freeze(compiled) as Points })
 }
-
-/** Names that a plugin's hooks object uses for its own life cycle, and names that promises use. */
-export const RESERVED_HOOK_NAMES: ReadonlySet<string> = new Set([
-  'onShutdown',
-  'destroy',
-  'then',
-  'constructor',
-  'toJSON',
-])
 
 /** Types: what a caller passes, what a hook is given, what a call comes to. */
 export type EventInput<H extends Hookpoint> = z.input<H['event']>
@@ -165,6 +173,35 @@ export type HookEvent<T> = T extends readonly unknown[] | Uint8Array | Date
           copy(): T
         }
     : T
+
+/** An answer of this size would be no answer: engines hold a slot's room for it. */
+const MAX_REPLY_BYTES = 64 * 1024 * 1024
+
+function checkReplyBytes({ maxReplyBytes, order }: Hookpoint, where: string): void {
+  const isSize = maxReplyBytes === null || (Number.isInteger(maxReplyBytes) && maxReplyBytes >= 0)
+  if (!isSize || (maxReplyBytes ?? 0) > MAX_REPLY_BYTES) {
+    throw new HookringError(
+      'CONTRACT_INVALID',
+      `${where}: maxReplyBytes must be a whole number from 0 to ${MAX_REPLY_BYTES}, got ${shown(maxReplyBytes)}`,
+    )
+  }
+  if (order === 'sequential' || order === 'parallel') return
+  throw new HookringError('CONTRACT_INVALID', `${where}: order must be sequential or parallel, got ${shown(order)}`)
+}
+
+function optionOf<Options extends object, Key extends keyof Options>(options: Options, key: Key): Options[Key] {
+  try {
+    return options[key]
+  } catch (cause) {
+    throw new HookringError('CONTRACT_INVALID', `${String(key)} could not be read: ${thrownText(cause)}`, { cause })
+  }
+}
+
+/** A value in an error's message; anything but texts and numbers by its type alone. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 80))
+  return typeof value === 'number' || value === null || value === undefined ? String(value) : `a ${typeof value}`
+}
 
 function hookpoint<Kind extends HookpointKind, E extends z.ZodType, R extends z.ZodType>(
   kind: Kind,

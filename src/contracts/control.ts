@@ -6,6 +6,8 @@ import { z } from 'zod'
 import type { LayoutPlan } from './codec/plan.js'
 import type { HookpointKind } from './contract.js'
 import { ERROR_CODES, type ErrorCode } from './errors.js'
+import { LOG_LEVELS, type LogLevel } from './log-levels.js'
+import type { LaneLoss } from './process.js'
 import type { Boundary, RuntimeName } from './runtimes.js'
 
 /** One hookpoint as a lane needs it; its index in the list is what slots name. */
@@ -82,8 +84,7 @@ export interface LoadRefusal {
   stack?: string | undefined
 }
 
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
+export { LOG_LEVELS, type LogLevel }
 
 /** A line that a plugin logged, printed, or caused by an error that nobody caught. */
 export const logLineSchema = z.strictObject({
@@ -103,10 +104,20 @@ export const logBatchSchema = z.strictObject({
 })
 export type LogBatch = z.infer<typeof logBatchSchema>
 
+/** The messages that a lane may send to what the host exposes, as comlink writes them: comlink itself goes where a path leads. */
+export const hostCallSchema = z.strictObject({
+  id: z.string().max(256),
+  type: z.literal('APPLY'),
+  path: z.tuple([z.enum(['log', 'lost'])]),
+  argumentList: z.tuple([z.strictObject({ type: z.literal('RAW'), value: z.unknown() })]),
+})
+
 /** Lane to host. */
 export interface HostControl {
   /** Resolves when the lines are logged: a lane sends its next batch only then. */
   log(batch: LogBatch): void
+  /** The child process behind the lane is lost: the lane gives nothing back any more. */
+  lost(loss: LaneLoss): void
 }
 
 /** Host to lane. Every call is under a deadline of the host's. */

@@ -14,8 +14,8 @@ export const ERROR_CODES = {
   EVENT_NOT_GENERATED: 'no valid event could be made up for a hookpoint',
   HOOKPOINT_UNKNOWN: 'the contract has no hookpoint of this name',
   PLUGIN_NOT_FOUND: 'a plugin file or package does not exist',
-  PLUGIN_IMPORT_FAILED: 'a plugin does not parse or threw while it was imported',
-  PLUGIN_NO_EXPORT: 'a plugin module has no default export made by definePlugin',
+  PLUGIN_IMPORT_FAILED: 'a plugin does not parse, cannot be loaded, or threw while it was imported',
+  PLUGIN_NO_EXPORT: 'a plugin has no default export made by definePlugin, or behind the C ABI no qpc_plugin_init',
   PLUGIN_CONTRACT_MISMATCH: 'a plugin was written for another contract or version',
   PLUGIN_CONFIG_INVALID: 'a plugin refused its config',
   PLUGIN_SETUP_FAILED: 'a plugin threw during setup, or its setup returned no hooks',
@@ -28,9 +28,15 @@ export const ERROR_CODES = {
   BULKHEAD_FULL: 'a bulkhead holds as many plugins as it can',
   TYPESCRIPT_UNSUPPORTED: 'this Node.js cannot load TypeScript and esbuild is not installed',
   ESBUILD_MISSING: 'a plugin must be bundled, and esbuild is not installed',
+  QUICKJS_MISSING: 'a plugin runs in QuickJS, and the package that has it is not installed',
+  KOFFI_MISSING: 'a plugin is a shared library, and koffi is not installed',
   INTEGRITY_MISMATCH: 'the bytes of a plugin are not those that the operator named by their hash',
+  SES_MISSING: 'a plugin runs in a compartment, and ses is not installed',
+  SANDBOX_MISSING: 'a part of the process boundary is not there on this machine',
+  HOST_PROTECTED: 'a plugin would have ended the server, or reached into it',
   UNTRUSTED_RUNTIME: 'an untrusted plugin was given a runtime that is no boundary',
   CALL_ABORTED: "the caller's signal ended the call",
+  PACKAGE_NOT_INSTALLED: 'a package that plugins are to be compared with is not installed',
   ENGINE_CLOSED: 'the engine is closing or closed',
   CONTROL_TIMEOUT: 'a lane did not answer a control message in time',
   RECORDING_INVALID: 'a recording is truncated, damaged, or of another contract',
@@ -75,4 +81,14 @@ export function formatPath(path: readonly (string | number)[]): string {
     else text += `[${JSON.stringify(part)}]`
   }
   return text
+}
+
+/** What a thrown value says. Anything can be thrown, and what it says of itself need not be text. Never throws. */
+export function thrownText(thrown: unknown): string {
+  try {
+    const message: unknown = thrown instanceof Error ? thrown.message : undefined
+    return typeof message === 'string' ? message : String(thrown)
+  } catch {
+    return 'an error without a message'
+  }
 }

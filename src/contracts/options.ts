@@ -3,7 +3,7 @@
  * with its reason. Validated by zod when an engine is made or a plugin is added, on the host's thread.
  */
 import { z } from 'zod'
-import { type ErrorCode, formatPath, HookringError } from './errors.js'
+import { type ErrorCode, formatPath, HookringError, thrownText } from './errors.js'
 import { BOUNDARIES, RUNTIMES } from './runtimes.js'
 
 export const DEFAULTS = {
@@ -127,6 +127,8 @@ export const pluginOptionsSchema = z.strictObject({
       'must be a hash as of subresource integrity, like sha384-...',
     )
     .optional(),
+  /** What the plugin finds in process.env: names from the server's environment, or values. Nothing else of it is there. */
+  env: z.union([z.array(z.string().min(1)), z.record(z.string().min(1), z.string())]).optional(),
   bulkhead: z.string().min(1).max(64).optional(),
   priority: z.number().int().min(-1_000_000).max(1_000_000).default(0),
   timeoutMs: ms.optional(),
@@ -232,11 +234,21 @@ export function parseOptions<T>(
   what: string,
   code: ErrorCode = 'OPTIONS_INVALID',
 ): T {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  const issue = result.error.issues[0]
-  const path = (issue?.path ?? []) as (string | number)[]
+  try {
+    const result = schema.safeParse(value)
+    if (result.success) return result.data
+    throw optionsRefusal(result.error, what, code)
+  } catch (cause) {
+    if (cause instanceof HookringError) throw cause
+    // A getter or a proxy of the caller's; zod looks at values again to say what is wrong with them.
+    throw new HookringError(code, `${what} could not be read: ${thrownText(cause)}`, { cause })
+  }
+}
+
+function optionsRefusal(error: z.ZodError, what: string, code: ErrorCode): HookringError {
+  const issue = error.issues[0]
+  const path = (issue?.path ?? []).map((part) => (typeof part === 'symbol' ? String(part) : part))
   const where = path.length === 0 ? what : `${what}.${formatPath(path)}`
-  const more = result.error.issues.length > 1 ? ` (and ${result.error.issues.length - 1} more)` : ''
-  throw new HookringError(code, `${where}: ${issue?.message ?? 'invalid'}${more}`, { path, cause: result.error })
+  const more = error.issues.length > 1 ? ` (and ${error.issues.length - 1} more)` : ''
+  return new HookringError(code, `${where}: ${issue?.message ?? 'invalid'}${more}`, { path, cause: error })
 }

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import { bytesLength, isBytes } from './codec/memory.js'
-import { HookringError } from './errors.js'
+import { HookringError, thrownText } from './errors.js'
 
 /** A Uint8Array (a Buffer too); hooks get a copy of their own, in private memory. */
 export type BytesSchema = z.ZodCustom<Uint8Array<ArrayBuffer>, Uint8Array>
@@ -33,16 +33,14 @@ export const I64_MAX = 0x7fff_ffff_ffff_ffffn
  * @throws HookringError CONTRACT_INVALID when `length` or `max` is not a whole number from 1 to 2^30.
  */
 export function bytes(length?: number | { max: number }): BytesSchema {
-  const exact = typeof length === 'number' ? length : null
-  const max = typeof length === 'object' ? length.max : null
-  for (const bound of [exact, max]) {
-    if (bound !== null && !(Number.isInteger(bound) && bound >= 1 && bound <= 2 ** 30)) {
-      throw new HookringError(
-        'CONTRACT_INVALID',
-        `bytes(): a length must be a whole number from 1 to 2^30, got ${String(bound)}`,
-      )
-    }
+  const isMax = typeof length === 'object' && length !== null
+  const bound = isMax ? maxOf(length) : (length ?? null)
+  if (length === null || (bound !== null && !(Number.isInteger(bound) && bound >= 1 && bound <= 2 ** 30))) {
+    const given = typeof bound === 'number' ? String(bound) : bound === null ? 'null' : `a ${typeof bound}`
+    throw new HookringError('CONTRACT_INVALID', `bytes(): a length must be a whole number from 1 to 2^30, got ${given}`)
   }
+  const exact = isMax ? null : bound
+  const max = isMax ? bound : null
   const wanted = exact !== null ? `${exact} bytes` : max !== null ? `at most ${max} bytes` : 'a Uint8Array'
   const schema = z.custom<Uint8Array>(
     (value) =>
@@ -52,6 +50,14 @@ export function bytes(length?: number | { max: number }): BytesSchema {
   layoutHints.add(schema, { kind: 'bytes', length: exact, maxLength: exact ?? max ?? Number.POSITIVE_INFINITY })
   // Hooks get copies in memory of their own, which the type may promise though the schema cannot.
   return schema as BytesSchema
+}
+
+function maxOf(length: { max: number }): number {
+  try {
+    return length.max
+  } catch (cause) {
+    throw new HookringError('CONTRACT_INVALID', `bytes(): max could not be read: ${thrownText(cause)}`, { cause })
+  }
 }
 
 /** 0 to 255, in one byte. */

@@ -23,6 +23,48 @@ export interface EngineOptions<Points extends Hookpoints>
   onFailure?: FailurePolicy | undefined
 }
 
+export interface RecordOptions<Points extends Hookpoints = Hookpoints> {
+  /** Default: all of the contract. */
+  hookpoints?: readonly (keyof Points & string)[]
+  /** Share of calls that are recorded, above 0 and up to 1. Default 1. */
+  sample?: number
+  /**
+   * Fields whose values must not reach the file: `username`, `client.address`, `onAuth.username`, `headers.*`, through
+   * lists as well (`events.senderIdentity`). Others of the same type and length are written instead. Where the schema
+   * allows none (a format, a pattern), say what to write: `{ email: 'someone@example.com', username: true }`.
+   */
+  redact?: readonly string[] | Readonly<Record<string, unknown>>
+  /** The recording stops when the file has so many bytes. Default 256 MiB. */
+  maxBytes?: number
+}
+
+/** A recording under way. */
+export interface Recording extends AsyncDisposable {
+  /** Its absolute path. */
+  readonly file: string
+  /** The name of the shadow plugin that writes it: that of its metrics and log lines. */
+  readonly plugin: string
+  /** Events that its lane has taken so far. */
+  readonly recorded: number
+  /** Events that its lane had no room for, or lost. */
+  readonly dropped: number
+  /** Why it has stopped by itself (full, a disk that does not write), or null. */
+  readonly problem: string | null
+  /** Writes what is left and ends the file. Again: the same promise. */
+  stop(): Promise<RecordingSummary>
+}
+
+export interface RecordingSummary {
+  readonly file: string
+  /** Events in the file. */
+  readonly recorded: number
+  /** Events that the recorder's lane had no room for, or lost. */
+  readonly dropped: number
+  /** Events that came when the file was full or could not be written any more. */
+  readonly left: number
+  readonly problem: string | null
+}
+
 export interface PluginStatus {
   readonly name: string
   readonly bulkhead: string
@@ -43,6 +85,14 @@ export interface HookEngine<Points extends Hookpoints = Hookpoints> extends Asyn
   remove(name: string): Promise<void>
   /** Loads a plugin's file anew, with the options given in place of the old ones. Stays with the old one if that fails. @throws HookringError */
   reload(name: string, changes?: Partial<PluginOptions>): Promise<void>
+  /**
+   * Writes the events of real calls to a new file, for `replayEvents` of hookring/testing, `hookring bench --replay` and
+   * `hookring check --replay`. Its cost to the server is that of one more plugin in a lane of its own, whose calls nobody
+   * waits for; what the lane has no room for is dropped and counted. `close()` stops it.
+   *
+   * @throws HookringError OPTIONS_INVALID (also for a file that exists), HOOKPOINT_UNKNOWN
+   */
+  record(file: string | URL, options?: RecordOptions<Points>): Promise<Recording>
   /** Calls the plugin no more until it is released. @throws HookringError PLUGIN_UNKNOWN */
   quarantine(name: string): void
   release(name: string): void

@@ -2,9 +2,13 @@
  * Decides which plugins share a bulkhead and what its lanes are made of. Pure. Used when the registry changes, on the
  * host's thread.
  */
+import { fileURLToPath } from 'node:url'
 import { HookringError } from '../contracts/errors.js'
 import { DEFAULTS, MAX_PLUGINS_PER_BULKHEAD } from '../contracts/options.js'
+import type { ChildProfile } from '../contracts/process.js'
+import type { Boundary } from '../contracts/runtimes.js'
 import type { BulkheadOptions } from './bulkhead.js'
+import type { WorkerProfile } from './lane-threads.js'
 import type { Registration } from './plugin-state.js'
 
 export interface BulkheadPlan extends BulkheadOptions {
@@ -21,6 +25,10 @@ export interface Limits {
 }
 
 export interface PlanDefaults {
+  /** A call in a child process that is past its time by this much ends it. */
+  readonly hangMs: number
+  /** The server's: where the tools of the process boundary are looked for, and what plugins may be given of it. */
+  readonly env: Readonly<Record<string, string | undefined>>
   /** Lanes of the bulkhead that trusted plugins share. */
   readonly workers: number
   readonly limits: Limits
@@ -45,12 +53,14 @@ export function planBulkheads(
   return new Map([...groups].map(([name, group]) => [name, planGroup(name, group, defaults)]))
 }
 
-/** Untrusted plugins, shadows and plugins with lanes of their own making share with nobody unless they are told to. */
-function bulkheadOf({ options, ownBulkhead }: Registration): string {
+/** Untrusted plugins, shadows, plugins with walls of their own and plugins with lanes of their own making share with nobody unless they are told to. */
+function bulkheadOf({ options, ownBulkhead, runtime, boundary }: Registration): string {
   if (options.bulkhead !== undefined) return options.bulkhead
   const isOwn =
     options.trust === 'untrusted' ||
     options.mode === 'shadow' ||
+    boundary === 'process' ||
+    runtime === 'compartment' ||
     options.workers !== undefined ||
     options.partitionBy !== undefined ||
     options.limits !== undefined
@@ -76,7 +86,7 @@ function planGroup(name: string, group: readonly Registration[], defaults: PlanD
   const isShared = name === SHARED
   return {
     name,
-    profile: { memoryMb: limits.memoryMb ?? defaults.limits.memoryMb },
+    profile: profileOf(name, group, limits.memoryMb, defaults),
     workers: workers ?? (isShared ? defaults.workers : DEFAULTS.workers),
     slots: powerOfTwo(limits.slots ?? defaults.limits.slots),
     maxQueue: limits.queue ?? defaults.limits.queue,
@@ -84,6 +94,65 @@ function planGroup(name: string, group: readonly Registration[], defaults: PlanD
     partitionBy: partitionBy ?? null,
     registrations: group,
   }
+}
+
+/** What the lanes' threads are made of, and the processes behind them. */
+function profileOf(
+  bulkhead: string,
+  group: readonly Registration[],
+  memoryMb: number | undefined,
+  defaults: PlanDefaults,
+): WorkerProfile {
+  let boundary: Boundary | undefined
+  let sandbox: 'required' | 'best-effort' | undefined
+  let isHardened: boolean | undefined
+  const env: Record<string, string> = {}
+  for (const registration of group) {
+    const { options, name: plugin } = registration
+    boundary = agreed(bulkhead, plugin, 'boundary', boundary, registration.boundary)
+    sandbox = agreed(bulkhead, plugin, 'sandbox', sandbox, options.sandbox)
+    isHardened = hardened(bulkhead, registration, isHardened)
+    for (const [key, value] of Object.entries(envOf(options.env, defaults.env))) {
+      env[key] = agreed(bulkhead, plugin, `env.${key}`, env[key], value) as string
+    }
+  }
+  if (boundary !== 'process') {
+    return { memoryMb: memoryMb ?? defaults.limits.memoryMb, env, isHardened: isHardened === true, child: null }
+  }
+  const child: ChildProfile = {
+    runtimes: [...new Set(group.map(({ runtime }) => runtime))].sort(),
+    libraries: group.filter(({ runtime }) => runtime === 'native').map(({ url }) => fileURLToPath(url)),
+    memoryMb: group.reduce((sum, { options }) => sum + (options.limits?.memoryMb ?? DEFAULTS.guestMemoryMb), 0),
+    hangMs: defaults.hangMs,
+    // A process around a trusted plugin is a second wall, and better than none.
+    sandbox: sandbox ?? (group.some(({ options }) => options.trust === 'untrusted') ? 'required' : 'best-effort'),
+    env,
+    searchPath: defaults.env.PATH ?? '',
+  }
+  // The thread runs nothing of a plugin's.
+  return { memoryMb: defaults.limits.memoryMb, env: {}, isHardened: false, child }
+}
+
+/** A thread is hardened once and for all, which modules that share it would not survive. */
+function hardened(bulkhead: string, { runtime, boundary, name: plugin }: Registration, others: boolean | undefined) {
+  const isHardened = runtime === 'compartment'
+  if (others === undefined || others === isHardened) return isHardened
+  throw new HookringError(
+    'OPTIONS_INVALID',
+    `plugin ${plugin}: plugins of runtime compartment share no ${boundary} with others; give it a bulkhead apart from ${bulkhead}`,
+    { plugin, path: ['bulkhead'] },
+  )
+}
+
+/** Of the server's environment what is named, or values of the operator's own. */
+function envOf(
+  wanted: readonly string[] | Readonly<Record<string, string>> | undefined,
+  server: PlanDefaults['env'],
+): Record<string, string> {
+  if (wanted === undefined) return {}
+  if (!Array.isArray(wanted)) return wanted as Record<string, string>
+  const named = wanted.map((name) => [name, server[name]] as const)
+  return Object.fromEntries(named.filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
 function agreed<T>(

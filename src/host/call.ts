@@ -59,6 +59,8 @@ export class Call implements Deadline {
   reject: ((error: Error) => void) | null = null
   /** Observations: what flush() waits for. */
   batch: Tally | null = null
+  /** The caller's own, to add to. */
+  times: CallTimes | null = null
   /** What most calls have none of; written through rareOf. */
   rare: Readonly<RareParts> = NO_RARE_PARTS
 
@@ -97,8 +99,6 @@ export interface RareParts {
   /** A parallel gate's hops. */
   children: readonly Call[] | null
   trace: CallTrace | null
-  /** The caller's own, to add to. */
-  times: CallTimes | null
   /** Another call's hop or shadow: counted and traced with that one. */
   isPart: boolean
   /** Told in place of a promise: parallel gates, shadows. */
@@ -119,7 +119,6 @@ const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
   unfollow: null,
   children: null,
   trace: null,
-  times: null,
   isPart: false,
   onSettled: null,
 })

@@ -2,11 +2,12 @@
  * The host's end of the control plane: comlink over two MessagePorts, every call under a deadline, everything that comes
  * back checked. Host's thread only.
  */
-import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import { expose, releaseProxy, wrap } from 'comlink'
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import { type Endpoint, expose, releaseProxy, wrap } from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
 import {
   type HostControl,
+  hostCallSchema,
   type LaneControl,
   type LaneSpec,
   type LoadResult,
@@ -15,6 +16,7 @@ import {
   logBatchSchema,
 } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
+import { type LaneLoss, laneLossSchema } from '../contracts/process.js'
 
 export interface LaneLink {
   /** To transfer to the thread. */
@@ -26,16 +28,40 @@ export interface LaneLink {
   stop(timeoutMs: number): Promise<void>
   /** Where log batches go from here on; a spare has no lane yet. */
   onLog(receive: (batch: LogBatch) => void): void
+  /** What becomes of a lane that says that its child process is lost. */
+  onLost(receive: (loss: LaneLoss) => void): void
+  /** Ends the lane's child process, if it has one, and waits so long for the lane to have taken note. */
+  endChild(graceMs: number): Promise<void>
   /** Called after each message that the thread must be woken for. */
   onSent(announce: () => void): void
   close(): void
 }
 
-export function createLaneLink(): LaneLink {
+/**
+ * comlink would follow any path that a message names, and read, set, call or construct what it finds there. Only calls of
+ * the protocol get through to it.
+ */
+function callsOnly(port: MessagePort): Endpoint {
+  const endpoint = nodeEndpoint(port)
+  return {
+    ...endpoint,
+    addEventListener(type, listener) {
+      const listen = listener as (event: { data: unknown }) => void
+      endpoint.addEventListener(type, (event: { data: unknown }) => {
+        if (hostCallSchema.safeParse(event.data).success) listen(event)
+      })
+    },
+  }
+}
+
+/** @param hasChild whether its plugins run in a child process */
+export function createLaneLink({ hasChild }: { hasChild: boolean } = { hasChild: false }): LaneLink {
   const toLane = new MessageChannel()
   const toHost = new MessageChannel()
   let receive: (batch: LogBatch) => void = () => {}
+  let receiveLoss: (loss: LaneLoss) => void = () => {}
   let announce: () => void = () => {}
+  const child = createChildWatch()
   let isClosed = false
   let tellClosed: () => void
   const closed = new Promise<void>((resolve) => {
@@ -46,8 +72,12 @@ export function createLaneLink(): LaneLink {
       const checked = logBatchSchema.safeParse(batch)
       receive(checked.success ? checked.data : { lines: [], dropped: 1 })
     },
+    lost(loss) {
+      const checked = laneLossSchema.safeParse(loss)
+      receiveLoss(checked.success ? checked.data : { reason: 'violation', message: 'its lane broke the protocol' })
+    },
   }
-  expose(host, nodeEndpoint(toHost.port1))
+  expose(host, callsOnly(toHost.port1))
   const booted = new Promise<number>((resolve) => {
     toLane.port1.on('message', function hello(message: { ready?: unknown }) {
       if (typeof message?.ready !== 'number') return
@@ -55,6 +85,7 @@ export function createLaneLink(): LaneLink {
       resolve(message.ready)
     })
   })
+  if (hasChild) toLane.port1.on('message', child.hear)
   const lane = wrap<LaneControl>(nodeEndpoint(toLane.port1))
   // The task that runs in the thread keeps the process alive, not the ports.
   toLane.port1.unref()
@@ -92,6 +123,19 @@ export function createLaneLink(): LaneLink {
     onLog(receiver) {
       receive = receiver
     },
+    onLost(receiver) {
+      receiveLoss = receiver
+    },
+    async endChild(graceMs) {
+      if (!hasChild) return
+      // What the lane said last may still be on its way.
+      for (;;) {
+        const said = receiveMessageOnPort(toLane.port1)
+        if (said === undefined) break
+        child.hear(said.message)
+      }
+      await child.end(graceMs)
+    },
     onSent(announcer) {
       announce = announcer
     },
@@ -102,6 +146,38 @@ export function createLaneLink(): LaneLink {
       lane[releaseProxy]()
       toLane.port1.close()
       toHost.port1.close()
+    },
+  }
+}
+
+/** Knows of the process behind a lane by what its thread says; nothing of a plugin's runs in such a thread. */
+function createChildWatch(): { hear(message: unknown): void; end(graceMs: number): Promise<void> } {
+  let pid: number | null = null
+  let tellGone: () => void = () => {}
+  return {
+    hear(message) {
+      const { child, childGone } = (message ?? {}) as { child?: unknown; childGone?: unknown }
+      if (Number.isInteger(child)) pid = child as number
+      if (pid === null || childGone !== pid) return
+      pid = null
+      tellGone()
+    },
+    async end(graceMs) {
+      if (pid === null) return
+      // The lane must live to see it gone: a dead process that nobody takes note of stays in the system's tables.
+      let timer: NodeJS.Timeout | undefined
+      const gone = new Promise<void>((resolve) => {
+        tellGone = resolve
+        timer = setTimeout(resolve, graceMs)
+      })
+      try {
+        process.kill(pid, 'SIGKILL')
+        await gone
+      } catch {
+        // It is gone already.
+      } finally {
+        clearTimeout(timer)
+      }
     },
   }
 }

@@ -2,7 +2,7 @@
  * Where calls begin: asks and tells on a server's behalf, with the caller's options applied. Host's thread only.
  */
 import type { Contract } from '../contracts/contract.js'
-import { HookringError } from '../contracts/errors.js'
+import { HookringError, thrownText } from '../contracts/errors.js'
 import type { Verdict } from '../contracts/verdict.js'
 import { monotonicMs } from '../ring/clock.js'
 import { createAborts } from './aborts.js'
@@ -10,6 +10,7 @@ import { abortedError, Call, rareOf } from './call.js'
 import type { Emit } from './events.js'
 import { createFanOut } from './fan-out.js'
 import { type Hops, MAX_TRACE_ID_BYTES } from './hops.js'
+import type { ActivePlugin } from './plugin-state.js'
 import type { Point } from './point.js'
 import type { Route } from './route.js'
 import type { Tally } from './tally.js'
@@ -77,9 +78,14 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
     const branches = route.branches ?? (route.steps.length === 0 ? [] : [route])
     for (const [index, each] of branches.entries()) tellOne(point, each, event, callOptions, index > 0)
     const { times: _, ...unseen } = callOptions ?? {}
-    for (const [index, each] of route.shadows.entries()) {
-      tellOne(point, each, event, unseen, branches.length + index > 0)
+    let told = branches.length
+    for (const each of route.shadows) {
+      if (!hops.wants(each.steps[0]?.plugins[0] as ActivePlugin, event)) continue
+      tellOne(point, each, event, unseen, told > 0)
+      told += 1
     }
+    // A call like any other, though nobody hears of it.
+    if (told === 0) point.recorder.calls += 1
   }
 
   function tellOne(
@@ -110,7 +116,7 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
     const { point, route } = call
     route.edition.calls.enter()
     if (!call.rare.isPart) point.recorder.calls += 1
-    if (callOptions !== undefined) applyOptions(call, callOptions)
+    if (callOptions !== undefined) readOptions(call, callOptions)
     if (call.isSettled) return
     hops.prepare(call, event)
     if (isTraced() && !call.rare.isPart) {
@@ -123,16 +129,28 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
     }
   }
 
+  /** Options are the caller's: reading them may throw what the caller's getters throw. */
+  function readOptions(call: Call, callOptions: CallOptions): void {
+    try {
+      applyOptions(call, callOptions)
+    } catch (cause) {
+      hops.refuse(
+        call,
+        new HookringError('OPTIONS_INVALID', `the call's options could not be read: ${thrownText(cause)}`, { cause }),
+      )
+    }
+  }
+
   function applyOptions(call: Call, { signal, timeoutMs, traceId, times }: CallOptions): void {
     if (times !== undefined) {
-      rareOf(call).times = times
+      call.times = times
       if (!call.rare.isPart) {
         times.waitedMs = 0
         times.ranMs = 0
       }
     }
     if (timeoutMs !== undefined) {
-      if (!(timeoutMs > 0)) {
+      if (typeof timeoutMs !== 'number' || !(timeoutMs > 0)) {
         hops.refuse(
           call,
           new HookringError('OPTIONS_INVALID', `timeoutMs must be above 0, got ${String(timeoutMs)}`, {

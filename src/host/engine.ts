@@ -26,6 +26,7 @@ import { createPluginSources } from './plugin-source.js'
 import type { Registration } from './plugin-state.js'
 import { createPoints } from './point.js'
 import { createPump } from './pump.js'
+import { createRecordings } from './recordings.js'
 import { createRegistrations } from './registrations.js'
 import { createRegistry } from './registry.js'
 import { createSupervisor, type Supervisor } from './supervisor.js'
@@ -42,7 +43,7 @@ export async function createHookEngine<Points extends Hookpoints>(
   options: EngineOptions<Points>,
 ): Promise<HookEngine<Points>> {
   const resolved = parseOptions(engineOptionsSchema, options, 'options')
-  const contract = options.contract as Contract<Points>
+  const contract = resolved.contract as Contract<Points>
   const logger: Logger = resolved.logger ?? createDefaultLogger()
   const emitter = new EventEmitter()
   const emit = createEmit(emitter, (error) => logger.error({ code: error.code, plugin: error.plugin }, error.message))
@@ -149,6 +150,8 @@ export async function createHookEngine<Points extends Hookpoints>(
     supervisor,
     emit,
     defaults: {
+      hangMs: resolved.hangMs,
+      env: process.env,
       workers: resolved.workers,
       limits: {
         memoryMb: resolved.limits?.memoryMb ?? DEFAULTS.memoryMb,
@@ -162,6 +165,25 @@ export async function createHookEngine<Points extends Hookpoints>(
       bulkhead.onSubmitted = pump.submitted
     },
   })
+
+  const recordings = createRecordings({
+    contract,
+    logger,
+    stopTimeoutMs: resolved.closeTimeoutMs,
+    add,
+    remove,
+    recordersOf: (name) => Object.values(registry.find(name)?.recorders ?? []),
+  })
+
+  // In its turn, so that plugins that are added at once stand in the order in which they were.
+  async function add(plugin: unknown): Promise<void> {
+    await registry.change(async (current) => [...current, await registrations.create(plugin, 'plugin')])
+  }
+
+  async function remove(name: string): Promise<void> {
+    const registration = found(name)
+    await registry.change((current) => current.filter((other) => other.order !== registration.order))
+  }
 
   /** A worker that breaks the protocol: counted, blamed, replaced. */
   function violated(lane: Lane, kind: Parameters<LaneListener['violated']>[1], call?: Call): void {
@@ -180,7 +202,9 @@ export async function createHookEngine<Points extends Hookpoints>(
   }
 
   function receiveLog(bulkhead: Bulkhead, { lines, dropped }: LogBatch): void {
-    for (const { level, plugin, message, fields, uncaught } of lines) {
+    for (const line of lines) {
+      if (recordings.hears(line)) continue
+      const { level, plugin, message, fields, uncaught } = line
       logger[level]({ ...fields, plugin, bulkhead: bulkhead.name }, message)
       if (uncaught) blameOutsideCall(plugin)
     }
@@ -192,8 +216,18 @@ export async function createHookEngine<Points extends Hookpoints>(
   function found(name: string): Registration {
     const plugin = registry.find(name)
     if (plugin !== undefined) return plugin.registration
+    throw unknownPlugin(name)
+  }
+
+  function unknownPlugin(name: string): HookringError {
     const known = registry.registrations.map((registration) => registration.name).join(', ') || 'none'
-    throw new HookringError('PLUGIN_UNKNOWN', `there is no plugin ${name}; there are: ${known}`, { plugin: name })
+    if (typeof name !== 'string') {
+      return new HookringError(
+        'PLUGIN_UNKNOWN',
+        `a plugin's name is a string, got a ${typeof name}; there are: ${known}`,
+      )
+    }
+    return new HookringError('PLUGIN_UNKNOWN', `there is no plugin ${name}; there are: ${known}`, { plugin: name })
   }
 
   function checkOpen(): void {
@@ -204,6 +238,7 @@ export async function createHookEngine<Points extends Hookpoints>(
     await engine.shutdown()
     door.isOpen = false
     await drained()
+    await recordings.stopAll()
     await registry.close()
     await supervisor.settled()
     await threads.close()
@@ -249,21 +284,25 @@ export async function createHookEngine<Points extends Hookpoints>(
     },
     async add(plugin) {
       checkOpen()
-      // In its turn, so that plugins that are added at once stand in the order in which they were.
-      await registry.change(async (current) => [...current, await registrations.create(plugin, 'plugin')])
+      await add(plugin)
     },
     async remove(name) {
       checkOpen()
-      const registration = found(name)
-      await registry.change((current) => current.filter((other) => other.order !== registration.order))
+      await remove(name)
+    },
+    async record(file, options) {
+      checkOpen()
+      return recordings.start(file, options)
     },
     async reload(name, changes = {}) {
       checkOpen()
-      const registration = found(name)
+      const { order } = found(name)
       await registry.change(async (current) => {
-        const renewed = await registrations.renew(registration, changes)
-        if (registration.breaker.state === 'held') renewed.breaker.hold(monotonicMs())
-        return current.map((other) => (other.order === registration.order ? renewed : other))
+        // As it is in its turn: changes that were asked for before this one are made by now.
+        const present = current.find((other) => other.order === order)
+        if (present === undefined) throw unknownPlugin(name)
+        const renewed = await registrations.renew(present, changes)
+        return current.map((other) => (other === present ? renewed : other))
       })
     },
     quarantine: (name) => found(name).breaker.hold(monotonicMs()),

@@ -45,8 +45,8 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
     const { lane, slot } = call
     if (lane === null || lane.callIn(slot) !== call) return
     const doneMask = lane.ring.doneMask(slot)
-    const { current, done, times } = progressOf(lane, call, nowMs, doneMask)
-    if (waitLonger(call, dueOf(lane, call, current, done, nowMs), nowMs)) return
+    let progress = progressOf(lane, call, nowMs, doneMask)
+    if (waitLonger(call, dueOf(lane, call, progress.current, progress.done, nowMs), nowMs)) return
     if (lane.recall(call)) {
       const unbegun = { waitedMs: nowMs - call.tripMs, ranMs: 0 }
       timeOut(call, firstIn(step, call.mask), 'its lane was busy and had not begun', unbegun, 0)
@@ -58,8 +58,10 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
         expire(call, nowMs, retries - 1)
         return
       }
-      lane.ring.stop(slot)
+      // Where it was stopped, not where it was seen before: what it has entered since is not run elsewhere.
+      progress = progressOf(lane, call, nowMs, lane.ring.stop(slot))
     }
+    const { current, done, times } = progress
     lane.isLate = true
     giveUpSlot(lane, call, current, done, nowMs)
     timeOut(call, current, 'it had not returned', times, done)
@@ -91,9 +93,10 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
 
   /** From here on the slot is the worker's business; what its plugins have replaced so far stays with the call. */
   function giveUpSlot(lane: Lane, call: Call, current: ActivePlugin, done: number, nowMs: number): void {
+    // First: a replacement that breaks the protocol costs the lane its life, and this call is no longer its business.
+    lane.letGo(call, 1 << current.index)
     if (done !== 0) completion.salvage(lane, call.slot, call)
     recordRuns(lane, call, done, marksOf(lane, call.slot, call.tripMs, nowMs), nowMs)
-    lane.letGo(call, 1 << current.index)
   }
 
   function loseLane(lane: Lane, reason: 'hang' | 'crash', message: string, nowMs: number): void {

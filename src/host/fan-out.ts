@@ -74,9 +74,10 @@ export function createFanOut(
 
   /** A shadow's verdict is compared with what was enforced, and counted; nobody waits for it. */
   function beginShadow(main: Call, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
+    const plugin = (route.steps[0] as Step).plugins[0] as ActivePlugin
+    if (!hops.wants(plugin, event)) return
     const { signal: _, times: __, ...inherited } = callOptions ?? {}
     const shadow = new Call(main.point, route, main.tripMs)
-    const plugin = (route.steps[0] as Step).plugins[0] as ActivePlugin
     let enforced: Verdict | undefined
     let said: Verdict | Error | undefined
     const compare = () => {
@@ -101,7 +102,6 @@ export function createFanOut(
       compare()
     }
     begin(shadow, event, inherited)
-    if (shadow.rare.stepMasks !== null && shadow.rare.stepMasks[0] === 0) rareOf(shadow).onSettled = null
     if (!shadow.isSettled) hops.start(shadow, event)
   }
 

@@ -26,6 +26,8 @@ export interface HopsOptions {
 }
 
 export interface Hops {
+  /** Whether a plugin is to be asked about the event: its sample and its match. */
+  wants(plugin: ActivePlugin, event: unknown): boolean
   /** Reads what the route needs to know of the event: match and sample, partitions. */
   prepare(call: Call, event: unknown): void
   /** On to the first hop. */
@@ -51,14 +53,16 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   let scratch: CodecMemory | null = null
   const cancelDeadline = (call: Call) => deadlines.forget(call)
 
+  function wants(plugin: ActivePlugin, event: unknown): boolean {
+    return (plugin.sample >= 1 || random() < plugin.sample) && (plugin.match === null || plugin.match(event))
+  }
+
   function select(call: Call, event: unknown): void {
     const masks = new Int32Array(call.route.steps.length)
     for (const [index, step] of call.route.steps.entries()) {
       let { mask } = step
       for (const plugin of step.plugins) {
-        const isWanted =
-          (plugin.sample >= 1 || random() < plugin.sample) && (plugin.match === null || plugin.match(event))
-        if (!isWanted) mask &= ~(1 << plugin.index)
+        if (!wants(plugin, event)) mask &= ~(1 << plugin.index)
       }
       masks[index] = mask
     }
@@ -276,6 +280,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   }
 
   return {
+    wants,
     prepare(call, event) {
       if (call.route.isSelective) select(call, event)
       if (call.route.isPartitioned) partition(call, event)

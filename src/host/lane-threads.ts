@@ -4,14 +4,26 @@
  *
  * A thread serves one lane and ends with it: what plugins left behind in it never meets another lane.
  */
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Worker } from 'node:worker_threads'
 import { Piscina } from 'piscina'
+import { thrownText } from '../contracts/errors.js'
+import type { ChildProfile } from '../contracts/process.js'
 import { createLaneLink, type LaneLink } from './control.js'
+import { BUNDLES_PREFIX } from './plugin-source.js'
 
 /** What two lanes must have in common to take their threads from one pool. */
 export interface WorkerProfile {
   readonly memoryMb: number
+  /** What plugins find in process.env; no more of the server's than the operator names. */
+  readonly env: Readonly<Record<string, string>>
+  /** Plugins in hardened compartments have threads of their own kind. */
+  readonly isHardened: boolean
+  /** Its plugins run in a child process, made as this says; null: in the thread. */
+  readonly child: ChildProfile | null
 }
 
 export interface LaneThread {
@@ -32,14 +44,19 @@ export interface LaneThreads {
 }
 
 interface Pool {
+  readonly profile: WorkerProfile
   readonly piscina: Piscina
   readonly spares: Promise<LaneThread>[]
 }
 
 /** Most plugins are imported and set up within this. */
 const REFILL_AFTER_MS = 30
+/** The kernel ends a process at once; a lane that does not see it by then is in trouble itself. */
+const CHILD_END_MS = 500
 /** More than any machine runs; Piscina needs a bound. */
 const MAX_THREADS = 4096
+/** V8's own defaults for threads, said here so that a server's flags do not widen them. */
+const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 48, stackSizeMb: 4 } as const
 const ENTRY = fileURLToPath(new URL('../worker/entry.js', import.meta.url))
 
 export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
@@ -60,11 +77,13 @@ export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
         atomics: 'disabled',
         recordTiming: false,
         trackUnmanagedFds: true,
-        resourceLimits: { maxOldGenerationSizeMb: profile.memoryMb },
+        resourceLimits: { ...RESOURCE_LIMITS, maxOldGenerationSizeMb: profile.memoryMb },
+        env: { ...profile.env },
+        execArgv: execArgvOf(profile),
       })
       // Failures of a task reject its promise; what is emitted here besides is the same news again.
       piscina.on('error', () => {})
-      pool = { piscina, spares: [] }
+      pool = { profile, piscina, spares: [] }
       pools.set(key, pool)
     }
     return pool
@@ -72,7 +91,7 @@ export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
 
   function refill(pool: Pool): void {
     while (!isClosed && pool.spares.length < spares) {
-      const spare = startThread(pool.piscina)
+      const spare = startThread(pool)
       spare.catch(() => {})
       pool.spares.push(spare)
     }
@@ -83,7 +102,7 @@ export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
       const pool = poolFor(profile)
       const spare = pool.spares.shift()
       try {
-        return await (spare ?? startThread(pool.piscina))
+        return await (spare ?? startThread(pool))
       } finally {
         // After this one has loaded its plugins: a boot takes most of a core, and would hold it up.
         setTimeout(() => refill(pool), REFILL_AFTER_MS).unref()
@@ -109,15 +128,33 @@ export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
   }
 }
 
-async function startThread(piscina: Piscina): Promise<LaneThread> {
-  const link = createLaneLink()
+/**
+ * Threads of compartments hold nothing that would be missed, so they may as well be kept from files, programs, threads and
+ * addons. They read what the lane itself is made of, and bundles; whatever else a plugin might reach, it reaches no file.
+ */
+function execArgvOf({ isHardened }: WorkerProfile): string[] {
+  if (!isHardened) return []
+  const permission = process.allowedNodeEnvironmentFlags.has('--permission')
+    ? '--permission'
+    : '--experimental-permission'
+  const home = fileURLToPath(new URL('../..', import.meta.url))
+  const packages = createRequire(import.meta.url).resolve.paths('piscina') ?? []
+  const readable = [join(home, 'dist'), ...packages].map((folder) => join(folder, '*'))
+  readable.push(join(home, 'package.json'), join(tmpdir(), `${BUNDLES_PREFIX}*`))
+  return [
+    '--no-addons',
+    permission,
+    '--disable-warning=ExperimentalWarning',
+    ...readable.map((path) => `--allow-fs-read=${path}`),
+  ]
+}
+
+async function startThread({ piscina, profile: { child } }: Pool): Promise<LaneThread> {
+  const link = createLaneLink({ hasChild: child !== null })
   const abort = new AbortController()
   const { lanePort, hostPort } = link.ports
-  const task = piscina.run({ lanePort, hostPort }, { transferList: [lanePort, hostPort], signal: abort.signal })
-  const ended: Promise<Error | null> = task.then(
-    () => null,
-    (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
-  )
+  const task = piscina.run({ lanePort, hostPort, child }, { transferList: [lanePort, hostPort], signal: abort.signal })
+  const ended: Promise<Error | null> = task.then(() => null, crashOf)
   const threadId = await Promise.race([link.booted, ended])
   if (typeof threadId !== 'number') {
     link.close()
@@ -131,6 +168,8 @@ async function startThread(piscina: Piscina): Promise<LaneThread> {
     ended,
     gone,
     async terminate(graceMs) {
+      // First, by a thread that lives and can take note of it.
+      await Promise.race([link.endChild(Math.min(graceMs, CHILD_END_MS)), ended])
       abort.abort()
       link.close()
       const isGone = await within(gone, graceMs)
@@ -138,6 +177,12 @@ async function startThread(piscina: Piscina): Promise<LaneThread> {
       return isGone
     },
   }
+}
+
+/** An error whose message is text: what a plugin let fall can be anything. */
+function crashOf(thrown: unknown): Error {
+  if (thrown instanceof Error && typeof thrown.message === 'string') return thrown
+  return new Error(thrownText(thrown), { cause: thrown })
 }
 
 function exitOf(worker: Worker): Promise<void> {

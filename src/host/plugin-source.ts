@@ -8,15 +8,17 @@ import { dirname, extname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { resolve as resolveModule } from 'import-meta-resolve'
 import { HookringError } from '../contracts/errors.js'
-import type { RuntimeName } from '../contracts/runtimes.js'
+import type { Boundary, RuntimeName } from '../contracts/runtimes.js'
 import { checkIntegrity } from './integrity.js'
+import { bundleForGuest } from './plugin-bundle.js'
+import { bundleForProcess } from './plugin-bundle-process.js'
 
 export interface PluginSources {
   /**
    * The file: URL of what lanes load. With an integrity value it is a copy of bytes that match it, in a folder of our own.
    *
    * @throws HookringError PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED (it does not compile), TYPESCRIPT_UNSUPPORTED,
-   * INTEGRITY_MISMATCH
+   * ESBUILD_MISSING, INTEGRITY_MISMATCH
    */
   locate(from: string | URL, needs?: SourceNeeds): Promise<string>
   /** Removes what was written. */
@@ -25,8 +27,12 @@ export interface PluginSources {
 
 export interface SourceNeeds {
   readonly runtime: RuntimeName
+  readonly boundary: Boundary
   readonly integrity?: string | undefined
 }
+
+/** Of the folders that bundles and compiled plugins are written to, in the system's folder for such. */
+export const BUNDLES_PREFIX = 'hookring-'
 
 const TYPESCRIPT = /\.[cm]?ts$/
 
@@ -35,7 +41,7 @@ export function createPluginSources(): PluginSources {
   let count = 0
 
   async function write(contents: Uint8Array, extension: string): Promise<string> {
-    folder ??= mkdtemp(join(tmpdir(), 'hookring-'))
+    folder ??= mkdtemp(join(tmpdir(), BUNDLES_PREFIX))
     count += 1
     const file = join(await folder, `plugin-${count}${extension}`)
     await writeFile(file, contents)
@@ -43,15 +49,21 @@ export function createPluginSources(): PluginSources {
   }
 
   return {
-    async locate(from, { runtime, integrity } = { runtime: 'module' }) {
+    async locate(from, { runtime, boundary, integrity } = { runtime: 'module', boundary: 'thread' }) {
       const url = await findModule(from)
       const path = fileURLToPath(url)
       const isBinary = runtime === 'wasm' || runtime === 'native'
+      const isBundled = runtime === 'quickjs' || runtime === 'compartment'
+      const isApart = runtime === 'module' && boundary === 'process'
       const isCompiled = !isBinary && (integrity !== undefined || TYPESCRIPT.test(path))
-      if (integrity === undefined && !isCompiled) return url
+      if (integrity === undefined && !isCompiled && !isBundled && !isApart) return url
       const bytes = await readFile(path)
       if (integrity !== undefined) checkIntegrity(bytes, integrity, path)
       if (isBinary) return write(bytes, extname(path))
+      if (isApart)
+        return write(await bundleForProcess({ path, bytes, isPinned: integrity !== undefined, runtime }), '.mjs')
+      if (isBundled)
+        return write(await bundleForGuest({ path, bytes, isPinned: integrity !== undefined, runtime }), '.mjs')
       const compiled = await compile({ path, url, bytes, isPinned: integrity !== undefined })
       return compiled === null ? url : write(compiled, '.mjs')
     },

@@ -167,8 +167,8 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
   function park(lane: Lane): void {
     const sleep = lane.ring.park()
     if (sleep === null) {
-      // Something is there already. In a turn of its own: this one may have been long.
-      poll(lane)
+      // Something is there already. In a turn of its own: this one may have been long. Of an honest lane it is taken then.
+      if (!isRestless(lane)) poll(lane)
       return
     }
     lane.listening = 'parked'
@@ -179,19 +179,21 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
     if (lane.listening !== 'parked' || lane.state === 'dead') return
     lane.listening = 'no'
     budget = DRAIN_BUDGET
-    if (drain(lane) === 0) {
-      lane.emptyWakes += 1
-      if (lane.emptyWakes > EMPTY_WAKES_REPLACED) {
-        onStorm(lane)
-        return
-      }
-      if (lane.emptyWakes > EMPTY_WAKES_THROTTLED) {
-        lane.listening = 'parked'
-        setTimeout(() => wake(lane), THROTTLE_MS)
-        return
-      }
-    }
+    if (drain(lane) === 0 && isRestless(lane)) return
     listen(lane)
+  }
+
+  /** The lane keeps the host from sleeping and has nothing to show for it, again: it is heard later, or never again. */
+  function isRestless(lane: Lane): boolean {
+    lane.emptyWakes += 1
+    if (lane.emptyWakes <= EMPTY_WAKES_THROTTLED) return false
+    if (lane.emptyWakes > EMPTY_WAKES_REPLACED) {
+      onStorm(lane)
+    } else {
+      lane.listening = 'parked'
+      setTimeout(() => wake(lane), THROTTLE_MS)
+    }
+    return true
   }
 
   return {

@@ -19,8 +19,21 @@ export const FAILURE_INDEX = indexOf(FAILURE_KINDS)
 export const RESTART_REASONS = ['hang', 'crash', 'exit', 'memory', 'violation', 'stall', 'reload'] as const
 export type RestartReason = (typeof RESTART_REASONS)[number]
 
-/** What a lane wrote that no honest lane writes. `doorbell`: it rang again and again and completed nothing. */
-export const VIOLATION_KINDS = ['sequence', 'slot', 'state', 'bounds', 'code', 'utf8', 'reply', 'doorbell'] as const
+/**
+ * What a lane wrote that no honest lane writes. `doorbell`: it rang again and again and completed nothing. `frame`: its
+ * child process wrote it.
+ */
+export const VIOLATION_KINDS = [
+  'sequence',
+  'slot',
+  'state',
+  'bounds',
+  'code',
+  'utf8',
+  'reply',
+  'doorbell',
+  'frame',
+] as const
 export type ViolationKind = (typeof VIOLATION_KINDS)[number]
 
 export type ShadowOutcome = VerdictKind | 'failure'

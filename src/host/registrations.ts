@@ -30,7 +30,7 @@ export function createRegistrations({ engine, sources, onBreaker }: Registration
   ): Promise<Registration> {
     const { runtime, boundary } = placementOf(options)
     checkConfig(options)
-    const url = await sources.locate(options.from, { runtime, integrity: options.integrity })
+    const url = await sources.locate(options.from, { runtime, boundary, integrity: options.integrity })
     const provisional = options.name ?? fileName(String(options.from))
     const order = identity?.order ?? count++
     const registration: Registration = {

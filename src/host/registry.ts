@@ -7,6 +7,7 @@ import type { Contract } from '../contracts/contract.js'
 import type { LaneSpec, Manifest } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
 import { DEFAULTS } from '../contracts/options.js'
+import { monotonicMs } from '../ring/clock.js'
 import { Bulkhead } from './bulkhead.js'
 import { type BulkheadPlan, type PlanDefaults, planBulkheads } from './bulkhead-plan.js'
 import type { Emit } from './events.js'
@@ -177,6 +178,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     const plugins = [...bulkheads.values()].flatMap(({ bulkhead }) => bulkhead.plugins).sort(inChainOrder)
     checkNames(plugins)
     const previous = current
+    keepHeld(previous.registrations, registrations)
     const edition: Current = { calls: createTally(), registrations, bulkheads, plugins }
     for (const { bulkhead } of bulkheads.values()) {
       bulkhead.recorder = metrics.bulkheadRecorder(bulkhead.name, gaugesOf(bulkhead))
@@ -247,6 +249,14 @@ function inChainOrder(a: ActivePlugin, b: ActivePlugin): number {
   const { registration: first } = a
   const { registration: second } = b
   return second.options.priority - first.options.priority || first.order - second.order
+}
+
+/** An operator's quarantine is of the plugin, not of a version; it may have come or gone while the new one started. */
+function keepHeld(before: readonly Registration[], after: readonly Registration[]): void {
+  for (const registration of after) {
+    const old = before.find((other) => other.order === registration.order)
+    if (old !== registration && old?.breaker.state === 'held') registration.breaker.hold(monotonicMs())
+  }
 }
 
 function samePlan(a: BulkheadPlan, b: BulkheadPlan): boolean {

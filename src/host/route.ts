@@ -46,7 +46,10 @@ export function compileRoute(point: Point, plugins: readonly ActivePlugin[], edi
     subscribers.filter((plugin) => !plugin.isShadow),
     point.isCheckedBetween,
   )
-  const shadows = subscribers.filter((plugin) => plugin.isShadow).map((plugin) => routeOf([stepOf([plugin])], edition))
+  // Whether a shadow is asked at all is decided before there is a call for it.
+  const shadows = subscribers
+    .filter((plugin) => plugin.isShadow)
+    .map((plugin) => ({ ...routeOf([stepOf([plugin])], edition), isSelective: false }))
   const isBranching = steps.length > 1 && (point.kind === 'observe' || point.hookpoint.order === 'parallel')
   const route = routeOf(steps, edition)
   return { ...route, shadows, branches: isBranching ? steps.map((step) => routeOf([step], edition)) : null }

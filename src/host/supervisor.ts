@@ -6,7 +6,8 @@
  */
 
 import type { LoadResult, LogBatch, Manifest } from '../contracts/control.js'
-import { HookringError } from '../contracts/errors.js'
+import { HookringError, thrownText } from '../contracts/errors.js'
+import type { LaneLoss } from '../contracts/process.js'
 import { monotonicMs } from '../ring/clock.js'
 import { extentBytes } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
@@ -132,6 +133,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       throw new HookringError('ENGINE_CLOSED', `bulkhead ${bulkhead.name} was closed while a lane of it started`)
     }
     thread.link.onSent(() => lane.ring.announceControl())
+    thread.link.onLost((loss) => lost(lane, loss))
     seat.lane = lane
     seat.thread = thread
     seat.failedStarts = 0
@@ -161,6 +163,16 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       hookpoint: blame?.hookpoint,
       message: `its thread ended: ${crash?.message ?? 'it stopped by itself'}`,
     })
+  }
+
+  /** The lane lives, but what runs its plugins does not. */
+  function lost(lane: Lane, { reason, plugin: index, hookpoint, message }: LaneLoss): void {
+    if (lane.state !== 'serving') return
+    const { plugins } = lane.bulkhead
+    const plugin = plugins[index ?? (plugins.length === 1 ? 0 : -1)]?.name
+    if (plugin !== undefined && hookpoint === undefined) options.onCrashBlamed(plugin)
+    if (reason === 'violation') lane.bulkhead.recorder?.recordViolation('frame')
+    replace(lane, reason, { plugin, hookpoint, message })
   }
 
   function replace(
@@ -221,7 +233,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         if (bulkhead.isClosing) return
         seat.failedStarts += 1
         const failure =
-          error instanceof HookringError ? error : new HookringError('PLUGIN_CRASHED', String(error), { cause: error })
+          error instanceof HookringError
+            ? error
+            : new HookringError('PLUGIN_CRASHED', thrownText(error), { cause: error })
         if (failure.plugin !== undefined) options.onCrashBlamed(failure.plugin)
         emit('error', failure)
         await pauseBefore(seat, seat.failedStarts)
@@ -306,7 +320,10 @@ function loadFailure(lane: Lane, error: unknown, setupTimeoutMs: number): Hookri
     return new HookringError('PLUGIN_SETUP_TIMEOUT', message, at)
   }
   if (error instanceof HookringError) return new HookringError(error.code, error.message, { ...at, cause: error.cause })
-  return new HookringError('PLUGIN_CRASHED', `a lane could not be started: ${String(error)}`, { ...at, cause: error })
+  return new HookringError('PLUGIN_CRASHED', `a lane could not be started: ${thrownText(error)}`, {
+    ...at,
+    cause: error,
+  })
 }
 
 function checkSame(bulkhead: Bulkhead, first: readonly Manifest[], other: readonly Manifest[]): void {

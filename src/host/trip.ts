@@ -44,7 +44,7 @@ export function firstDueMs(call: Call): number {
 
 /** Tells the caller of a trip's end, if it asked to be told. */
 export function addTimes(call: Call, waitedMs: number, ranMs: number): void {
-  const { times } = call.rare
+  const { times } = call
   if (times === null) return
   times.waitedMs += waitedMs
   times.ranMs += ranMs

@@ -4,8 +4,8 @@
  * wrong is a coded error that names the plugin.
  */
 import { PLUGIN_BRAND } from '../contracts/brands.js'
-import { RESERVED_HOOK_NAMES } from '../contracts/contract.js'
 import { formatPath, HookringError } from '../contracts/errors.js'
+import { RESERVED_HOOK_NAMES } from '../contracts/reserved-names.js'
 import type { Plugin, PluginLogger } from './index.js'
 
 export type HookFunction = (event: unknown, ctx: unknown) => unknown

@@ -6,16 +6,24 @@
  */
 import type { Random } from './generate-random.js'
 
-/** Text for one draw; `spread` is how often an open quantifier may repeat beyond its minimum. */
-export type DrawPattern = (random: Random, spread: number) => string
+/** Text for one draw: about `length` characters where the pattern leaves that open, and hardly more. */
+export type DrawPattern = (random: Random, length: number) => string
 
-type Part = (draw: { readonly random: Random; readonly spread: number; readonly groups: Map<string, string> }) => string
+interface Draw {
+  readonly random: Random
+  readonly length: number
+  /** Characters until quantifiers repeat no more than they must. */
+  left: number
+  readonly groups: Map<string, string>
+}
+
+type Part = (draw: Draw) => string
 
 /** Null for syntax that is not understood here. */
 export function compilePattern(pattern: RegExp): DrawPattern | null {
   try {
     const part = createParser(pattern).parse()
-    return (random, spread) => part({ random, spread, groups: new Map() })
+    return (random, length) => part({ random, length, left: length, groups: new Map() })
   } catch {
     return null
   }
@@ -55,9 +63,10 @@ function createParser({ source, flags }: RegExp): { parse(): Part } {
     const isOpen = sign === '*' || sign === '+' || (found[2] !== undefined && found[3] === undefined)
     const max = sign === '?' ? 1 : found[3] === undefined ? min : Number(found[3])
     return (draw) => {
-      const most = isOpen ? min + draw.spread : Math.min(max, min + Math.max(draw.spread, 1))
+      const most = isOpen ? min + draw.length : Math.min(max, min + Math.max(draw.length, 1))
+      const count = min + draw.random.below(most - min + 1)
       let text = ''
-      for (let left = min + draw.random.below(most - min + 1); left > 0; left--) text += part(draw)
+      for (let i = 0; i < count && (i < min || draw.left > 0); i++) text += part(draw)
       return text
     }
   }
@@ -72,7 +81,7 @@ function createParser({ source, flags }: RegExp): { parse(): Part } {
     if (isAt('[')) return oneOf(classText())
     const character = String.fromCodePoint(source.codePointAt(at) as number)
     at += character.length
-    return character === '.' ? oneOf('.') : () => character
+    return character === '.' ? oneOf('.') : counted(() => character)
   }
 
   function group(): Part {
@@ -127,7 +136,7 @@ function createParser({ source, flags }: RegExp): { parse(): Part } {
     const usual = USUAL.filter(isMatch)
     const found = usual.length > 0 ? usual : everyCharacter().filter(isMatch)
     if (found.length === 0) throw new Error(`nothing matches ${text}`)
-    return ({ random }) => random.pick(found)
+    return counted(({ random }) => random.pick(found))
   }
 
   return {
@@ -140,6 +149,13 @@ function createParser({ source, flags }: RegExp): { parse(): Part } {
 }
 
 const nothing: Part = () => ''
+
+const counted =
+  (part: Part): Part =>
+  (draw) => {
+    draw.left -= 1
+    return part(draw)
+  }
 
 const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => String.fromCodePoint(from + index))

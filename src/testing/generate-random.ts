@@ -44,5 +44,5 @@ export function hashOf(text: string): number {
 
 /** A whole number from 0 to `most`, small ones far more often: as lengths and counts are. */
 export function smallUpTo(random: Random, most: number): number {
-  return Math.min(most, Math.floor(2 ** (random.next() * Math.log2(most + 1))) - (random.chance(0.2) ? 1 : 0))
+  return Math.min(most, Math.floor(2 ** (random.next() * Math.log2(most + 2))) - 1)
 }

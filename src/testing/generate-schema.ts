@@ -6,40 +6,28 @@
  */
 import type { z } from 'zod'
 import { bigintBounds, dateNode, hasOtherChecks, lengthsOf, numberNode } from '../contracts/codec/bounds.js'
-import { checkOf } from '../contracts/codec/compile-rules.js'
-import { formatPath, HookringError } from '../contracts/errors.js'
 import { layoutHints } from '../contracts/types.js'
+import { type Draw, deeper, drawBytes, drawCount, drawJson, isDeep, listOf, merge, ROOM } from './generate-draws.js'
 import { drawerOfBigints, drawerOfDates, drawerOfNumbers } from './generate-number.js'
-import { type Random, smallUpTo } from './generate-random.js'
+import type { Random } from './generate-random.js'
+import {
+  asJson,
+  cannot,
+  checkedDraw,
+  drawElement,
+  drawPresent,
+  highest,
+  optionally,
+  type Source,
+  UNDEFINED,
+  untilSuch,
+} from './generate-source.js'
 import { compileText } from './generate-text.js'
 
 type Schema = z.core.$ZodType
 type Def = z.core.$ZodTypes['_zod']['def']
 type DefOf<Type extends Def['type']> = Extract<Def, { type: Type }>
 type Path = readonly (string | number)[]
-
-/** How often a value is drawn anew before its schema is given up. */
-export const MAX_DRAWS = 1000
-/** Levels of containers after which values become as small as the schema allows. */
-const DEEP = 5
-/** Bytes, characters and elements that one event may have beyond what its schema asks for. */
-const ROOM = 64 * 1024
-
-export interface Run {
-  readonly random: Random
-  depth: number
-  room: number
-}
-
-/** A source of values; `height` is how many levels its smallest value has, infinite while it is not known. */
-export interface Source {
-  height: number
-  draw(run: Run): unknown
-  /** What `height` comes to, by the heights of the parts. */
-  measure(): number
-}
-
-type Draw = (run: Run) => unknown
 
 /** @throws HookringError EVENT_NOT_GENERATED, at once or from draw, naming the field */
 export function compileSource(schema: Schema, path: Path): (random: Random) => unknown {
@@ -54,13 +42,15 @@ export function compileSource(schema: Schema, path: Path): (random: Random) => u
     }
   }
   if (root.height === Number.POSITIVE_INFINITY) throw cannot(path, 'it holds itself without end')
-  return (random) => root.draw({ random, depth: 0, room: ROOM })
+  return (random) => root.draw({ random, depth: 0, room: ROOM, isJson: false })
 }
 
 function compile(schema: Schema, path: Path, known: Map<Schema, Source>): Source {
   const met = known.get(schema)
-  if (met !== undefined) return met
+  // A type within itself crosses as JSON.
+  if (met !== undefined) return met.isReady ? met : asJson(met)
   const source: Source = {
+    isReady: false,
     height: Number.POSITIVE_INFINITY,
     draw: () => undefined,
     measure: () => 0,
@@ -70,6 +60,7 @@ function compile(schema: Schema, path: Path, known: Map<Schema, Source>): Source
   const made = shape(schema, schema._zod.def as Def, path, part)
   source.measure = () => 1 + made.measure()
   source.draw = made.mustCheck ? checkedDraw(schema, path, made.draw) : made.draw
+  source.isReady = true
   return source
 }
 
@@ -151,7 +142,7 @@ function shape(schema: Schema, def: Def, path: Path, part: PartOf): Shape {
       return like(inner, (run) => inner.draw(run))
     }
     case 'lazy': {
-      const inner = part(def.getter())
+      const inner = asJson(part(def.getter()))
       return like(inner, (run) => inner.draw(run))
     }
     case 'array':
@@ -165,7 +156,7 @@ function shape(schema: Schema, def: Def, path: Path, part: PartOf): Shape {
     case 'union':
       return unions(def, part, mustCheck)
     case 'intersection': {
-      const [left, right] = [part(def.left), part(def.right)]
+      const [left, right] = [asJson(part(def.left)), asJson(part(def.right))]
       return {
         draw: (run) => merge(left.draw(run), right.draw(run)),
         measure: () => Math.max(left.height, right.height),
@@ -193,7 +184,7 @@ function text(
   return {
     draw(run) {
       const made = draw(run.random, isDeep(run) ? 8 : Math.min(run.room, 4096))
-      run.room -= made.length
+      run.room -= Math.max(made.length - lengths.minLength, 0)
       return made
     },
     measure: () => 0,
@@ -201,41 +192,22 @@ function text(
   }
 }
 
-function drawBytes(min: number, max: number): Draw {
-  return (run) => {
-    const { random } = run
-    const most = Math.max(min, Math.min(max, run.room, isDeep(run) ? 16 : ROOM))
-    const isBoundary = random.chance(0.05)
-    const usual = Math.min(most - min, random.chance(0.1) ? most : 512)
-    const length = isBoundary ? random.pick([min, most]) : min + smallUpTo(random, usual)
-    const made = new Uint8Array(length)
-    if (random.chance(0.03)) made.fill(random.pick([0, 0xff]))
-    else for (let i = 0; i < length; i++) made[i] = random.below(256)
-    run.room -= length
-    return made
-  }
-}
-
-function optionally(inner: Source, absent: null | undefined): Draw {
-  return (run) => (run.random.chance(isDeep(run) ? 0.9 : 0.25) ? absent : inner.draw(run))
-}
-
 function arrays(element: Source, def: DefOf<'array'>): Shape {
   const { minLength, maxLength } = lengthsOf(def)
   return {
-    draw: (run) => listOf(run, drawCount(run, minLength, maxLength), (inner) => element.draw(inner)),
+    draw: (run) => listOf(run, drawCount(run, minLength, maxLength), (inner) => drawElement(inner, element)),
     measure: () => (minLength === 0 ? 0 : element.height),
     mustCheck: hasOtherChecks(def, 'lengths'),
   }
 }
 
 function tuples(def: DefOf<'tuple'>, part: PartOf, mustCheck: boolean): Shape {
-  const items = def.items.map((item, index) => part(item, index))
-  const rest = def.rest === null ? null : part(def.rest, 'rest')
+  const items = def.items.map((item, index) => asJson(part(item, index)))
+  const rest = def.rest === null ? null : asJson(part(def.rest, 'rest'))
   return {
     draw(run) {
       const extra = rest === null ? 0 : drawCount(run, 0, 3)
-      return listOf(run, items.length + extra, (inner, index) => (items[index] ?? rest)!.draw(inner))
+      return listOf(run, items.length + extra, (inner, index) => drawPresent(inner, (items[index] ?? rest)!))
     },
     measure: () => highest(items),
     mustCheck,
@@ -243,9 +215,10 @@ function tuples(def: DefOf<'tuple'>, part: PartOf, mustCheck: boolean): Shape {
 }
 
 function objects(def: DefOf<'object'>, part: PartOf, mustCheck: boolean): Shape {
+  const hasOtherKeys = def.catchall !== undefined && def.catchall._zod.def.type !== 'never'
   const fields = Object.keys(def.shape).map((key) => ({
     key,
-    source: part(def.shape[key]!, key),
+    source: hasOtherKeys ? asJson(part(def.shape[key]!, key)) : part(def.shape[key]!, key),
     mayBeAbsent: def.shape[key]!._zod.optin !== undefined,
   }))
   return {
@@ -267,16 +240,19 @@ function objects(def: DefOf<'object'>, part: PartOf, mustCheck: boolean): Shape 
 function records(def: DefOf<'record'>, part: PartOf, mustCheck: boolean): Shape {
   const names = def.keyType._zod.values
   const [key, value] = [part(def.keyType, 'key'), part(def.valueType, 'value')]
+  // zod takes a key for a number when it looks like one.
+  const isOfNumbers = def.keyType._zod.def.type === 'number'
+  const isKey = (name: string) => !(name in {}) && (!isOfNumbers || /^-?\d+(?:\.\d+)?$/.test(name))
   const draw: Draw = (run) => {
     const made: Record<string, unknown> = {}
     const count = names === undefined ? drawCount(run, 0, 8) : 0
     deeper(run, () => {
       for (const name of names ?? []) {
-        if (def.partial !== true || run.random.chance(0.6)) made[String(name)] = value.draw(run)
+        if (def.partial !== true || run.random.chance(0.6)) made[String(name)] = drawPresent(run, value)
       }
       for (let left = count; left > 0; left--) {
         const name = String(key.draw(run))
-        if (!(name in {})) made[name] = value.draw(run)
+        if (isKey(name)) made[name] = drawPresent(run, value)
       }
     })
     return made
@@ -286,7 +262,7 @@ function records(def: DefOf<'record'>, part: PartOf, mustCheck: boolean): Shape 
 
 function unions(def: DefOf<'union'>, part: PartOf, mustCheck: boolean): Shape {
   const options = def.options
-    .map((option, index) => (option._zod.def.type === 'undefined' ? null : part(option, 'variants', index)))
+    .map((option, index) => (option._zod.def.type === 'undefined' ? null : asJson(part(option, 'variants', index))))
     .map((source) => source ?? UNDEFINED)
   const lowest = () => Math.min(...options.map(({ height }) => height))
   return {
@@ -299,92 +275,6 @@ function unions(def: DefOf<'union'>, part: PartOf, mustCheck: boolean): Shape {
     mustCheck: mustCheck || (!('discriminator' in def) && def.inclusive === false),
   }
 }
-
-const UNDEFINED: Source = { height: 0, draw: () => undefined, measure: () => 0 }
-
-function checkedDraw(schema: Schema, path: Path, draw: Draw): Draw {
-  const check = checkOf(schema)
-  return untilSuch(path, draw, (value) => check(value).ok)
-}
-
-function untilSuch(path: Path, draw: Draw, isRight: (value: unknown) => boolean): Draw {
-  return (run) => {
-    const { room } = run
-    let cause: unknown
-    for (let tries = 0; tries < MAX_DRAWS; tries++) {
-      run.room = room
-      const value = draw(run)
-      try {
-        if (isRight(value)) return value
-      } catch (error) {
-        cause = error
-      }
-    }
-    throw cannot(path, `none of ${MAX_DRAWS} values that were tried passes the checks of its schema`, cause)
-  }
-}
-
-function cannot(path: Path, why: string, cause?: unknown): HookringError {
-  return new HookringError(
-    'EVENT_NOT_GENERATED',
-    `${formatPath(path)}: no valid value could be made up, ${why}; use events of your own, or a recording of real ones`,
-    { path, cause },
-  )
-}
-
-const isDeep = ({ depth }: Run) => depth >= DEEP
-
-function deeper<T>(run: Run, body: () => T): T {
-  run.depth += 1
-  try {
-    return body()
-  } finally {
-    run.depth -= 1
-  }
-}
-
-function listOf(run: Run, count: number, draw: (run: Run, index: number) => unknown): unknown[] {
-  run.room -= count
-  return deeper(run, () => Array.from({ length: count }, (_, index) => draw(run, index)))
-}
-
-/** Elements of an array: a few, more where they are not nested, none deep down. */
-function drawCount(run: Run, min: number, max: number): number {
-  if (isDeep(run)) return min
-  const most = Math.max(min, Math.min(max, run.room, run.depth < 2 ? 64 : 6))
-  if (run.random.chance(0.04)) return run.random.pick([min, most])
-  return min + smallUpTo(run.random, Math.min(most - min, run.random.chance(0.1) ? most : 8))
-}
-
-function drawJson(run: Run): unknown {
-  const { random } = run
-  const kind = isDeep(run) || run.depth > 2 ? random.below(4) : random.below(6)
-  switch (kind) {
-    case 0:
-      return null
-    case 1:
-      return random.chance(0.5)
-    case 2:
-      return random.below(1_000_000) / random.pick([1, 1, 100])
-    case 3:
-      return JSON_TEXT(random, 64)
-    case 4:
-      return listOf(run, drawCount(run, 0, 4), drawJson)
-    default:
-      return deeper(run, () =>
-        Object.fromEntries(Array.from({ length: random.below(4) }, (_, index) => [`key${index}`, drawJson(run)])),
-      )
-  }
-}
-
-const JSON_TEXT = compileText({ minLength: 0, maxLength: 64, checks: [] })
-
-function merge(left: unknown, right: unknown): unknown {
-  const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
-  return isObject(left) && isObject(right) && !Array.isArray(left) ? { ...left, ...right } : right
-}
-
-const highest = (sources: readonly Source[]) => sources.reduce((most, { height }) => Math.max(most, height), 0)
 
 function checksOf(def: { checks?: readonly { _zod: { def: object } }[] | undefined }) {
   const added = (def.checks ?? []).map(({ _zod }) => _zod.def as Readonly<Record<string, unknown>>)

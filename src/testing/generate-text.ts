@@ -5,7 +5,7 @@ import { compilePattern, type DrawPattern } from './generate-pattern.js'
 import { type Random, smallUpTo } from './generate-random.js'
 
 export interface TextRules {
-  /** UTF-16 units, as zod counts. */
+  /** Code points, as zod counts. */
   readonly minLength: number
   readonly maxLength: number
   /** zod's definitions of the checks that say more. */
@@ -21,9 +21,7 @@ export function compileText({ minLength, maxLength, checks }: TextRules): DrawTe
     checks.find((check) => check.format === format)?.[key] as T | undefined
   const length = (random: Random, most: number) => drawLength(random, minLength, Math.min(maxLength, most))
   const sample = checks.map(({ format }) => SAMPLES[String(format)]).find((found) => found !== undefined)
-  const patterns = checks
-    .filter(({ format }) => !PLAIN_FORMATS.has(String(format)))
-    .flatMap(({ pattern }) => (pattern instanceof RegExp ? (compilePattern(pattern) ?? []) : []))
+  const patterns = checks.filter(({ format }) => !PLAIN_FORMATS.has(String(format))).flatMap(patternOf)
   if (sample !== undefined || patterns.length > 0) {
     return (random, most) => {
       // Other checks may refuse every sample.
@@ -47,9 +45,20 @@ export function compileText({ minLength, maxLength, checks }: TextRules): DrawTe
 
 const PLAIN_FORMATS = new Set(['starts_with', 'ends_with', 'includes', 'lowercase', 'uppercase'])
 
-/** How often an open quantifier repeats follows from the length that was drawn. */
-function drawPattern(pattern: DrawPattern, random: Random, length: number): string {
-  return pattern(random, random.chance(0.1) ? 0 : Math.max(length, 1))
+/** A pattern that is not anchored leaves room around what it matches. */
+function drawPattern({ draw, isOpen }: Pattern, random: Random, length: number): string {
+  const text = draw(random, random.chance(0.1) ? 0 : length)
+  return isOpen && text.length < length ? text + drawWords(random, length - text.length) : text
+}
+
+interface Pattern {
+  readonly draw: DrawPattern
+  readonly isOpen: boolean
+}
+
+function patternOf({ pattern }: Readonly<Record<string, unknown>>): Pattern[] {
+  const draw = pattern instanceof RegExp ? compilePattern(pattern) : null
+  return draw === null ? [] : [{ draw, isOpen: !/(?:^|[^\\])\$$/.test((pattern as RegExp).source) }]
 }
 
 /** Mostly a name's or a line's length; now and then as short or as long as can be. */
@@ -66,18 +75,16 @@ const WORDS =
 const OTHER_SCRIPTS = ['é', 'ß', 'ñ', 'Ω', 'ж', '漢', '字', 'カ', '한', '🙂', '👩‍🚀', 'a\u0301', '\u202e']
 const AWKWARD = ['\n', '\t', '\0', '"', "'", '\\', '<b>', '%s', '\u2028', '../', ' ']
 
-/** Of exactly this many units. */
+/** Of exactly this many code points. */
 function drawWords(random: Random, length: number): string {
   const source = random.chance(0.88) ? null : random.chance(0.6) ? OTHER_SCRIPTS : AWKWARD
-  let text = ''
-  while (text.length < length) {
-    if (source !== null && random.chance(0.5)) text += random.pick(source)
-    else text += random.chance(0.3) ? String(random.below(1000)) : random.pick(WORDS)
-    if (source !== null || random.chance(0.2)) text += ' '
+  const characters: string[] = []
+  while (characters.length < length) {
+    if (source !== null && random.chance(0.5)) characters.push(...random.pick(source))
+    else characters.push(...(random.chance(0.3) ? String(random.below(1000)) : random.pick(WORDS)))
+    if (source !== null || random.chance(0.2)) characters.push(' ')
   }
-  const cut = text.slice(0, length)
-  // Half a pair is no text.
-  return /[\uD800-\uDBFF]$/.test(cut) ? `${cut.slice(0, -1)}x` : cut
+  return characters.slice(0, length).join('')
 }
 
 export function drawWord(random: Random): string {

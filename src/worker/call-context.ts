@@ -20,6 +20,11 @@ export class CallContext implements HookContext {
     this.traceId = traceId
   }
 
+  /** Monotonic milliseconds; for the lane and its runtimes, which hand hooks nothing of it. */
+  static deadlineMsOf(context: CallContext): number {
+    return context.#deadlineMs
+  }
+
   get plugin(): string {
     return this.#plugin.name
   }

@@ -2,8 +2,9 @@
  * Routes what plugin code prints, and errors that it lets fall, to the host's logger under the plugin's name. Installed
  * once per thread, before any plugin is imported.
  */
-import { format } from 'node:util'
+import { format, formatWithOptions } from 'node:util'
 import type { LogLevel } from '../contracts/control.js'
+import { thrownText } from '../contracts/errors.js'
 import { blamedPlugin, currentPlugin } from './attribution.js'
 import { clip, type LogSender } from './log-sender.js'
 
@@ -37,11 +38,22 @@ export function captureOutput(sender: LogSender): void {
     sender.send({
       level: 'error',
       plugin: blamedPlugin(error),
-      message: clip(`${what}: ${error instanceof Error ? (error.stack ?? String(error)) : format(error)}`),
+      message: clip(`${what}: ${shown(error)}`),
       uncaught: true,
     })
   process.on('uncaughtException', fall('uncaught exception'))
   process.on('unhandledRejection', fall('unhandled rejection'))
+}
+
+/** Whatever was thrown. It is not asked how it wants to be shown: what it would be handed for that belongs to the thread. */
+function shown(thrown: unknown): string {
+  try {
+    if (!(thrown instanceof Error)) return formatWithOptions({ customInspect: false }, thrown)
+    // Hardened realms show no stacks.
+    return thrown.stack || String(thrown)
+  } catch {
+    return thrownText(thrown)
+  }
 }
 
 function captureStream(stream: NodeJS.WriteStream, print: (text: string) => void): void {

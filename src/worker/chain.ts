@@ -71,12 +71,12 @@ export interface Chain {
   cancelPending(): void
 }
 
-/** @param onSettled told when a pending hook's promise has settled, after its hop went on. */
+/** @param onSettled told when a pending hook's promise has settled, after its hop went on; whether it waits for another. */
 export function createChain(
   spec: LaneSpec,
   plugins: readonly LoadedPlugin[],
   ring: WorkerRing,
-  onSettled: () => void,
+  onSettled: (isWaiting: boolean) => void,
 ): Chain {
   const memory: CodecMemory = codecMemory(spec.buffer)
   const points: Point[] = spec.hookpoints.map((point) => ({
@@ -156,6 +156,7 @@ export function createChain(
 
   function proceed(hop: PendingHop, settle: () => number): void {
     pending.delete(hop)
+    const others = pending.size
     if (!hop.isLetGo) {
       let outcome: number
       try {
@@ -176,7 +177,7 @@ export function createChain(
         skip(hop.slot)
       }
     }
-    onSettled()
+    onSettled(pending.size > others)
   }
 
   /** The host has given this trip up: what is left of it is done elsewhere, if at all. */

@@ -4,22 +4,35 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import { threadId } from 'node:worker_threads'
+import type { ChildProfile } from '../contracts/process.js'
 import { captureOutput } from './capture.js'
 import { exposeLane, hostControl } from './control.js'
+import { hardenThread } from './hardening.js'
 import { createLane } from './lane.js'
 import { createLogSender } from './log-sender.js'
+import type { ChildNews } from './process/child-process.js'
 
 export interface LaneTask {
   /** Host to lane calls. */
   readonly lanePort: MessagePort
   /** Lane to host calls. */
   readonly hostPort: MessagePort
+  /** Its plugins run in a child process, made as this says. */
+  readonly child: ChildProfile | null
 }
 
-export default async function runLaneThread({ lanePort, hostPort }: LaneTask): Promise<void> {
-  const sender = createLogSender(hostControl(hostPort))
+export default async function runLaneThread({ lanePort, hostPort, child }: LaneTask): Promise<void> {
+  const host = hostControl(hostPort)
+  const sender = createLogSender(host)
   captureOutput(sender)
-  const lane = createLane(sender)
+  hardenThread()
+  // The host ends what is still there of it when it lets go of the lane.
+  const news: ChildNews = {
+    started: (pid) => lanePort.postMessage({ child: pid }),
+    gone: (pid) => lanePort.postMessage({ childGone: pid }),
+  }
+  const ahead = child === null ? null : (await import('./process/behind.js')).startAhead(child, news)
+  const lane = createLane(sender, { ahead, onLost: (loss) => void host.lost(loss) })
   exposeLane(lanePort, lane)
   // What nearly every plugin imports: a spare that has it takes over in milliseconds.
   await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])

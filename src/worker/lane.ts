@@ -8,6 +8,7 @@
  */
 import type { LaneControl, LaneSpec, LoadResult } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
+import type { LaneLoss } from '../contracts/process.js'
 import { describe } from '../plugin/setup.js'
 import { monotonicMs } from '../ring/clock.js'
 import { createLookAgain } from '../ring/look-again.js'
@@ -17,6 +18,8 @@ import { type Chain, createChain } from './chain.js'
 import { createHandleWatch } from './handle-watch.js'
 import { type LoadedPlugin, loadPlugins } from './loader.js'
 import type { LogSender } from './log-sender.js'
+import type { ChildAhead } from './process/behind.js'
+import type { Runtime } from './runtimes/runtime.js'
 
 /** Calls between two looks at microtasks, control messages and the clock. */
 const BATCH_CALLS = 64
@@ -34,7 +37,13 @@ export interface Lane extends LaneControl {
   readonly ended: Promise<void>
 }
 
-export function createLane(sender: LogSender): Lane {
+export interface LaneBoundary {
+  /** The child process in which its plugins will run, booting; null: they run here. */
+  readonly ahead: ChildAhead | null
+  onLost(loss: LaneLoss): void
+}
+
+export function createLane(sender: LogSender, { ahead, onLost }: LaneBoundary = { ahead: null, onLost() {} }): Lane {
   let ring: WorkerRing | null = null
   let plugins: readonly LoadedPlugin[] = []
   let shutdownTimeoutMs = 0
@@ -53,7 +62,7 @@ export function createLane(sender: LogSender): Lane {
     const laneRing = new WorkerRing(spec.buffer)
     ring = laneRing
     const handles = createHandleWatch()
-    const loading = await loadPlugins(spec, sender.logger, (index) => laneRing.loading(index))
+    const loading = await loadPlugins(spec, sender.logger, (index) => laneRing.loading(index), await behind(spec))
     plugins = loading.plugins
     if (!loading.result.ok) {
       await destroyAll()
@@ -73,9 +82,19 @@ export function createLane(sender: LogSender): Lane {
     return loading.result
   }
 
+  async function behind(spec: LaneSpec): Promise<Runtime | null> {
+    if (ahead === null) return null
+    const { runtimeBehind } = await import('./process/behind.js')
+    return runtimeBehind({ ahead, spec, log: sender.send, onLost })
+  }
+
   async function serve(spec: LaneSpec, laneRing: WorkerRing, handles: () => boolean): Promise<void> {
     let wake: (() => void) | null = null
-    const chain = createChain(spec, plugins, laneRing, () => wake?.())
+    const chain = createChain(spec, plugins, laneRing, (isWaiting) => {
+      // The next plugin may have less time than any that the sweep knows of.
+      if (isWaiting) deadlines.arm()
+      wake?.()
+    })
     const look = createLookAgain({ maxUs: spec.wait === 'park' ? 0 : spec.spinUs, fades: spec.wait === 'adaptive' })
     const deadlines = createDeadlineSweep(chain)
     let lastTurnMs = monotonicMs()
@@ -111,7 +130,8 @@ export function createLane(sender: LogSender): Lane {
       }
       if (laneRing.hasSubmissions()) continue
       // Lines that wait for the host's acknowledgement of the last ones need a loop to hear it.
-      const needsLoop = chain.hasAsync || controlCalls > 0 || sender.isSending || handles()
+      // So does whatever a child process has to say.
+      const needsLoop = ahead !== null || chain.hasAsync || controlCalls > 0 || sender.isSending || handles()
       if (needsLoop ? await lookWithTurns(laneRing, look) : lookInPlace(laneRing, look)) continue
       if (ranSinceTurn) {
         // Timers that are due and immediates that a synchronous hook left behind run before the thread sleeps.
@@ -138,9 +158,11 @@ export function createLane(sender: LogSender): Lane {
   }
 
   async function arrivals(laneRing: WorkerRing): Promise<void> {
-    for (let turn = 0; turn < CONTROL_TURNS && laneRing.controlPending() > 0; turn += 1) {
+    for (let turn = 0; turn < CONTROL_TURNS; turn += 1) {
+      if (laneRing.controlPending() <= 0) return
       await new Promise<void>((resolve) => setImmediate(resolve))
     }
+    // It does not come. Only then: one that was announced just now is still on its way, and must not pass for seen.
     while (laneRing.controlPending() > 0) laneRing.controlSeen()
   }
 

@@ -23,16 +23,12 @@ export interface Loading {
 }
 
 /** Each is imported when a lane needs it first: most lanes need one. */
-const RUNTIMES: Readonly<Record<RuntimeName, () => Promise<Runtime>>> = {
+export const RUNTIMES: Readonly<Record<RuntimeName, () => Promise<Runtime>>> = {
   module: async () => moduleRuntime,
-  compartment: () => notThere('compartment'),
-  quickjs: () => notThere('quickjs'),
-  wasm: () => notThere('wasm'),
-  native: () => notThere('native'),
-}
-
-async function notThere(runtime: RuntimeName): Promise<Runtime> {
-  throw new HookringError('PLUGIN_SETUP_FAILED', `runtime ${runtime} is not part of this version`)
+  compartment: async () => (await import('./runtimes/compartment.js')).compartmentRuntime,
+  quickjs: async () => (await import('./runtimes/quickjs.js')).quickjsRuntime,
+  wasm: async () => (await import('./runtimes/wasm.js')).wasmRuntime,
+  native: async () => (await import('./runtimes/native.js')).nativeRuntime,
 }
 
 /** @param announce told which plugin's code is about to run (-1: none), so that a stuck one can be named. */
@@ -40,13 +36,15 @@ export async function loadPlugins(
   spec: LaneSpec,
   logger: (plugin: string) => PluginLogger,
   announce: (index: number) => void,
+  /** For plugins behind the process boundary: one runtime for all of them. */
+  behind: Runtime | null = null,
 ): Promise<Loading> {
   const plugins: LoadedPlugin[] = []
   const manifests: Manifest[] = []
   for (const [index, plugin] of spec.plugins.entries()) {
     announce(index)
     try {
-      const { loaded, manifest } = await runAs(plugin.name, () => loadPlugin(spec, plugin, index, logger))
+      const { loaded, manifest } = await runAs(plugin.name, () => loadPlugin(spec, plugin, { index, logger, behind }))
       plugins.push(loaded)
       manifests.push(manifest)
     } catch (error) {
@@ -58,9 +56,15 @@ export async function loadPlugins(
   return { plugins, result: { ok: true, manifests } }
 }
 
-async function loadPlugin(spec: LaneSpec, plugin: PluginSpec, index: number, logger: (plugin: string) => PluginLogger) {
+interface Place {
+  readonly index: number
+  readonly logger: (plugin: string) => PluginLogger
+  readonly behind: Runtime | null
+}
+
+async function loadPlugin(spec: LaneSpec, plugin: PluginSpec, { index, logger, behind }: Place) {
   const { contract, hookpoints } = spec
-  const runtime = await RUNTIMES[plugin.runtime]()
+  const runtime = plugin.boundary === 'process' && behind !== null ? behind : await RUNTIMES[plugin.runtime]()
   const loaded = await runtime.load({
     plugin,
     contract,

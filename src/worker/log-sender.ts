@@ -22,7 +22,7 @@ export interface LogSender {
   flushed(): Promise<void>
 }
 
-export function createLogSender(host: RemoteHost): LogSender {
+export function createLogSender(host: Pick<RemoteHost, 'log'>): LogSender {
   let waiting: LogLine[] = []
   let dropped = 0
   let underWay: Promise<void> | null = null

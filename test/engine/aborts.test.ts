@@ -49,6 +49,19 @@ describe('a call that is given up', () => {
     expect(readTrail(trail).filter((line) => /\d$/.test(line))).toEqual(['a 1', 'a 3'])
   })
 
+  it('by its deadline is told so, though an earlier plugin of the lane had more time', async () => {
+    const trail = createTrail()
+    const { hooks } = await openLab({
+      plugins: [
+        actor('patient', { bulkhead: 'both', priority: 1, timeoutMs: 60_000 }),
+        actor('hasty', { bulkhead: 'both', timeoutMs: 50, config: { trail } }),
+      ],
+    })
+    const verdict = await hooks.onGate({ id: 1, acts: { patient: 'waits 1', hasty: 'listens' } })
+    expect(verdict).toMatchObject({ kind: 'reject', failure: { kind: 'timeout', plugin: 'hasty' } })
+    await until('it to be told', () => readTrail(trail).includes('hasty 1 TimeoutError'))
+  })
+
   it('while it runs is told so by ctx.signal', async () => {
     const trail = createTrail()
     const { hooks, metric } = await openLab({ plugins: [actor('a', { timeoutMs: 10_000, config: { trail } })] })

@@ -215,7 +215,12 @@ const CASES: readonly Case[] = [
     'PLUGIN_INCONSISTENT',
     /in one lane and/,
   ],
-  ['is not trusted', () => actor('stranger', { trust: 'untrusted', runtime: 'module' }), 'UNTRUSTED_RUNTIME', /no boundary/],
+  [
+    'is not trusted',
+    () => actor('stranger', { trust: 'untrusted', runtime: 'module' }),
+    'UNTRUSTED_RUNTIME',
+    /no boundary/,
+  ],
 ]
 
 describe('an engine', () => {

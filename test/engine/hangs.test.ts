@@ -1,6 +1,6 @@
 /** Plugins that do not come back, or crash: what it costs their callers, their neighbours and themselves. */
 import { describe, expect, it } from 'vitest'
-import { actor, createTrail, openLab, readTrail, until } from '../support/lab.js'
+import { actor, createTrail, fixture, openLab, readTrail, until } from '../support/lab.js'
 import { runProgram } from '../support/programs.js'
 
 describe('a hook that loops for ever', () => {
@@ -173,6 +173,27 @@ describe('a lane that ends', () => {
     expect(await hooks.onGate({ acts: { quitter: 'timer 20 exits 5' } })).toEqual({ kind: 'continue' })
     await heard('laneReplaced')
     expect(said.laneReplaced).toMatchObject([{ reason: 'exit', plugin: 'quitter', hookpoint: undefined }])
+    expect(await hooks.onGate({})).toEqual({ kind: 'continue' })
+  })
+
+  it.each([
+    'a thing that is no text',
+    'an error whose message is no text',
+    'an error whose message is a thing',
+    'an error of a foreign kind',
+    'nothing',
+    'a null',
+    'a function',
+  ])('by %s that was thrown, and caught by nobody, is replaced', async (what) => {
+    const { hooks, heard, said } = await openLab({
+      spares: 1,
+      plugins: [{ from: fixture('lab/falling.mjs') }],
+    })
+    expect(await hooks.onGate({ acts: { falling: what } })).toMatchObject({ kind: 'reject', plugin: 'falling' })
+    await heard('laneReplaced')
+    expect(said.laneReplaced).toMatchObject([
+      { plugin: 'falling', message: expect.stringMatching(/^its thread ended: ./) },
+    ])
     expect(await hooks.onGate({})).toEqual({ kind: 'continue' })
   })
 

@@ -72,6 +72,17 @@ describe('a shadow plugin', () => {
 })
 
 describe('sample', () => {
+  it('of a shadow that nobody is beside leaves calls that are counted, and that it is not told of', async () => {
+    const { hooks, metric, engine } = await openLab({ plugins: [actor('shadow', { mode: 'shadow', sample: 0 })] })
+    expect(await hooks.onGate({ acts: { shadow: 'rejects no' } })).toEqual({ kind: 'continue' })
+    hooks.onObserve({})
+    await engine.flush()
+    expect(await metric('calls_total', { hookpoint: 'onGate' })).toBe(1)
+    expect(await metric('calls_total', { hookpoint: 'onObserve' })).toBe(1)
+    expect(await metric('plugin_calls_total', { plugin: 'shadow' })).toBe(0)
+    expect(await metric('shadow_verdicts_total')).toBe(0)
+  })
+
   it('of 0 asks never, of 1 always', async () => {
     const trail = createTrail()
     const { hooks } = await openLab({

@@ -28,6 +28,8 @@ describe('definePlugin', () => {
       },
     })
     expect(JSON.parse(JSON.stringify(plugin.contract))).toEqual(plugin.contract)
+    // For tools, beside it.
+    expect(plugin.writtenFor).toBe(lab)
   })
 
   it('gives hooks their event, config and context typed, and takes only what the kind of hookpoint allows', () => {

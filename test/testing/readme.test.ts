@@ -73,6 +73,7 @@ const PRINTED: Readonly<Record<string, readonly string[]>> = {
   'guarded-server.ts': ['coupons (trusted, enforce)', 'coupons-next (coupons-next-1, shadow)'],
   'changes.ts': [],
   'observed-server.ts': ['onOrder order-2 continue', 'hookring_calls_total{', 'hookring_zombies{'],
+  'recorded-server.ts': ['onOrder 12000'],
   'coupons.test.ts': ['pass 2', 'fail 0'],
   'grpc-server.ts': [],
 }

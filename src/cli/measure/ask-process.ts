@@ -1,6 +1,6 @@
 /**
- * Processes that answer questions: what a bench measures runs in one of its own, so that it has its own heap, threads
- * and host thread, and may die. `startProcess` is for the bench's main thread, `answerRequests` for the process itself.
+ * Processes that answer questions: what is measured runs in one of its own, so that it has its own heap, threads and host
+ * thread, and may die. `startProcess` is for the main thread of who measures, `answerRequests` for the process itself.
  */
 import { fork } from 'node:child_process'
 
@@ -11,11 +11,23 @@ export interface AskedProcess {
    * @throws Error when the process reports a failure, has ended, or is silent for `timeoutMs`. Silence kills it.
    */
   ask<Answer>(request: unknown, timeoutMs: number): Promise<Answer>
+  /** Asks that the request under way be answered early, with what there is. */
+  hurry(): void
   /** Ends the process, which may take the answering of its last request first. */
   end(): Promise<void>
 }
 
-type Reply = { readonly answer: unknown } | { readonly failure: string }
+type Reply = { readonly answer: unknown } | { readonly failure: string; readonly code?: string }
+
+/** What the process reported; `code` is that of the error there, if it had one. */
+export class ReportedFailure extends Error {
+  readonly code: string | undefined
+
+  constructor(message: string, code: string | undefined) {
+    super(message)
+    this.code = code
+  }
+}
 
 const END_GRACE_MS = 1_000
 
@@ -43,7 +55,11 @@ export function startProcess(script: URL, execArgv: readonly string[] = []): Ask
           act()
         }
         const onReply = (reply: Reply): void =>
-          finish(() => ('failure' in reply ? reject(new Error(reply.failure)) : resolve(reply.answer as Answer)))
+          finish(() =>
+            'failure' in reply
+              ? reject(new ReportedFailure(reply.failure, reply.code))
+              : resolve(reply.answer as Answer),
+          )
         const timer = setTimeout(() => {
           endedBy ??= `no answer within ${timeoutMs} ms`
           child.kill('SIGKILL')
@@ -53,6 +69,9 @@ export function startProcess(script: URL, execArgv: readonly string[] = []): Ask
         // A process that is gone says so by 'exit'; the failed send adds nothing.
         child.send({ request }, () => {})
       })
+    },
+    hurry() {
+      if (child.connected) child.send({ hurry: true }, () => {})
     },
     async end() {
       if (child.connected) child.disconnect()
@@ -74,14 +93,22 @@ export async function askOnce<Answer>(script: URL, request: unknown, timeoutMs: 
 }
 
 /** Answers each request with what the function returns, or with why it failed; ends with the parent. */
-export function answerRequests<Request>(answer: (request: Request) => Promise<unknown>): void {
-  process.on('message', ({ request }: { request: Request }) => {
-    void answer(request)
-      .then(
-        (value): Reply => ({ answer: value }),
-        (error: unknown): Reply => ({ failure: error instanceof Error ? error.message : String(error) }),
-      )
+export function answerRequests<Request>(answer: (request: Request) => Promise<unknown>, onHurry?: () => void): void {
+  process.on('message', (message: { request: Request } | { hurry: true }) => {
+    if ('hurry' in message) {
+      onHurry?.()
+      return
+    }
+    void answer(message.request)
+      .then((value): Reply => ({ answer: value }), replyOf)
       .then((reply) => process.send?.(reply))
   })
-  process.once('disconnect', () => process.exit(0))
+  // Not process.exit: a thread that cannot be ended would hold it up, and the process outlive its parent.
+  process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+}
+
+function replyOf(error: unknown): Reply {
+  const { code } = (error ?? {}) as { code?: unknown }
+  const failure = error instanceof Error ? error.message : String(error)
+  return typeof code === 'string' ? { failure, code } : { failure }
 }

@@ -82,4 +82,3 @@ function readSchedstat(): { cpuMs: number; queuedMs: number } | undefined {
     return undefined
   }
 }
-

@@ -35,6 +35,7 @@ export function createHistogram(): Histogram {
   let total = 0
   let maxUs = Number.NEGATIVE_INFINITY
   const midpointUs = (bucket: number): number => {
+    if (bucket === 0) return 0
     words[0] = 0
     words[1] = ((bucket + FIRST_BUCKET) << (20 - BUCKET_BITS)) | (1 << (19 - BUCKET_BITS))
     return value[0] as number

@@ -1,5 +1,5 @@
 /**
- * Draws plots as SVG text: panels of rows (one line per contender, marks on a logarithmic axis) and panels of lines.
+ * Draws plots as SVG text, for `hookring bench` and the benches: panels of rows (one line per contender, marks on a logarithmic axis) and panels of lines.
  * Pure; legible on light and dark pages, since it brings its own background for each.
  */
 export interface Mark {
@@ -29,7 +29,9 @@ export interface LinesPanel {
   readonly formatY: (value: number) => string
   /** Where the x axis, which is logarithmic, has its ticks. */
   readonly xTicks: readonly number[]
-  /** At most six: one colour and dash each. */
+  /** Without dots: the points lie so close that they are the line. */
+  readonly isSmooth?: boolean
+  /** A colour and dash each; the seventh has the first one's colour again. */
   readonly series: readonly { readonly label: string; readonly points: readonly (readonly [x: number, y: number])[] }[]
 }
 
@@ -232,7 +234,7 @@ function drawLines(panel: LinesPanel, box: Box): string {
       .filter((point) => point[1] > 0)
       .map(([x, y]) => [round(xScale.at(x)), round(yScale.at(y))] as const)
     parts.push(`<polyline class="${tone} thin"${dash} points="${points.map((point) => point.join(',')).join(' ')}"/>`)
-    for (const [x, y] of points) parts.push(`<circle class="${tone}" cx="${x}" cy="${y}" r="3"/>`)
+    if (!panel.isSmooth) for (const [x, y] of points) parts.push(`<circle class="${tone}" cx="${x}" cy="${y}" r="3"/>`)
     parts.push(
       `<line x1="${keyX}" x2="${keyX + 20}" y1="${box.y + 28}" y2="${box.y + 28}" class="${tone} thin"${dash}/>`,
     )

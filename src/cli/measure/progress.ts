@@ -1,5 +1,5 @@
 /**
- * What a bench says while it runs: one line on stderr, rewritten in place, and only when stderr is a terminal.
+ * What a long run says meanwhile: one line on stderr, rewritten in place, and only when stderr is a terminal.
  */
 export interface Progress {
   /** Announces so many more steps. */

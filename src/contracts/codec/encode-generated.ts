@@ -88,6 +88,8 @@ function nodeCode(node: PlanNode, offset: number, name: string, generation: Gene
     case 'i64':
       return `if (typeof ${name} !== 'bigint' || ${bigintCheck(node, name)}) return false\nview.setBigUint64(${at}, ${name}, true)\n`
     case 'string':
+      // Counted in units: with a minimum of two characters that does not say enough.
+      if (node.minLength > 1) return closureCode(node, offset, name, generation)
       return `if (typeof ${name} !== 'string' || ${name}.length < ${node.minLength} || ${name}.length > ${node.maxLength}) return false\nwriteText(${at}, ${name})\n`
     case 'bytes':
       return node.length === null ? closureCode(node, offset, name, generation) : bytesCode(node.length, offset, name)

@@ -26,7 +26,17 @@ import { KIND, kindOf, kindsOf } from './kinds.js'
 import type { CodecMemory } from './memory.js'
 import type { EnumValue, LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf, UnionNode } from './plan.js'
 import { type Refinement, type Refinements, refinementsOf } from './refinements.js'
-import { checkRefusal, eventError, isPlainObject, Refusal, refusalOf, runCheck, timeOf, within } from './refusal.js'
+import {
+  checkRefusal,
+  eventError,
+  isLengthWithin,
+  isPlainObject,
+  Refusal,
+  refusalOf,
+  runCheck,
+  timeOf,
+  within,
+} from './refusal.js'
 
 export interface Encoder {
   /**
@@ -106,8 +116,7 @@ function plainWriterOf(node: PlanNode, refinements: Refinements, fallback: Refin
     case 'string': {
       const { minLength, maxLength } = node
       return (at, value) => {
-        if (typeof value !== 'string' || value.length < minLength || value.length > maxLength)
-          throw refusalOf(node, value)
+        if (typeof value !== 'string' || !isLengthWithin(value, minLength, maxLength)) throw refusalOf(node, value)
         writeText(at, value)
       }
     }

@@ -32,6 +32,7 @@ export type PlanNode =
   | { kind: 'u64'; fixedBytes: 8; min: bigint; max: bigint }
   | { kind: 'i64'; fixedBytes: 8; min: bigint; max: bigint }
   | { kind: 'date'; fixedBytes: 8; min: number; max: number }
+  /** Lengths are in code points. */
   | { kind: 'string'; fixedBytes: 8; minLength: number; maxLength: number }
   | { kind: 'enum'; fixedBytes: 2; values: readonly EnumValue[] }
   | { kind: 'bytes'; fixedBytes: number; length: number | null; maxLength: number }

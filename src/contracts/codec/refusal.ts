@@ -117,7 +117,7 @@ export function violationOf(node: PlanNode, value: unknown): string | null {
     }
     case 'string':
       if (typeof value !== 'string') return mustBe('a string', value)
-      return countViolation(value.length, {
+      return countViolation(characterCount(value), {
         min: node.minLength,
         max: node.maxLength,
         verb: 'be',
@@ -168,6 +168,25 @@ export function countViolation(
           ? `at most ${max}`
           : `${min} to ${max}`
   return `must ${verb} ${range} ${unit}, got ${count}`
+}
+
+const HIGH_SURROGATE = /[\uD800-\uDBFF]/
+
+/** Code points, which is what zod counts. */
+function characterCount(text: string): number {
+  if (!HIGH_SURROGATE.test(text)) return text.length
+  let count = 0
+  for (let at = 0; at < text.length; at += (text.codePointAt(at) as number) > 0xffff ? 2 : 1) count += 1
+  return count
+}
+
+/** Whether a text has so many characters; most are not counted, since a character is one or two units. */
+export function isLengthWithin(text: string, min: number, max: number): boolean {
+  const units = text.length
+  if (units < min || units > 2 * max) return false
+  if (units <= max && (min <= 1 || units >= 2 * min)) return true
+  const count = characterCount(text)
+  return count >= min && count <= max
 }
 
 /** Made by a literal or Object.create(null), in any realm. */

@@ -22,6 +22,8 @@ export interface PluginPlace {
   readonly contract: { readonly name: string; readonly version: number }
   /** The index of one is the index of its hook. */
   readonly hookpoints: readonly HookpointSpec[]
+  /** Its code, where there is no file to read: in a child process the lane has sent it. See code.ts. */
+  readonly code?: Uint8Array | undefined
   /** Told once, before setup: the name by which the plugin goes, the operator's or else its own. */
   named(name: string): void
   /** Log lines go to the host's logger, under that name. */

@@ -1,0 +1,83 @@
+/**
+ * What a run of `hookring bench` is to do, and what it found. Types alone.
+ */
+import type { ContenderName } from '../measure/contenders/index.js'
+import type { Load, MemorySample, Round } from '../measure/subject.js'
+
+/** What is asked of the plugins; plain data, for processes and threads. */
+export interface Question {
+  /** By path, URL or package, with the operator's config; `config` is absent when there is none. */
+  readonly plugins: readonly { readonly from: string; readonly config?: unknown }[]
+  /** As written; undefined: the one that the first plugin was written for. */
+  readonly contract: string | undefined
+  /** Undefined: the first that the plugins subscribe to. */
+  readonly hookpoint: string | undefined
+  readonly seed: number
+  /** A recording, in place of made-up events. */
+  readonly replay: string | undefined
+}
+
+export interface EngineSettings {
+  readonly runtime?: string
+  readonly boundary?: string
+  readonly workers?: number
+  readonly timeoutMs?: number
+  readonly wait?: string
+}
+
+export interface BenchPlan {
+  readonly question: Question
+  readonly engine: EngineSettings
+  readonly loads: readonly Load[]
+  readonly compare: readonly ContenderName[]
+  /** Of each contender and load, over all rounds. */
+  readonly durationMs: number
+  readonly warmUpMs: number
+  readonly limit: LimitPlan | undefined
+}
+
+export interface LimitPlan {
+  readonly sloP99Ms: number
+  readonly startRate: number
+}
+
+/** What the engine made of the question. */
+export interface About {
+  readonly contract: string
+  readonly hookpoint: string
+  readonly kind: string
+  readonly plugins: readonly { readonly name: string; readonly hooks: readonly string[] }[]
+  /** Hookpoints that the plugins subscribe to. */
+  readonly subscribed: readonly string[]
+  readonly eventCount: number
+}
+
+/** A contender under a load. */
+export interface Measured {
+  readonly name: string
+  readonly load: Load
+  readonly rounds: readonly Round[]
+  readonly note: string | undefined
+  /** Why there are no more rounds, if it failed. */
+  readonly broken: string | undefined
+  readonly memory: MemorySample | undefined
+}
+
+export interface LimitStep {
+  readonly ratePerSecond: number
+  readonly p50Us: number
+  readonly p99Us: number
+  readonly achievedPerSecond: number
+  readonly failures: number
+  readonly isHeld: boolean
+}
+
+export interface BenchFindings {
+  readonly plan: BenchPlan
+  readonly about: About
+  readonly measured: readonly Measured[]
+  readonly steps: readonly LimitStep[]
+  readonly isInterrupted: boolean
+}
+
+export const ROUNDS = 5

@@ -1,0 +1,232 @@
+/**
+ * Checks one plugin, in a process of its own (run.ts starts it): whatever the plugin does, the command lives to tell. What
+ * is known is sent as soon as it is known; the process may be killed at any time.
+ */
+import { createPluginSources } from '../../index.js'
+import { findContract } from '../contracts.js'
+import { type Asked, askInEngine } from './ask.js'
+import { eventsFor, type HookEvents } from './events.js'
+import { judgeAsked, judgeExercise, judgeProbe, nearestOf } from './judge.js'
+import { runProbe } from './probe.js'
+import type { ProbeSays, ProbeTask } from './probe-worker.js'
+import { type CheckQuestion, emptyReport, type Finding, finding, type PluginReport } from './report.js'
+
+export type CheckSays =
+  | { readonly kind: 'stage'; readonly stage: string }
+  | { readonly kind: 'report'; readonly report: PluginReport }
+  /** The last one: the process may be ended now. */
+  | { readonly kind: 'done' }
+
+const send = (said: CheckSays) =>
+  new Promise<void>((resolve) =>
+    (process.send as NonNullable<typeof process.send>)(said, undefined, {}, () => resolve()),
+  )
+
+process.once('message', (question: CheckQuestion) => {
+  void check(question).then(async (report) => {
+    await send({ kind: 'report', report })
+    await send({ kind: 'done' })
+  })
+})
+// The command has gone.
+process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+
+async function check(question: CheckQuestion): Promise<PluginReport> {
+  const report = emptyReport(question)
+  const sources = createPluginSources()
+  try {
+    await send({ kind: 'stage', stage: 'loading' })
+    const url = await sources.locate(question.from)
+    await checkAt(url, question, report)
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message: string }
+    report.isLoaded = false
+    report.error ??= { code: typeof code === 'string' ? code : 'CHECK_FAILED', message }
+  } finally {
+    await sources.close()
+  }
+  report.isComplete = true
+  return report
+}
+
+async function checkAt(url: string, question: CheckQuestion, report: PluginReport): Promise<void> {
+  const task: ProbeTask = {
+    url,
+    name: undefined,
+    config: question.config,
+    contract: question.contract,
+    timeoutMs: question.timeoutMs,
+    setupTimeoutMs: question.setupTimeoutMs,
+    events: null,
+    usualMs: {},
+  }
+  const name = await lookAt(task, report)
+  await send({ kind: 'report', report })
+  if (!report.isLoaded) return
+
+  const contract = await findContract(question.contract ?? report.contract ?? undefined, url).catch((error) => {
+    // A contract of the user's own, which the plugin knows.
+    if (question.contract !== undefined) throw error
+    return findContract(undefined, url)
+  })
+  const hookpoints = report.hooks.map(({ hookpoint }) => hookpoint)
+  const events = await eventsFor(contract, hookpoints, question)
+  const asked = await askInEngine({
+    url,
+    name,
+    config: question.config,
+    contract,
+    timeoutMs: question.timeoutMs,
+    setupTimeoutMs: question.setupTimeoutMs,
+    events: events.filter((each) => each.events.length > 0),
+    onStep: (hookpoint) => void send({ kind: 'stage', stage: hookpoint }),
+  })
+  takeAsked(asked, events, report)
+  const known = new Set(report.findings.map(({ id }) => id))
+  report.findings.push(
+    ...judgeAsked(asked, events, question.timeoutMs).filter(({ id, hookpoint }) => hookpoint || !known.has(id)),
+  )
+  await send({ kind: 'report', report })
+  // From close by it would only do again what it did there, with nobody to stop it.
+  if (asked.incidents.some(({ kind }) => kind === 'blocked' || kind === 'crash')) return
+
+  await send({ kind: 'stage', stage: 'memory and signals' })
+  await exercise({ ...task, name }, asked, events, report)
+}
+
+/** Imports, sets up and destroys the plugin, from close by. Gives the name that the engine must give it, if any. */
+async function lookAt(task: ProbeTask, report: PluginReport): Promise<string | undefined> {
+  const heard = createHearing(report)
+  let end = await runProbe(task, heard.hear)
+  let name: string | undefined
+  const isNameless = report.error?.code === 'PLUGIN_NO_EXPORT' && report.name === null && report.contract !== null
+  if (isNameless) {
+    report.findings.push(finding('name-missing', String(report.error?.message).replace(/^plugin \S+: /, '')))
+    report.error = null
+    name = 'nameless'
+    end = await runProbe({ ...task, name }, heard.hear)
+  }
+  report.findings.push(...judgeProbe(end, report, heard))
+  if (end.how !== 'done' && !(end.stage === 'destroy' && report.setupMs !== null)) {
+    report.error ??= { code: 'PLUGIN_SETUP_TIMEOUT', message: `it did not come back from ${end.stage}` }
+  }
+  report.isLoaded = report.error === null && report.setupMs !== null
+  return name
+}
+
+export interface Heard {
+  readonly uncaught: string[]
+  unknownHooks: readonly Finding[]
+  closed: Extract<ProbeSays, { kind: 'closed' }> | null
+  exercised: Extract<ProbeSays, { kind: 'exercised' }>['hooks'] | null
+}
+
+function createHearing(report: PluginReport): Heard & { hear(said: ProbeSays): void } {
+  const heard: Heard & { hear(said: ProbeSays): void } = {
+    uncaught: [],
+    unknownHooks: [],
+    closed: null,
+    exercised: null,
+    hear(said) {
+      switch (said.kind) {
+        case 'definition':
+          report.name = said.name
+          report.contract = said.contract
+          report.config = said.config
+          break
+        case 'imported':
+          report.importMs ??= said.ms
+          break
+        case 'setUp':
+          report.setupMs ??= said.ms
+          report.memory.loadBytes ??= Math.max(0, said.loadBytes)
+          if (report.hooks.length === 0) report.hooks.push(...said.hooks.map(hookReport))
+          break
+        case 'unknownHooks':
+          heard.unknownHooks = said.names.map((name) => {
+            const near = nearestOf(name, said.known)
+            const hint = near === null ? `it has ${said.known.join(', ')}` : `did you mean ${near}?`
+            return finding('hook-unknown', `the contract has no hookpoint ${name}; ${hint}`, { hookpoint: name })
+          })
+          break
+        case 'closed':
+          report.destroyMs ??= said.ms
+          heard.closed = said
+          break
+        case 'refused':
+          report.error = { code: said.code, message: said.message }
+          break
+        case 'uncaught':
+          heard.uncaught.push(said.message)
+          break
+        case 'exercised':
+          heard.exercised = said.hooks
+          break
+        case 'stage':
+          break
+      }
+    },
+  }
+  return heard
+}
+
+function hookReport({
+  hookpoint,
+  kind,
+  isAsyncFunction,
+}: {
+  hookpoint: string
+  kind: string
+  isAsyncFunction: boolean
+}) {
+  return {
+    hookpoint,
+    kind,
+    isAsync: isAsyncFunction ? true : null,
+    events: 0,
+    verdicts: {},
+    failures: {},
+    runUs: { p50: null, p99: null, max: null },
+    bytesPerEvent: null,
+    note: null,
+  }
+}
+
+function takeAsked(asked: Asked, events: readonly HookEvents[], report: PluginReport): void {
+  for (const hook of report.hooks) {
+    const found = asked.hooks.find(({ hookpoint }) => hookpoint === hook.hookpoint)
+    hook.note = found?.note ?? events.find(({ hookpoint }) => hookpoint === hook.hookpoint)?.note ?? null
+    if (found === undefined) continue
+    hook.events = found.events
+    const { continue: went, ...others } = found.verdicts
+    // An observer was not asked.
+    const asHeard = hook.kind === 'observe' && went !== undefined
+    hook.verdicts = asHeard ? { heard: went, ...others } : { ...found.verdicts }
+    hook.failures = { ...found.failures }
+    hook.runUs = { ...found.runUs }
+  }
+}
+
+async function exercise(
+  task: ProbeTask,
+  asked: Asked,
+  events: readonly HookEvents[],
+  report: PluginReport,
+): Promise<void> {
+  const heard = createHearing(emptyReport({ shown: report.from } as CheckQuestion))
+  const end = await runProbe(
+    {
+      ...task,
+      events: Object.fromEntries(events.map((each) => [each.hookpoint, each.events])),
+      usualMs: Object.fromEntries(asked.hooks.map(({ hookpoint, runUs }) => [hookpoint, runUs.p50 / 1000])),
+    },
+    heard.hear,
+  )
+  for (const { hookpoint, isAsync, bytesPerEvent } of heard.exercised ?? []) {
+    const hook = report.hooks.find((each) => each.hookpoint === hookpoint)
+    if (hook === undefined) continue
+    hook.isAsync = isAsync
+    hook.bytesPerEvent = bytesPerEvent
+  }
+  report.findings.push(...judgeExercise(end, heard, report, events))
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+/**
+ * The `hookring` command. Each subcommand ends the process itself, when it has printed what it found; what goes wrong
+ * before that is said here, in one paragraph.
+ */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { benchCommand } from './bench.js'
+import { checkCommand } from './check.js'
+import { errorText, UsageError } from './errors.js'
+import { EXIT_USAGE, endProcess, print } from './exit.js'
+
+const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const program = new Command('hookring')
+  .description("Run, measure and check the plugins of your server's hook points.")
+  .version(manifest.version)
+  .configureHelp({ showGlobalOptions: false })
+  .showHelpAfterError('(add --help for the options and examples)')
+  .addHelpText('after', '\nEach command has --help with examples.')
+
+for (const command of [benchCommand(), checkCommand()]) {
+  program.addCommand(command.exitOverride().showHelpAfterError('(add --help for the options and examples)'))
+}
+
+try {
+  await program.exitOverride().parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // It has printed what there was to say.
+    await endProcess(false, error.exitCode === 0 ? 0 : EXIT_USAGE)
+  }
+  await print(process.stderr, errorText(error))
+  await endProcess(false, error instanceof UsageError ? error.exitCode : EXIT_USAGE)
+}

@@ -1,0 +1,74 @@
+/**
+ * How figures are written for people, and rounded for machines. Pure, but for the line that says which machine this is.
+ */
+import { availableParallelism, cpus } from 'node:os'
+
+export function markdownTable(headers: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = headers.map((header, column) =>
+    Math.max(header.length, ...rows.map((row) => (row[column] ?? '').length)),
+  )
+  const line = (cells: readonly string[]): string =>
+    `| ${widths.map((width, column) => align(cells[column] ?? '', width, column)).join(' | ')} |`
+  const rule = `| ${widths.map((width, column) => (column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)).join(' | ')} |`
+  return [line(headers), rule, ...rows.map(line)].join('\n')
+}
+
+function align(text: string, width: number, column: number): string {
+  return column === 0 ? text.padEnd(width) : text.padStart(width)
+}
+
+/** One line that says on what a figure was measured: without it no figure means anything. */
+export function machineLine(): string {
+  const model = cpus()[0]?.model.trim() ?? 'unknown CPU'
+  return `Node ${process.version}, ${availableParallelism()} CPUs (${model}), ${process.platform} ${process.arch}`
+}
+
+export function formatUs(us: number): string {
+  if (!Number.isFinite(us)) return '-'
+  if (us >= 1_000_000) return `${significant(us / 1_000_000)} s`
+  if (us >= 1000) return `${significant(us / 1000)} ms`
+  if (us >= 1) return `${significant(us)} µs`
+  return `${significant(us * 1000)} ns`
+}
+
+export function formatMs(ms: number): string {
+  return formatUs(ms * 1000)
+}
+
+export function formatRate(perSecond: number): string {
+  if (!Number.isFinite(perSecond)) return '-'
+  if (perSecond >= 1_000_000) return `${significant(perSecond / 1_000_000)} M/s`
+  if (perSecond >= 1000) return `${significant(perSecond / 1000)} k/s`
+  return `${significant(perSecond)}/s`
+}
+
+export function formatTimes(ratio: number): string {
+  return Number.isFinite(ratio) ? `${significant(ratio)}x` : '-'
+}
+
+export function formatBytes(bytes: number): string {
+  if (Math.abs(bytes) >= 1024 * 1024) return `${significant(bytes / 1024 / 1024)} MiB`
+  if (Math.abs(bytes) >= 1024) return `${significant(bytes / 1024)} KiB`
+  return `${bytes} B`
+}
+
+/** Three significant digits, without an exponent. */
+export function significant(value: number): string {
+  if (value === 0) return '0'
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))
+  return value.toFixed(Math.min(digits, 4))
+}
+
+/** Three digits are all that a noisy machine supports; JSON stays readable. */
+export function rounded(value: number): number | null {
+  return Number.isFinite(value) ? Number(value.toPrecision(4)) : null
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.filter((value) => !Number.isNaN(value)).sort((a, b) => a - b)
+  if (sorted.length === 0) return Number.NaN
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1
+    ? (sorted[middle] as number)
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
+}

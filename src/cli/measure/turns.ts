@@ -1,0 +1,146 @@
+/**
+ * Seats subjects in processes of their own and lets them take turns in short rounds: A B C A B C. Each process has its
+ * own heap, compiled code and threads, so that no subject pays for another, and the machine's drift hits all alike.
+ * Called on the main thread of who measures.
+ */
+import { type AskedProcess, startProcess } from './ask-process.js'
+import type { Progress } from './progress.js'
+import type { RoundControl } from './rounds.js'
+import { type Load, loadText, type MemorySample, type Round } from './subject.js'
+import type { SubjectRequest } from './subject-process.js'
+
+/** A subject to seat: `module` is the URL of a module that exports `open`, `options` is plain data. */
+export interface Seat {
+  readonly name: string
+  readonly module: URL
+  readonly options: unknown
+  readonly loads: readonly Load[]
+}
+
+export interface TurnPlan {
+  readonly rounds: number
+  readonly roundMs: number
+  readonly warmUpMs: number
+  readonly progress: Progress
+  /** Ends the turns early, with the rounds so far. */
+  readonly control?: TurnControl
+}
+
+/** Ends what is under way; those that have to be told listen. */
+export interface TurnControl extends RoundControl {
+  onStop: () => void
+}
+
+/** A subject in its process. */
+export interface Seated {
+  readonly seat: Seat
+  readonly process: AskedProcess
+  /** By the load's text. */
+  readonly rounds: Map<string, Round[]>
+  readonly notes: Map<string, string>
+  /** What the subject said of itself when it was opened. */
+  about: unknown
+  /** Why it is out for the rest of the run. */
+  broken: BrokenSubject | undefined
+  memory: MemorySample | undefined
+}
+
+export interface BrokenSubject {
+  readonly message: string
+  readonly code: string | undefined
+}
+
+const OPEN_TIMEOUT_MS = 20_000
+const ANSWER_TIMEOUT_MS = 8_000
+const CLOSE_TIMEOUT_MS = 3_000
+
+/** How many steps of progress takeTurns takes. */
+export function countSteps(seats: readonly Seat[], plan: Pick<TurnPlan, 'rounds'>): number {
+  return seats.reduce((sum, seat) => sum + seat.loads.length, 0) * (plan.rounds + 1)
+}
+
+/** Starts the subject's process and opens it; one that cannot be opened is seated as broken. */
+export async function takeSeat(seat: Seat): Promise<Seated> {
+  const process = startProcess(new URL('./subject-process.js', import.meta.url))
+  const one: Seated = {
+    seat,
+    process,
+    rounds: new Map(),
+    notes: new Map(),
+    about: undefined,
+    broken: undefined,
+    memory: undefined,
+  }
+  one.about = await ask(one, { kind: 'open', module: seat.module.href, options: seat.options }, OPEN_TIMEOUT_MS)
+  return one
+}
+
+/** Closes the subjects and ends their processes. */
+export async function leaveSeats(all: readonly Seated[]): Promise<void> {
+  await Promise.all(
+    all.map(async (one) => {
+      await ask(one, { kind: 'close' }, CLOSE_TIMEOUT_MS)
+      await one.process.end()
+    }),
+  )
+}
+
+/** Warms all up, runs the rounds, and leaves them in the seats. */
+export async function takeTurns(all: readonly Seated[], plan: TurnPlan): Promise<void> {
+  const { control } = plan
+  if (control !== undefined) control.onStop = () => all.forEach((one) => void one.process.hurry())
+  const loads = distinctLoads(all.flatMap(({ seat }) => seat.loads))
+  const turns = (load: Load): Seated[] => all.filter(({ seat }) => seat.loads.some((own) => isSame(own, load)))
+  for (const load of loads) {
+    for (const one of turns(load)) if (!control?.isStopped) await warmUp(one, load, plan)
+  }
+  for (let round = 0; round < plan.rounds; round++) {
+    for (const load of loads) {
+      for (const one of turns(load)) {
+        if (control?.isStopped) break
+        plan.progress.step(`round ${round + 1}/${plan.rounds}, ${loadText(load)}: ${one.seat.name}`)
+        await takeTurn(one, load, plan.roundMs)
+      }
+    }
+  }
+  for (const one of all) one.memory = await ask<MemorySample>(one, { kind: 'memory' }, ANSWER_TIMEOUT_MS)
+}
+
+async function warmUp(one: Seated, load: Load, { warmUpMs, progress }: TurnPlan): Promise<void> {
+  progress.step(`warming up, ${loadText(load)}: ${one.seat.name}`)
+  const note = await ask<string>(one, { kind: 'prepare', load }, ANSWER_TIMEOUT_MS)
+  if (note !== undefined) one.notes.set(loadText(load), note)
+  await ask(one, { kind: 'run', load, roundMs: warmUpMs }, warmUpMs + ANSWER_TIMEOUT_MS)
+}
+
+/** One round; undefined when the subject is, or has become, broken. */
+export async function takeTurn(one: Seated, load: Load, roundMs: number): Promise<Round | undefined> {
+  const round = await ask<Round>(one, { kind: 'run', load, roundMs }, roundMs + ANSWER_TIMEOUT_MS)
+  if (round === undefined) return undefined
+  const rounds = one.rounds.get(loadText(load))
+  if (rounds === undefined) one.rounds.set(loadText(load), [round])
+  else rounds.push(round)
+  return round
+}
+
+/** A subject that fails or falls silent is out for the rest of the run; the others go on. */
+async function ask<Answer>(one: Seated, request: SubjectRequest, timeoutMs: number): Promise<Answer | undefined> {
+  if (one.broken !== undefined) return undefined
+  try {
+    return await one.process.ask<Answer | undefined>(request, timeoutMs)
+  } catch (error) {
+    const { message, code } = error as { message: string; code?: string }
+    one.broken = { message, code }
+    return undefined
+  }
+}
+
+function distinctLoads(loads: readonly Load[]): Load[] {
+  const size = (load: Load): number => (load.kind === 'closed' ? load.inFlight : load.ratePerSecond)
+  const byText = new Map(loads.map((load) => [loadText(load), load]))
+  return [...byText.values()].sort((a, b) => size(a) - size(b))
+}
+
+function isSame(a: Load, b: Load): boolean {
+  return loadText(a) === loadText(b)
+}

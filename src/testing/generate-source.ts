@@ -1,0 +1,95 @@
+/**
+ * Sources of values, whatever they are made from, and how they are asked again until a value will do. Used by the event
+ * generator; pure.
+ */
+import type { z } from 'zod'
+import { checkOf } from '../contracts/codec/compile-rules.js'
+import { formatPath, HookringError } from '../contracts/errors.js'
+import { type Draw, isDeep, type Run } from './generate-draws.js'
+
+type Schema = z.core.$ZodType
+type Path = readonly (string | number)[]
+
+/** How often a value is drawn anew before its schema is given up. */
+const MAX_DRAWS = 1000
+
+/** A source of values; `height` is how many levels its smallest value has, infinite while it is not known. */
+export interface Source {
+  /** Its parts are known; false while they are looked at. */
+  isReady: boolean
+  height: number
+  draw(run: Run): unknown
+  /** What `height` comes to, by the heights of the parts. */
+  measure(): number
+}
+
+export function optionally(inner: Source, absent: null | undefined): Draw {
+  return (run) => (run.random.chance(isDeep(run) ? 0.9 : 0.25) ? absent : inner.draw(run))
+}
+
+export const UNDEFINED: Source = { isReady: true, height: 0, draw: () => undefined, measure: () => 0 }
+
+/** The same source, wherever the layout may have no other place for it than JSON. */
+export function asJson(source: Source): Source {
+  return {
+    get isReady() {
+      return source.isReady
+    },
+    get height() {
+      return source.height
+    },
+    draw(run) {
+      const { isJson } = run
+      run.isJson = true
+      try {
+        return source.draw(run)
+      } finally {
+        run.isJson = isJson
+      }
+    },
+    measure: () => source.measure(),
+  }
+}
+
+/** An element of a list: not undefined where there is no place for it. */
+export function drawElement(run: Run, source: Source): unknown {
+  return run.isJson ? drawPresent(run, source) : source.draw(run)
+}
+
+export function drawPresent(run: Run, source: Source): unknown {
+  let value = source.draw(run)
+  for (let tries = 1; value === undefined && tries < MAX_DRAWS; tries++) value = source.draw(run)
+  return value
+}
+
+export function checkedDraw(schema: Schema, path: Path, draw: Draw): Draw {
+  const check = checkOf(schema)
+  return untilSuch(path, draw, (value) => check(value).ok)
+}
+
+export function untilSuch(path: Path, draw: Draw, isRight: (value: unknown) => boolean): Draw {
+  return (run) => {
+    const { room } = run
+    let cause: unknown
+    for (let tries = 0; tries < MAX_DRAWS; tries++) {
+      run.room = room
+      const value = draw(run)
+      try {
+        if (isRight(value)) return value
+      } catch (error) {
+        cause = error
+      }
+    }
+    throw cannot(path, `none of ${MAX_DRAWS} values that were tried passes the checks of its schema`, cause)
+  }
+}
+
+export function cannot(path: Path, why: string, cause?: unknown): HookringError {
+  return new HookringError(
+    'EVENT_NOT_GENERATED',
+    `${formatPath(path)}: no valid value could be made up, ${why}; use events of your own, or a recording of real ones`,
+    { path, cause },
+  )
+}
+
+export const highest = (sources: readonly Source[]) => sources.reduce((most, { height }) => Math.max(most, height), 0)

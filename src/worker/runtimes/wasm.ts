@@ -1,0 +1,153 @@
+/**
+ * Runtime `wasm`: a WebAssembly module behind the C ABI. The module has a memory of its own that the operator bounds, and
+ * two functions of the host's: hookring.log and hookring.clock_ms. It sees nothing else, so it may be untrusted; a loop in
+ * it ends with the lane's thread.
+ *
+ * An instance that has trapped is not entered again: neither its data nor its stack pointer are what its compiler takes
+ * them to be. The next call gets a new instance, whose init has run; its destroy has not, and need not, for the instance
+ * held nothing besides its memory. The lane's thread only.
+ */
+
+import { type ErrorCode, HookringError } from '../../contracts/errors.js'
+import { LOG_LEVELS } from '../../contracts/log-levels.js'
+import type { PluginLogger } from '../../plugin/index.js'
+import { describe } from '../../plugin/setup.js'
+import { INIT_EXPORT, SLOT_NAMES, type SlotName, WASM32 } from './c-abi/layout.js'
+import { type CFunction, type CGuest, loadCPlugin } from './c-abi/plugin.js'
+import { codeOf } from './code.js'
+import type { PluginPlace, Runtime } from './runtime.js'
+import { PAGE_BYTES, WASM, type WasmModule } from './wasm-api.js'
+import { type BoundedWasm, boundWasm, type WasmImport, WasmRefusal } from './wasm-binary.js'
+import {
+  faultOf,
+  show,
+  startInstance,
+  WasmFault,
+  type WasmHost,
+  type WasmInstance,
+  type WasmPlugin,
+} from './wasm-instance.js'
+
+/** Above what compilers make of a plugin, debugging information included; V8's own code for it is not in its memory limit. */
+const MAX_FILE_BYTES = 32 * 1024 * 1024
+/** The last page stays out, so that no end of anything is past 32 bits. */
+const MAX_PAGES = 65_535
+const MAX_TABLE_ENTRIES = 65_536
+const MAX_TABLES = 4
+
+const IMPORTS: Readonly<Record<string, string>> = {
+  log: '(i32, i32, i32) -> ()',
+  clock_ms: '() -> (f64)',
+}
+
+export const wasmRuntime: Runtime = {
+  load(place) {
+    return loadCPlugin(place, WASM32, async ({ name, log }) => {
+      const compiled = await compile(place)
+      const host: WasmHost = { log: logTo(log), nowMs: () => Date.now() }
+      const first = started(name, compiled, host)
+      return guestOf(first, () => startInstance(compiled, host))
+    })
+  },
+}
+
+async function compile(place: PluginPlace): Promise<WasmPlugin> {
+  const { plugin } = place
+  const refuse = (code: ErrorCode, problem: string, cause?: unknown) =>
+    new HookringError(code, `plugin ${plugin.name}: ${problem}`, cause === undefined ? {} : { cause })
+  const code = await codeOf(place)
+  if (code.length > MAX_FILE_BYTES) {
+    throw refuse('PLUGIN_IMPORT_FAILED', `it has ${code.length} bytes; ${MAX_FILE_BYTES} are the most`)
+  }
+  let bounded: BoundedWasm
+  let module: WasmModule
+  try {
+    bounded = boundWasm(code, {
+      memoryPages: Math.min(MAX_PAGES, Math.floor((plugin.memoryMb * 1024 * 1024) / PAGE_BYTES)),
+      tableEntries: MAX_TABLE_ENTRIES,
+      tables: MAX_TABLES,
+    })
+    for (const imported of bounded.imports) checkImport(imported)
+    module = await WASM.compile(bounded.bytes)
+  } catch (error) {
+    const problem = error instanceof WasmRefusal ? error.message : `it does not compile: ${describe(error)}`
+    throw refuse('PLUGIN_IMPORT_FAILED', problem, error)
+  }
+  const exports = WASM.Module.exports(module)
+  const isThere = (kind: string, name: string) => exports.some((found) => found.kind === kind && found.name === name)
+  if (!isThere('function', INIT_EXPORT)) throw refuse('PLUGIN_NO_EXPORT', `it exports no function ${INIT_EXPORT}`)
+  const memory = exports.find(({ kind }) => kind === 'memory')
+  if (memory === undefined) throw refuse('PLUGIN_NO_EXPORT', 'it does not export its memory')
+  const tables = exports.filter(({ kind }) => kind === 'table')
+  const table = tables.find(({ name }) => name === '__indirect_function_table') ?? tables[0]
+  return { module, memory: memory.name, table: table?.name ?? null, types: bounded.functions }
+}
+
+/** @throws WasmRefusal */
+function checkImport({ module, name, type }: WasmImport): void {
+  const wanted = module === 'hookring' && Object.hasOwn(IMPORTS, name) ? IMPORTS[name] : undefined
+  if (wanted === undefined) {
+    const hint = module.startsWith('wasi_') ? ' (it was built for WASI: build it freestanding, without its libc)' : ''
+    throw new WasmRefusal(
+      `it imports ${JSON.stringify(`${module}.${name}`.slice(0, 200))}, and all there is are hookring.log and hookring.clock_ms${hint}`,
+    )
+  }
+  const has = type === undefined ? '' : show(type)
+  if (has !== wanted) throw new WasmRefusal(`it imports ${module}.${name} as ${has}, and it is ${wanted}`)
+}
+
+function started(name: string, plugin: WasmPlugin, host: WasmHost): WasmInstance {
+  try {
+    return startInstance(plugin, host)
+  } catch (error) {
+    const problem = error instanceof WasmFault ? error.message : describe(error)
+    throw new HookringError('PLUGIN_SETUP_FAILED', `plugin ${name}: ${problem}`, { cause: error })
+  }
+}
+
+/** A guest that outlives its instances. */
+function guestOf(first: WasmInstance, start: () => WasmInstance): CGuest {
+  let instance: WasmInstance | null = first
+
+  function current(): WasmInstance {
+    if (instance !== null) return instance
+    const next = start()
+    const changed = SLOT_NAMES.find((name) => (next.functions[name] === null) !== (first.functions[name] === null))
+    if (changed !== undefined) throw new WasmFault(`started anew after a trap, it has another vtable: ${changed}`)
+    instance = next
+    return next
+  }
+
+  function call(name: SlotName): CFunction | null {
+    if (first.functions[name] === null) return null
+    return (a, b, c, d) => {
+      try {
+        return (instance as WasmInstance).functions[name]?.(a, b, c, d)
+      } catch (error) {
+        instance = null
+        throw faultOf(name, error)
+      }
+    }
+  }
+
+  /** At the end of its life, one that has trapped has nothing left to end. */
+  function end(name: 'destroy' | 'on_shutdown'): CFunction | null {
+    const ending = call(name)
+    return ending === null ? null : () => (instance === null ? undefined : ending())
+  }
+
+  const functions = Object.fromEntries(SLOT_NAMES.map((name) => [name, call(name)])) as Record<
+    SlotName,
+    CFunction | null
+  >
+  return {
+    functions: { ...functions, destroy: end('destroy'), on_shutdown: end('on_shutdown') },
+    // Asked before every hook: here a new instance begins.
+    room: (bytes) => current().room(bytes),
+    readReason: (address) => (instance as WasmInstance).readReason(address),
+  }
+}
+
+function logTo(log: PluginLogger): WasmHost['log'] {
+  return (level, text) => log[LOG_LEVELS[level] ?? 'info'](text)
+}

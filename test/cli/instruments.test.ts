@@ -1,0 +1,152 @@
+/** What `hookring bench` measures with. */
+
+import { spawn } from 'node:child_process'
+import { execPath } from 'node:process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { createHistogram, mergeCounts } from '../../dist/cli/measure/histogram.js'
+import { importPackage } from '../../dist/cli/measure/packages.js'
+import { runRound } from '../../dist/cli/measure/rounds.js'
+import { styleFor } from '../../dist/cli/style.js'
+
+describe('a histogram', () => {
+  it('keeps values within 0.8 %, the largest exactly', () => {
+    const histogram = createHistogram()
+    for (let us = 1; us <= 100_000; us += 1) histogram.record(us)
+    for (const share of [0.5, 0.9, 0.99, 0.999]) {
+      expect(Math.abs(histogram.percentile(share) / (share * 100_000) - 1)).toBeLessThan(0.008)
+    }
+    expect(histogram.max()).toBe(100_000)
+    expect(histogram.percentile(1)).toBeLessThanOrEqual(100_000)
+  })
+
+  it('is the sum of those whose counts it is given', () => {
+    const all = createHistogram()
+    const parts = [createHistogram(), createHistogram()]
+    for (let at = 0; at < 10_000; at += 1) {
+      const us = (at * 7919) % 5000
+      all.record(us)
+      parts[at % 2]?.record(us)
+    }
+    const merged = mergeCounts(parts.map((part) => part.counts()))
+    expect(merged.counts()).toEqual(all.counts())
+    expect(merged.count()).toBe(10_000)
+  })
+
+  it('has no percentiles before the first value', () => {
+    expect(createHistogram().percentile(0.5)).toBeNaN()
+    expect(mergeCounts([createHistogram().counts()]).max()).toBeNaN()
+  })
+})
+
+describe('a round', () => {
+  const answer = { kind: 'continue' }
+  const block = (ms: number) => {
+    for (const end = performance.now() + ms; performance.now() < end; );
+  }
+
+  it('by the clock counts from when calls were due, though the thread itself stood still', async () => {
+    let calls = 0
+    const subject = {
+      events: [0],
+      close: async () => {},
+      async ask() {
+        calls += 1
+        if (calls === 20) block(300)
+        return answer
+      },
+    }
+    const round = await runRound(subject, { kind: 'open', ratePerSecond: 1000 }, 400)
+    expect(round.calls).toBe(400)
+    // Three in four were due while it stood still.
+    expect(mergeCounts([round.total]).percentile(0.5)).toBeGreaterThan(50_000)
+    expect(round.latestStartMs).toBeGreaterThan(250)
+  })
+
+  it('in a closed loop asks again only when it has been answered', async () => {
+    let underWay = 0
+    let most = 0
+    const subject = {
+      events: [0, 1, 2],
+      rejects: [false, true, false],
+      close: async () => {},
+      async ask(event: unknown) {
+        underWay += 1
+        most = Math.max(most, underWay)
+        await sleep(1)
+        underWay -= 1
+        return event === 1 ? { kind: 'reject' } : answer
+      },
+    }
+    const round = await runRound(subject, { kind: 'closed', inFlight: 3 }, 100)
+    expect(most).toBe(3)
+    expect(round.wrong).toBe(0)
+    expect((round.verdicts.continue ?? 0) + (round.verdicts.reject ?? 0)).toBe(round.calls)
+  })
+
+  it('ends, and counts who was never answered', async () => {
+    const subject = { events: [0], close: async () => {}, ask: () => new Promise<typeof answer>(() => {}) }
+    const round = await runRound(subject, { kind: 'open', ratePerSecond: 100 }, 50)
+    expect(round.failures).toEqual({ unanswered: 5 })
+  })
+
+  it('counts rejections by their code, or by what failed', async () => {
+    const errors = [
+      Object.assign(new Error('a'), { code: 'EVENT_INVALID' }),
+      Object.assign(new Error('b'), { code: 'PLUGIN_FAILED', cause: { kind: 'timeout' } }),
+      new Error('c'),
+    ]
+    let calls = 0
+    const ask = async () => Promise.reject(errors[calls++ % 3])
+    const round = await runRound({ events: [0], close: async () => {}, ask }, { kind: 'open', ratePerSecond: 300 }, 100)
+    expect(round.failures).toEqual({ EVENT_INVALID: 10, timeout: 10, error: 10 })
+    expect(round.firstFailure).toBe('a')
+  })
+})
+
+describe('a package to compare with', () => {
+  it('is refused by name, with what to install, when it is not there', async () => {
+    const refusal = importPackage('hookring-has-no-such-rival')
+    await expect(refusal).rejects.toMatchObject({
+      code: 'PACKAGE_NOT_INSTALLED',
+      message: expect.stringContaining('npm install hookring-has-no-such-rival'),
+    })
+  })
+})
+
+describe('emphasis', () => {
+  it('is for terminals that want it', () => {
+    expect(styleFor({ isTTY: true }, {}).bold('x')).toBe('\u001b[1mx\u001b[22m')
+    expect(styleFor({ isTTY: true }, { NO_COLOR: '1' }).bold('x')).toBe('x')
+    expect(styleFor({ isTTY: false }, {}).bad('x')).toBe('x')
+  })
+})
+
+describe('endProcess', () => {
+  const exitModule = new URL('../../dist/cli/exit.js', import.meta.url).href
+  const end = async (hadZombies: boolean) => {
+    const code = `
+      const { endProcess, print } = await import(${JSON.stringify(exitModule)})
+      setInterval(() => {}, 1000)
+      void print(process.stdout, 'x'.repeat(300_000))
+      await endProcess(${hadZombies}, 1)`
+    const child = spawn(execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const text = { stdout: '', stderr: '' }
+    for (const stream of ['stdout', 'stderr'] as const) child[stream].on('data', (part) => (text[stream] += part))
+    return new Promise<{ code: number | null; signal: string | null; bytes: number; stderr: string }>((resolve) =>
+      child.once('close', (exitCode, signal) =>
+        resolve({ code: exitCode, signal, bytes: text.stdout.length, stderr: text.stderr }),
+      ),
+    )
+  }
+
+  it('waits for what was printed', async () => {
+    expect(await end(false)).toEqual({ code: 1, signal: null, bytes: 300_000, stderr: '' })
+  })
+
+  it('kills the process where a thread would hold it up, and says so', async () => {
+    const { code, signal, bytes, stderr } = await end(true)
+    expect({ code, signal, bytes }).toEqual({ code: null, signal: 'SIGKILL', bytes: 300_000 })
+    expect(stderr).toMatch(/kills itself; its exit code would have been 1/)
+  })
+})

@@ -1,0 +1,198 @@
+/**
+ * The host's side of a stage: the engine's own modules (dispatcher, hops, bulkhead, lane, pump, deadlines, watchdog,
+ * supervisor), wired as src/host/engine.ts wires them, with the stage's threads in place of Piscina's. The stage's
+ * host thread only.
+ */
+
+import type { Call } from '../../../dist/host/call.js'
+import type { LaneDeadline } from '../../../dist/host/call-deadlines.js'
+import type { Emit } from '../../../dist/host/events.js'
+import type { Lane, LaneListener } from '../../../dist/host/lane.js'
+import type { LaneThread, WorkerProfile } from '../../../dist/host/lane-threads.js'
+import type { ActivePlugin, Registration } from '../../../dist/host/plugin-state.js'
+import type { Edition } from '../../../dist/host/route.js'
+import type { Watch } from '../../../dist/host/watchdog.js'
+import type { Observer } from './forbidden.js'
+import { HANG_MS, PLUGIN_TIMEOUT_MS } from './limits.js'
+import { defineStageContract, importFrom } from './modules.js'
+import type { Scenario } from './scenario.js'
+
+/** Threads for lanes, as the stage has them. */
+export interface StageThreads {
+  take(): LaneThread
+}
+
+export async function importEngine(dist: string) {
+  const contract = await defineStageContract(dist)
+  const [bulkheads, breakers, calls, callDeadlines, completions, deadlines, dispatchers, expiries, hopsModule] =
+    await Promise.all([
+      importFrom(dist, 'host/bulkhead'),
+      importFrom(dist, 'host/breaker'),
+      importFrom(dist, 'host/call'),
+      importFrom(dist, 'host/call-deadlines'),
+      importFrom(dist, 'host/completion'),
+      importFrom(dist, 'host/deadlines'),
+      importFrom(dist, 'host/dispatcher'),
+      importFrom(dist, 'host/expiry'),
+      importFrom(dist, 'host/hops'),
+    ])
+  const [metricsModule, states, pointsModule, pumps, routes, supervisors, watchdogs, { monotonicMs }] =
+    await Promise.all([
+      importFrom(dist, 'host/metrics'),
+      importFrom(dist, 'host/plugin-state'),
+      importFrom(dist, 'host/point'),
+      importFrom(dist, 'host/pump'),
+      importFrom(dist, 'host/route'),
+      importFrom(dist, 'host/supervisor'),
+      importFrom(dist, 'host/watchdog'),
+      importFrom(dist, 'ring/clock'),
+    ])
+  // Counters go on from schedule to schedule; nothing is decided by them.
+  const metrics = metricsModule.createMetrics({ registry: undefined, prefix: 'hookring_', contract })
+  const gauges = { queueDepth: () => 0, inFlight: () => 0, lanes: () => [] }
+  // Encoders are compiled code.
+  const points = pointsModule.createPoints(contract, metrics, 256)
+  const expectedBytes = points.map((point) => point.expectedBytes)
+
+  /** An engine whose lanes serve. */
+  async function open(scenario: Scenario, threads: StageThreads, observer: Observer) {
+    for (const point of points) point.expectedBytes = expectedBytes[point.index] as number
+    const emit = ((name: string) => observer.emitted(name)) as Emit
+    const wheel = deadlines.createDeadlines<Call | LaneDeadline | Watch>({
+      buckets: 64,
+      expire(entry, nowMs) {
+        if (entry instanceof callDeadlines.LaneDeadline) callTimes.sweep(entry, nowMs)
+        else if (entry instanceof calls.Call) expiry.expire(entry, nowMs)
+        else watchdog.check(entry, nowMs)
+      },
+    })
+    const timer = deadlines.createDeadlineTimer(wheel, {
+      now: monotonicMs,
+      beforeExpire: () => pump.drainAll(lanes()),
+    })
+    const pump = pumps.createPump({
+      wait: scenario.wait ?? 'park',
+      spinUs: scenario.spinUs ?? 0,
+      onBusy: (lane) => watchdog.busy(lane),
+      onStorm: (lane) => violated(lane, 'doorbell'),
+      onRoom: () => {
+        if (bulkhead.queueDepth > 0) bulkhead.feed()
+      },
+    })
+    const watchdog = watchdogs.createWatchdog({
+      hangMs: HANG_MS,
+      deadlines: () => timer,
+      now: monotonicMs,
+      onHang: (lane, hang) => supervisor.replace(lane, hang.reason, hang),
+      onLate(lane) {
+        lane.isLate = true
+        expiry.moveUnclaimed(lane)
+      },
+    })
+    const callTimes = callDeadlines.createCallDeadlines({
+      wheel: () => timer,
+      expire: (call, nowMs) => expiry.expire(call, nowMs),
+    })
+    const hops = hopsModule.createHops({
+      maxEventBytes: 128,
+      deadlines: callTimes,
+      pump,
+      emit,
+      random: () => 0,
+    })
+    const dispatcher = dispatchers.createDispatcher({ contract, hops, emit, currentBatch: () => observer.observations })
+    const completion = completions.createCompletion(hops, (lane, _call, kind) => violated(lane, kind))
+    const listener: LaneListener = observer.watch({
+      completed: completion.take,
+      late: () => {},
+      violated: (lane, kind) => violated(lane, kind),
+    })
+    const expiry = expiries.createExpiry({ hops, completion, deadlines: callTimes, emit })
+    const supervisor = supervisors.createSupervisor({
+      threads: { take: async () => threads.take(), close: async () => {} },
+      points,
+      expiry,
+      pump,
+      watchdog,
+      listener,
+      emit,
+      setupTimeoutMs: 1e6,
+      shutdownTimeoutMs: 1e6,
+      terminateGraceMs: 1e6,
+      maxEventBytes: 128,
+      onLog: () => {},
+      onCrashBlamed: () => {},
+      onZombie: () => {},
+    })
+    const bulkhead = new bulkheads.Bulkhead({
+      name: 'staged',
+      // What threads are made of is the stage's business.
+      profile: {} as WorkerProfile,
+      workers: scenario.seats ?? 1,
+      slots: scenario.slots,
+      maxQueue: scenario.maxQueue ?? 16,
+      concurrency: scenario.concurrency ?? 4,
+    })
+    bulkhead.onSubmitted = pump.submitted
+    bulkhead.recorder = metrics.bulkheadRecorder('staged', gauges)
+    bulkhead.plugins = Array.from({ length: scenario.plugins }, (_, index) => activate(index))
+    bulkhead.spec = {
+      contract: { name: contract.name, version: contract.version },
+      hookpoints: [],
+      plugins: [],
+      concurrency: bulkhead.options.concurrency,
+      wait: scenario.wait ?? 'park',
+      spinUs: scenario.spinUs ?? 0,
+      shutdownTimeoutMs: 1e6,
+    }
+    const edition: Edition = { calls: observer.calls }
+    for (const point of points) point.route = routes.compileRoute(point, bulkhead.plugins, edition)
+
+    function activate(index: number): ActivePlugin {
+      const name = `p${index}`
+      const registration = {
+        name,
+        policies: states.resolvePolicies(scenario.onFailure),
+        breaker: breakers.createBreaker(false),
+      } as unknown as Registration
+      return {
+        registration,
+        name,
+        timeoutMs: PLUGIN_TIMEOUT_MS,
+        breaker: registration.breaker,
+        bulkhead,
+        index,
+        hooks: new Set(points.map((point) => point.name)),
+        match: null,
+        sample: 1,
+        isShadow: false,
+        recorders: points.map((point) => metrics.recorder({ hookpoint: point.name, plugin: name })),
+      }
+    }
+
+    function violated(lane: Lane, kind: string): void {
+      observer.violated(kind)
+      supervisor.replace(lane, 'violation', { message: kind })
+    }
+
+    function lanes(): Lane[] {
+      return bulkhead.seats.flatMap(({ lane }) => (lane === null ? [] : [lane]))
+    }
+
+    await supervisor.start(bulkhead)
+    return {
+      lanes,
+      ask: dispatcher.ask.bind(null, points[0]!, points[0]!.route!),
+      tell: dispatcher.tell.bind(null, points[1]!, points[1]!.route!),
+      shutdown: () => supervisor.shutdown(bulkhead),
+      stop: () => supervisor.stop(bulkhead),
+      get queueDepth() {
+        return bulkhead.queueDepth
+      },
+    }
+  }
+
+  return { open, monotonicMs }
+}
+
+export type StageEngine = Awaited<ReturnType<Awaited<ReturnType<typeof importEngine>>['open']>>

@@ -1,0 +1,104 @@
+/**
+ * Copies of what ships, with some of its text replaced: mutants, and builds whose limits are small enough for small
+ * scenarios. A patch whose text is not found exactly once is an error, so that the lists stay in step with the source.
+ */
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+export interface Patch {
+  /** In dist, `ring/host-ring.js`. */
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+}
+
+/** A mistake that somebody could make, as patches. */
+export interface Mutant {
+  readonly name: string
+  readonly mistake: string
+  readonly patches: readonly Patch[]
+  /** Scenarios that are about it. */
+  readonly first: readonly string[]
+}
+
+/**
+ * Few calls reach with these what many would: parts of one call, slices and batches of two, an arena of two small
+ * extents, no second try to stop a chain where it was seen, sequences that start where the scenario says.
+ */
+export const SCALED: readonly Patch[] = [
+  { file: 'host/pump.js', find: 'const PUBLISH_EVERY = 32;', replace: 'const PUBLISH_EVERY = 1;' },
+  { file: 'host/pump.js', find: 'const DRAIN_SLICE = 128;', replace: 'const DRAIN_SLICE = 2;' },
+  { file: 'worker/lane.js', find: 'const BATCH_CALLS = 64;', replace: 'const BATCH_CALLS = 2;' },
+  { file: 'host/lane.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
+  {
+    file: 'host/expiry.js',
+    find: 'function expire(call, nowMs, retries = 2) {',
+    replace: 'function expire(call, nowMs, retries = 0) {',
+  },
+  {
+    file: 'host/lane.js',
+    find: 'new HostRing({ slotCount: options.slots, arenaBytes })',
+    replace: 'new HostRing({ slotCount: options.slots, arenaBytes }, globalThis.hookringFirstSequence)',
+  },
+]
+
+/** Where the package stands, for a program below its .cache/. */
+export function packageFolder(): string {
+  let folder = new URL('.', import.meta.url)
+  while (!folder.pathname.endsWith('/.cache/')) {
+    const parent = new URL('..', folder)
+    if (parent.href === folder.href)
+      throw new Error('this program runs from the .cache/ of the package: npm run interleavings')
+    folder = parent
+  }
+  return fileURLToPath(new URL('..', folder))
+}
+
+export interface Copies {
+  /** file: URL of a copy with the patches applied; made once for each name. @throws Error when one does not apply */
+  make(name: string, patches: readonly Patch[]): Promise<string>
+  /** Removes them all. */
+  clear(): Promise<void>
+}
+
+/** Copies stand within the package, so that they find what it depends on. */
+export async function createCopies(): Promise<Copies> {
+  const root = packageFolder()
+  const folder = join(root, '.cache', `interleavings-${process.pid}`)
+  await mkdir(folder, { recursive: true })
+  const original = join(folder, 'ships')
+  // Others may build while this runs: all copies are of one state.
+  await cp(join(root, 'dist'), original, { recursive: true, filter: (path) => !/\.(map|d\.ts)$/.test(path) })
+
+  async function make(name: string, patches: readonly Patch[]): Promise<string> {
+    const copy = join(folder, name)
+    await cp(original, copy, { recursive: true })
+    for (const { file, find, replace } of patches) {
+      const path = join(copy, file)
+      const parts = (await readFile(path, 'utf8')).split(find)
+      if (parts.length !== 2) {
+        throw new Error(
+          `${name}: in dist/${file} its text occurs ${parts.length - 1} times, it must be once; adapt the patch:\n${find}`,
+        )
+      }
+      await writeFile(path, parts.join(replace))
+    }
+    return pathToFileURL(`${copy}/`).href
+  }
+
+  // Two stages may want the same one at once.
+  const made = new Map<string, Promise<string>>()
+
+  return {
+    make(name, patches) {
+      let copy = made.get(name)
+      if (copy === undefined) {
+        copy = patches.length === 0 ? Promise.resolve(pathToFileURL(`${original}/`).href) : make(name, patches)
+        made.set(name, copy)
+      }
+      return copy
+    },
+    clear: () => rm(folder, { recursive: true, force: true }),
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * What a scenario is: a small piece of traffic, told from the host's side, that is run under every schedule up to a bound.
+ * Types, and what both sides of a stage must agree on.
+ */
+import type { FailurePolicy } from '../../../dist/contracts/policy.js'
+
+export interface Scenario {
+  readonly name: string
+  /** What races in it. */
+  readonly about: string
+  /** Switches away from a thread that could have gone on: all schedules with up to so many are run. */
+  readonly bound: number
+  /** The same for `--quick`. */
+  readonly quickBound: number
+  /** A power of two. */
+  readonly slots: number
+  readonly plugins: number
+  /** Seats of the bulkhead. */
+  readonly seats?: number
+  readonly maxQueue?: number
+  readonly concurrency?: number
+  readonly wait?: 'park' | 'spin'
+  readonly spinUs?: number
+  readonly onFailure?: FailurePolicy
+  /** Where the rings' sequences and the slots' uses start. */
+  readonly firstSequence?: number
+  /** Runs on a copy of what ships in which these constants are smaller, so that few calls reach what many would. */
+  readonly isScaled?: boolean
+  /** The lane's thread runs this in place of a lane: a worker that breaks the protocol. */
+  readonly worker?: (parts: RogueParts) => void
+  /** The host is to find that the worker breaks the protocol, and replaces the lane. */
+  readonly isRogue?: boolean
+  run(host: HostScript): Promise<void>
+}
+
+/** What a call may come to: a verdict, `failure:KIND` or `error:CODE`. */
+export type Outcome = 'continue' | 'reject' | `failure:${string}` | `error:${string}`
+
+export interface Asked {
+  readonly call: number
+  /** Resolves when the call has settled, however it did. */
+  readonly settled: Promise<void>
+  abort(): void
+}
+
+/** What a scenario's script can do; the engine behind it is the real one. */
+export interface HostScript {
+  /** Calls the gate. `does`: what each plugin is to do, one word for each; outcomes beside the plain one in `may`. */
+  ask(does: string, options?: { may?: readonly Outcome[] }): Asked
+  /** Tells an observation. */
+  tell(does: string): void
+  /** A turn of the host's event loop. */
+  turn(): Promise<void>
+  /** Lets the other threads run until none can. */
+  quiet(): Promise<void>
+  /** Time passes; timers that are due fire in the next turn. */
+  advance(ms: number): void
+  /** Opens a latch that hooks wait for. */
+  open(latch: number): void
+  /** All calls have settled, every slot of every living lane has come back. */
+  allBack(): Promise<void>
+  /** Asks the lane in a seat to run onShutdown, as the supervisor does. */
+  shutdown(): Promise<void>
+  /** Stops the lanes, as the engine does when it closes. */
+  stop(): Promise<void>
+  /** Lanes that have been replaced so far. */
+  readonly replaced: number
+}
+
+/** What a rogue worker has: the ring's words, and the real worker's side of it. */
+export interface RogueParts {
+  readonly ring: {
+    claim(): number
+    complete(slot: number): void
+    setContinue(slot: number): void
+    hasSubmissions(): boolean
+    park(): void
+  }
+  readonly words: Int32Array
+  /** The word of a slot's state. */
+  stateAt(slot: number): number
+  /** The call counts as run. */
+  noteRun(call: number): void
+}
+
+/** What an event must say that was made for this call. */
+export function checkOf(call: number): string {
+  return `made for call ${call}`
+}
+
+export function reasonOf(call: number): string {
+  return `call ${call} is denied`
+}

@@ -1,4 +1,5 @@
 /** Child processes of engines, as the system's own tables have them. Linux alone. */
+import { spawnSync } from 'node:child_process'
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
@@ -8,7 +9,14 @@ const PROGRAM = 'worker/process/child.js'
 export const noSandbox: string | null =
   process.platform !== 'linux'
     ? 'namespaces are of Linux'
-    : (['bwrap', 'prlimit'].find((tool) => !isInstalled(tool))?.concat(' is not installed') ?? null)
+    : (['bwrap', 'prlimit'].find((tool) => !isInstalled(tool))?.concat(' is not installed') ?? whyBroken())
+
+/** Where user namespaces are forbidden, bubblewrap is installed in vain. */
+function whyBroken(): string | null {
+  const bare = ['--unshare-all', '--ro-bind', '/', '/', 'true']
+  const { status, stderr } = spawnSync('bwrap', bare, { encoding: 'utf8', timeout: 10_000 })
+  return status === 0 ? null : `bwrap does not work here: ${stderr.trim()}`
+}
 
 function isInstalled(tool: string): boolean {
   return (process.env.PATH ?? '').split(delimiter).some((folder) => {

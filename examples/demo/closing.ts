@@ -16,6 +16,7 @@ import {
   type Row,
   UNDISTURBED_RATIO,
 } from './rows.js'
+import { type StrangerReport, strangerShortfalls } from './stranger.js'
 import { cellMs, countOf, listOf } from './words.js'
 
 /** What a run came to. */
@@ -30,6 +31,8 @@ export interface Run {
   readonly isInterrupted: boolean
   /** Why the story broke off, if it did. */
   readonly broken: string | undefined
+  /** Undefined: the story did not come so far. */
+  readonly stranger: StrangerReport | undefined
 }
 
 const PLACES: Readonly<Record<ModeName, string>> = {
@@ -88,8 +91,8 @@ export function tellClosing(run: Run): string {
 }
 
 /** Everything that the demo sets out to show and this run did not. Empty for what was not reached. */
-export function findShortfalls({ rows, unavailable }: Run): string[] {
-  const found: string[] = []
+export function findShortfalls({ rows, unavailable, stranger }: Run): string[] {
+  const found: string[] = stranger === undefined ? [] : strangerShortfalls(stranger)
   if (unavailable.has('hookring')) found.push("hookring's server did not start")
   for (const row of rows.filter(({ mode }) => mode === 'hookring')) {
     const innocent = innocentFailures(row)

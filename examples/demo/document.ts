@@ -24,6 +24,7 @@ export function documentOf(run: Run, { quick }: { quick: boolean }) {
       ...(row.lanesReplaced !== undefined && { lanesReplaced: row.lanesReplaced }),
       outcome: outcomeOf(rows, row).text,
     })),
+    stranger: run.stranger,
     unavailable: Object.fromEntries(run.unavailable),
     closing: tellClosing(run),
     didNotHold: findShortfalls(run),

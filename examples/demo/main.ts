@@ -13,6 +13,7 @@ import { documentOf } from './document.js'
 import { type DemoRequest, QUICK, runOrder, slicesToCome, tableOrder, USUAL } from './plan.js'
 import { rowsOf, type ToldSlice } from './rows.js'
 import { createScreen } from './screen.js'
+import { type StrangerReport, tellStranger } from './stranger.js'
 import { startTelling } from './telling.js'
 import { countOf } from './words.js'
 
@@ -46,6 +47,7 @@ async function main(): Promise<number> {
   if (json) {
     process.stdout.write(`${JSON.stringify(documentOf(run, { quick }))}\n`)
   } else {
+    if (run.stranger !== undefined) for (const line of tellStranger(run.stranger)) process.stdout.write(`${line}\n`)
     screen?.paragraph(tellClosing(run))
   }
   return code
@@ -60,6 +62,7 @@ async function tell(
   const slices: ToldSlice[] = []
   const unavailable = new Map<ModeName, string>()
   const printed: string[] = []
+  let stranger: StrangerReport | undefined
   let signal: NodeJS.Signals | undefined
   const startMs = performance.now()
 
@@ -78,6 +81,9 @@ async function tell(
       if (signal === undefined) show()
     },
     onUnavailable: (mode, why) => unavailable.set(mode, why),
+    onStranger(report) {
+      stranger = report
+    },
     // Held back, so that it does not tear the table.
     onPrinted: (text) => printed.push(text),
   })
@@ -106,6 +112,7 @@ async function tell(
     machine: machineLine(),
     isInterrupted: signal !== undefined,
     broken: signal === undefined ? broken : undefined,
+    stranger,
   }
   return { run, signal }
 }

@@ -7,10 +7,12 @@ import type { ModeName } from '../../bench/rpc/modes.js'
 import type { DemoRequest } from './plan.js'
 import type { ToldSlice } from './rows.js'
 import type { StoryMessage } from './story-process.js'
+import type { StrangerReport } from './stranger.js'
 
 export interface Listener {
   onSlice(slice: ToldSlice): void
   onUnavailable(mode: ModeName, why: string): void
+  onStranger(report: StrangerReport): void
   /** What the servers print: text for standard error. */
   onPrinted(text: string): void
 }
@@ -45,6 +47,8 @@ export function startTelling(request: DemoRequest, listener: Listener): Telling 
           return listener.onSlice(message.slice)
         case 'unavailable':
           return listener.onUnavailable(message.mode, message.why)
+        case 'stranger':
+          return listener.onStranger(message.report)
         case 'told':
           isTold = true
           break

@@ -33,12 +33,23 @@ export interface Hookpoint<
 
 export type Hookpoints = Readonly<Record<string, Hookpoint>>
 
-export interface Contract<Points extends Hookpoints = Hookpoints> {
+/** Something that the server does for plugins that the operator grants it to. What crosses is structured-cloneable. */
+export interface Service<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> {
+  /** What a plugin passes; checked on the server's side. */
+  readonly input: Input
+  readonly output: Output
+}
+
+export type Services = Readonly<Record<string, Service>>
+
+export interface Contract<Points extends Hookpoints = Hookpoints, Offered extends Services = Services> {
   readonly name: string
   readonly version: number
   /** `name@version`. */
   readonly id: string
   readonly hookpoints: Points
+  /** What servers of this contract may do for plugins, by name. */
+  readonly services: Offered
 }
 
 export interface GateOptions {
@@ -74,19 +85,25 @@ export function respond<E extends z.ZodType, R extends z.ZodType>(
   return hookpoint('respond', event, reply, 'sequential', optionOf(options, 'maxReplyBytes') ?? null)
 }
 
+/** A service of a contract: `{ services: { publish: service(z.object({ topic: z.string() }), z.void()) } }`. */
+export function service<I extends z.ZodType, O extends z.ZodType>(input: I, output: O): Service<I, O> {
+  return { input, output }
+}
+
 /**
  * Defines a contract: `defineContract('shop', 1, { onOrder: gate(z.object({ total: z.number() })) })`.
  *
  * @throws HookringError CONTRACT_INVALID for a bad name, version or hookpoint; CONTRACT_UNENCODABLE, with the path, for
  * a schema that cannot cross between threads.
  */
-export function defineContract<Points extends Hookpoints>(
+export function defineContract<Points extends Hookpoints, Offered extends Services = Record<never, never>>(
   name: string,
   version: number,
   hookpoints: Points,
-): Contract<Points> {
+  options: { services?: Offered } = {},
+): Contract<Points, Offered> {
   try {
-    return compileContract(name, version, hookpoints)
+    return compileContract(name, version, hookpoints, (options.services ?? {}) as Offered)
   } catch (cause) {
     if (cause instanceof HookringError) throw cause
     // A getter, or code of a schema's.
@@ -95,11 +112,12 @@ export function defineContract<Points extends Hookpoints>(
   }
 }
 
-function compileContract<Points extends Hookpoints>(
+function compileContract<Points extends Hookpoints, Offered extends Services>(
   name: string,
   version: number,
   hookpoints: Points,
-): Contract<Points> {
+  services: Offered,
+): Contract<Points, Offered> {
   if (typeof name !== 'string' || !/^[a-z][a-z0-9-]*$/.test(name)) {
     throw new HookringError(
       'CONTRACT_INVALID',
@@ -139,7 +157,27 @@ function compileContract<Points extends Hookpoints>(
       replyPlan: point.reply === null ? null : compileLayout(point.reply, [key, 'reply']),
     })
   }
-  return Object.freeze({ name, version, id: `${name}@${version}`, hookpoints: Object.freeze(compiled) as Points })
+  checkServices(services, `contract ${name}@${version}`)
+  return Object.freeze({
+    name,
+    version,
+    id: `${name}@${version}`,
+    hookpoints: Object.freeze(compiled) as Points,
+    services: Object.freeze({ ...services }),
+  })
+}
+
+function checkServices(services: Services, where: string): void {
+  for (const [key, offered] of Object.entries(services)) {
+    const isNamed = /^[A-Za-z_][\w]{0,63}$/.test(key)
+    const isService =
+      typeof offered?.input?.safeParse === 'function' && typeof offered?.output?.safeParse === 'function'
+    if (isNamed && isService) continue
+    const what = isNamed ? 'must be made by service' : 'cannot name a service'
+    throw new HookringError('CONTRACT_INVALID', `${where}: services: ${JSON.stringify(key)} ${what}`, {
+      path: ['services', key],
+    })
+  }
 }
 
 /** Types: what a caller passes, what a hook is given, what a call comes to. */
@@ -149,6 +187,25 @@ export type ReplyOutput<H extends Hookpoint> =
   H extends Hookpoint<'respond', z.ZodType, infer R extends z.ZodType> ? z.output<R> : never
 export type ReplyInput<H extends Hookpoint> =
   H extends Hookpoint<'respond', z.ZodType, infer R extends z.ZodType> ? z.input<R> : never
+
+/** What a plugin finds of a contract's services: those that it was granted. */
+export type GrantedServices<Offered extends Services> = {
+  readonly [Name in keyof Offered]?: (
+    input: z.input<Offered[Name]['input']>,
+  ) => Promise<z.output<Offered[Name]['output']>>
+}
+
+/** What a server does for plugins. `caller` names the plugin that asks. */
+export type ProvidedServices<Offered extends Services> = {
+  readonly [Name in keyof Offered]?: (
+    input: z.output<Offered[Name]['input']>,
+    caller: ServiceCaller,
+  ) => z.input<Offered[Name]['output']> | Promise<z.input<Offered[Name]['output']>>
+}
+
+export interface ServiceCaller {
+  readonly plugin: string
+}
 
 export type VerdictOf<H extends Hookpoint> = H['kind'] extends 'gate'
   ? GateVerdict

@@ -34,6 +34,8 @@ export interface PluginSpec {
   readonly boundary: Boundary
   /** Memory that a runtime with a heap of its own gives to the plugin, MiB. */
   readonly memoryMb: number
+  /** Host services that it was granted, by name. */
+  readonly services: readonly string[]
 }
 
 /** All that a lane needs to start; constant for its life. */
@@ -108,9 +110,24 @@ export type LogBatch = z.infer<typeof logBatchSchema>
 export const hostCallSchema = z.strictObject({
   id: z.string().max(256),
   type: z.literal('APPLY'),
-  path: z.tuple([z.enum(['log', 'lost'])]),
+  path: z.tuple([z.enum(['log', 'lost', 'serve'])]),
   argumentList: z.tuple([z.strictObject({ type: z.literal('RAW'), value: z.unknown() })]),
 })
+
+/** A plugin asks for a host service. */
+export const serviceCallSchema = z.strictObject({
+  /** Its index in the lane's spec. */
+  plugin: z.number().int().min(0).max(63),
+  service: z.string().max(64),
+  input: z.unknown(),
+})
+export type ServiceCall = z.infer<typeof serviceCallSchema>
+
+/** Errors lose their code on the way through comlink, so the host answers with a value. */
+export type ServiceAnswer = { ok: true; output: unknown } | { ok: false; code: ErrorCode; message: string }
+
+/** Host services that the plugins of one lane may have under way at once. */
+export const MAX_SERVICE_CALLS = 64
 
 /** Lane to host. */
 export interface HostControl {
@@ -118,6 +135,8 @@ export interface HostControl {
   log(batch: LogBatch): void
   /** The child process behind the lane is lost: the lane gives nothing back any more. */
   lost(loss: LaneLoss): void
+  /** A host service, for a plugin that was granted it. */
+  serve(call: ServiceCall): Promise<ServiceAnswer>
 }
 
 /** Host to lane. Every call is under a deadline of the host's. */

@@ -7,20 +7,27 @@ export {
   defineContract,
   type EventInput,
   type EventOutput,
+  type GrantedServices,
   gate,
   type HookEvent,
   type Hookpoint,
   type HookpointKind,
   type Hookpoints,
   observe,
+  type ProvidedServices,
   type ReplyInput,
   type ReplyOutput,
   respond,
+  type Service,
+  type ServiceCaller,
+  type Services,
+  service,
   transform,
   type VerdictOf,
 } from './contract.js'
 export * from './delivery.js'
 export { ERROR_CODES, type ErrorCode, HookringError } from './errors.js'
+export * from './mqtt.js'
 export type { FailureAction, FailurePolicy } from './policy.js'
 export { bytes, i32, i64, u8, u16, u32, u64 } from './types.js'
 export {

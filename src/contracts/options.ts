@@ -129,6 +129,8 @@ export const pluginOptionsSchema = z.strictObject({
     .optional(),
   /** What the plugin finds in process.env: names from the server's environment, or values. Nothing else of it is there. */
   env: z.union([z.array(z.string().min(1)), z.record(z.string().min(1), z.string())]).optional(),
+  /** Host services of the contract that the plugin may use; none by default. */
+  services: z.array(z.string().min(1).max(64)).max(64).optional(),
   bulkhead: z.string().min(1).max(64).optional(),
   priority: z.number().int().min(-1_000_000).max(1_000_000).default(0),
   timeoutMs: ms.optional(),
@@ -182,6 +184,13 @@ const isLogger = (value: unknown): value is Logger =>
 export const engineOptionsSchema = z.strictObject({
   contract: z.custom<object>(isContract, 'must be made by defineContract'),
   plugins: z.array(z.unknown()).default([]),
+  /** What the server does for plugins that are granted it: functions, by the names of the contract's services. */
+  services: z
+    .record(
+      z.string(),
+      z.custom<object>((value) => typeof value === 'function', 'must be a function'),
+    )
+    .optional(),
   timeoutMs: ms.default(DEFAULTS.timeoutMs),
   onFailure: failurePolicySchema.optional(),
   hangMs: z.number().finite().min(0).default(DEFAULTS.hangMs),

@@ -16,7 +16,13 @@ const BUFFER_BYTES = 64 * 1024
 const FLUSH_MS = 100
 
 const [name = '', version = ''] = (new URL(import.meta.url).searchParams.get('contract') ?? '').split('@')
-const writtenFor = { name, version: Number(version), id: `${name}@${version}`, hookpoints: {} } satisfies Contract
+const writtenFor = {
+  name,
+  version: Number(version),
+  id: `${name}@${version}`,
+  hookpoints: {},
+  services: {},
+} satisfies Contract
 
 export default definePlugin(writtenFor, {
   name: 'recorder',

@@ -2,7 +2,7 @@
  * The engine as a server sees it: its options, its hooks, its methods. Types alone; engine.ts makes one.
  */
 import type { z } from 'zod'
-import type { Contract, EventInput, Hookpoints, VerdictOf } from '../contracts/contract.js'
+import type { Contract, EventInput, Hookpoints, ProvidedServices, Services, VerdictOf } from '../contracts/contract.js'
 import type { engineOptionsSchema, PluginOptions } from '../contracts/options.js'
 import type { FailurePolicy } from '../contracts/policy.js'
 import type { CallOptions } from './dispatcher.js'
@@ -16,9 +16,11 @@ export type EngineHooks<Points extends Hookpoints> = {
     : (event: EventInput<Points[Name]>, options?: CallOptions) => Promise<VerdictOf<Points[Name]>>
 }
 
-export interface EngineOptions<Points extends Hookpoints>
-  extends Omit<z.input<typeof engineOptionsSchema>, 'contract' | 'plugins' | 'onFailure'> {
-  contract: Contract<Points>
+export interface EngineOptions<Points extends Hookpoints, Offered extends Services = Services>
+  extends Omit<z.input<typeof engineOptionsSchema>, 'contract' | 'plugins' | 'services' | 'onFailure'> {
+  contract: Contract<Points, Offered>
+  /** What the server does for plugins whose option `services` names it; more with `provide`. */
+  services?: ProvidedServices<Offered>
   plugins?: readonly PluginOptions[]
   onFailure?: FailurePolicy | undefined
 }
@@ -73,8 +75,9 @@ export interface PluginStatus {
   readonly state: 'active' | 'probing' | 'quarantined' | 'held'
 }
 
-export interface HookEngine<Points extends Hookpoints = Hookpoints> extends AsyncDisposable {
-  readonly contract: Contract<Points>
+export interface HookEngine<Points extends Hookpoints = Hookpoints, Offered extends Services = Services>
+  extends AsyncDisposable {
+  readonly contract: Contract<Points, Offered>
   readonly hooks: EngineHooks<Points>
   /** The prom-client registry with the engine's metrics. */
   readonly registry: MetricsRegistry
@@ -85,6 +88,8 @@ export interface HookEngine<Points extends Hookpoints = Hookpoints> extends Asyn
   remove(name: string): Promise<void>
   /** Loads a plugin's file anew, with the options given in place of the old ones. Stays with the old one if that fails. @throws HookringError */
   reload(name: string, changes?: Partial<PluginOptions>): Promise<void>
+  /** Host services, in place of those of the same name. @throws HookringError OPTIONS_INVALID */
+  provide(services: ProvidedServices<Offered>): void
   /**
    * Writes the events of real calls to a new file, for `replayEvents` of hookring/testing, `hookring bench --replay` and
    * `hookring check --replay`. Its cost to the server is that of one more plugin in a lane of its own, whose calls nobody

@@ -14,6 +14,9 @@ import {
   type LogBatch,
   loadResultSchema,
   logBatchSchema,
+  type ServiceAnswer,
+  type ServiceCall,
+  serviceCallSchema,
 } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
 import { type LaneLoss, laneLossSchema } from '../contracts/process.js'
@@ -30,12 +33,16 @@ export interface LaneLink {
   onLog(receive: (batch: LogBatch) => void): void
   /** What becomes of a lane that says that its child process is lost. */
   onLost(receive: (loss: LaneLoss) => void): void
+  /** Who answers when a plugin asks for a host service. */
+  onServe(serve: (call: ServiceCall) => Promise<ServiceAnswer>): void
   /** Ends the lane's child process, if it has one, and waits so long for the lane to have taken note. */
   endChild(graceMs: number): Promise<void>
   /** Called after each message that the thread must be woken for. */
   onSent(announce: () => void): void
   close(): void
 }
+
+const NO_SERVICE: ServiceAnswer = { ok: false, code: 'SERVICE_UNAVAILABLE', message: 'there is no such service' }
 
 /**
  * comlink would follow any path that a message names, and read, set, call or construct what it finds there. Only calls of
@@ -60,6 +67,7 @@ export function createLaneLink({ hasChild }: { hasChild: boolean } = { hasChild:
   const toHost = new MessageChannel()
   let receive: (batch: LogBatch) => void = () => {}
   let receiveLoss: (loss: LaneLoss) => void = () => {}
+  let serve: (call: ServiceCall) => Promise<ServiceAnswer> = async () => NO_SERVICE
   let announce: () => void = () => {}
   const child = createChildWatch()
   let isClosed = false
@@ -75,6 +83,10 @@ export function createLaneLink({ hasChild }: { hasChild: boolean } = { hasChild:
     lost(loss) {
       const checked = laneLossSchema.safeParse(loss)
       receiveLoss(checked.success ? checked.data : { reason: 'violation', message: 'its lane broke the protocol' })
+    },
+    async serve(call) {
+      const checked = serviceCallSchema.safeParse(call)
+      return checked.success ? serve(checked.data) : NO_SERVICE
     },
   }
   expose(host, callsOnly(toHost.port1))
@@ -125,6 +137,9 @@ export function createLaneLink({ hasChild }: { hasChild: boolean } = { hasChild:
     },
     onLost(receiver) {
       receiveLoss = receiver
+    },
+    onServe(server) {
+      serve = server
     },
     async endChild(graceMs) {
       if (!hasChild) return

@@ -2,7 +2,7 @@
  * The engine: wires the parts together and is what a server holds. Host's thread only.
  */
 import { EventEmitter } from 'node:events'
-import type { Contract, Hookpoints } from '../contracts/contract.js'
+import type { Contract, Hookpoints, Services } from '../contracts/contract.js'
 import type { LogBatch } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
 import { DEFAULTS, engineOptionsSchema, type Logger, parseOptions } from '../contracts/options.js'
@@ -29,6 +29,7 @@ import { createPump } from './pump.js'
 import { createRecordings } from './recordings.js'
 import { createRegistrations } from './registrations.js'
 import { createRegistry } from './registry.js'
+import { createServiceDesk } from './services.js'
 import { createSupervisor, type Supervisor } from './supervisor.js'
 import { createTally } from './tally.js'
 import { createWatchdog, type Watch } from './watchdog.js'
@@ -39,11 +40,13 @@ import { createWatchdog, type Watch } from './watchdog.js'
  * @throws HookringError OPTIONS_INVALID, UNTRUSTED_RUNTIME, PLUGIN_..., HOOKPOINT_UNKNOWN, BULKHEAD_FULL,
  * TYPESCRIPT_UNSUPPORTED; nothing is left running then.
  */
-export async function createHookEngine<Points extends Hookpoints>(
-  options: EngineOptions<Points>,
-): Promise<HookEngine<Points>> {
+export async function createHookEngine<Points extends Hookpoints, Offered extends Services = Services>(
+  options: EngineOptions<Points, Offered>,
+): Promise<HookEngine<Points, Offered>> {
   const resolved = parseOptions(engineOptionsSchema, options, 'options')
-  const contract = resolved.contract as Contract<Points>
+  const contract = resolved.contract as Contract<Points, Offered>
+  const desk = createServiceDesk(contract)
+  desk.provide((resolved.services ?? {}) as Parameters<typeof desk.provide>[0])
   const logger: Logger = resolved.logger ?? createDefaultLogger()
   const emitter = new EventEmitter()
   const emit = createEmit(emitter, (error) => logger.error({ code: error.code, plugin: error.plugin }, error.message))
@@ -124,6 +127,13 @@ export async function createHookEngine<Points extends Hookpoints>(
     terminateGraceMs: resolved.terminateGraceMs,
     maxEventBytes: resolved.maxEventBytes,
     onLog: receiveLog,
+    servicesFor: (bulkhead) =>
+      desk.forLane((index) => {
+        // While the lane starts, its plugins are known by what is to be loaded alone.
+        const { services, name } = bulkhead.spec?.plugins[index] ?? {}
+        if (services === undefined || name === undefined) return undefined
+        return { plugin: bulkhead.plugins[index]?.name ?? name, services }
+      }),
     onCrashBlamed: blameOutsideCall,
     onZombie(change) {
       metrics.zombies += change
@@ -132,6 +142,7 @@ export async function createHookEngine<Points extends Hookpoints>(
   const registrations = createRegistrations({
     engine: resolved,
     sources,
+    desk,
     onBreaker(registration, { to, calls, failures }) {
       registry.refreshGuards()
       if (to === 'open' || to === 'held') {
@@ -260,7 +271,7 @@ export async function createHookEngine<Points extends Hookpoints>(
     }
   }
 
-  const engine: HookEngine<Points> = {
+  const engine: HookEngine<Points, Offered> = {
     contract,
     hooks: createHooks<Points>(contract, points, dispatcher, door, emit),
     registry: metrics.registry,
@@ -289,6 +300,10 @@ export async function createHookEngine<Points extends Hookpoints>(
     async remove(name) {
       checkOpen()
       await remove(name)
+    },
+    provide(services) {
+      checkOpen()
+      desk.provide(services as Parameters<typeof desk.provide>[0])
     },
     async record(file, options) {
       checkOpen()

@@ -6,6 +6,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Contract, HOOKPOINT_KINDS } from '../contracts/contract.js'
 import * as deliveryModule from '../contracts/delivery.js'
+import * as mqttModule from '../contracts/mqtt.js'
 
 /** The folder of hookring's own compiled files, with a slash at its end. */
 export const OWN_FOLDER = fileURLToPath(new URL('../', import.meta.url))
@@ -35,8 +36,12 @@ export const gate = (event, options) => point('gate', event, null, options)
 export const observe = (event) => point('observe', event, null)
 export const transform = (event, options) => point('transform', event, null, options)
 export const respond = (event, reply, options) => point('respond', event, reply, options)
-export function defineContract(name, version, hookpoints) {
-  return Object.freeze({ name, version, id: \`\${name}@\${version}\`, hookpoints: Object.freeze({ ...hookpoints }) })
+export const service = (input, output) => Object.freeze({ input, output })
+export function defineContract(name, version, hookpoints, options) {
+  return Object.freeze({
+    name, version, id: \`\${name}@\${version}\`,
+    hookpoints: Object.freeze({ ...hookpoints }), services: Object.freeze({ ...options?.services }),
+  })
 }
 export const HOOKPOINT_KINDS = ${JSON.stringify(HOOKPOINT_KINDS)}
 `,
@@ -50,7 +55,10 @@ export const bytesLength = (value) => lengthOf.call(value)
 }
 
 /** Contracts that ship, by their file. One that is missing here is taken as it is written, with zod. */
-const SHIPPED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { 'delivery.js': deliveryModule }
+const SHIPPED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'delivery.js': deliveryModule,
+  'mqtt.js': mqttModule,
+}
 
 function contractsIn(name: string): string | null {
   const exported = SHIPPED[name]
@@ -66,5 +74,5 @@ function isContract(value: unknown): value is Contract {
 
 function contractText({ name, version, id, hookpoints }: Contract): string {
   const kinds = Object.entries(hookpoints).map(([key, { kind, order }]) => [key, { kind, order }])
-  return JSON.stringify({ name, version, id, hookpoints: Object.fromEntries(kinds) })
+  return JSON.stringify({ name, version, id, hookpoints: Object.fromEntries(kinds), services: {} })
 }

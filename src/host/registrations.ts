@@ -6,11 +6,13 @@ import { parseOptions, pluginOptionsSchema } from '../contracts/options.js'
 import { type BreakerChange, createBreaker } from './breaker.js'
 import type { PluginSources } from './plugin-source.js'
 import { type Registration, resolvePolicies } from './plugin-state.js'
+import type { ServiceDesk } from './services.js'
 import { placementOf } from './trust.js'
 
 export interface RegistrationOptions {
   readonly engine: ResolvedEngineOptions
   readonly sources: PluginSources
+  readonly desk: ServiceDesk
   onBreaker(registration: Registration, change: BreakerChange): void
 }
 
@@ -21,7 +23,7 @@ export interface Registrations {
   renew(registration: Registration, changes: object): Promise<Registration>
 }
 
-export function createRegistrations({ engine, sources, onBreaker }: RegistrationOptions): Registrations {
+export function createRegistrations({ engine, sources, desk, onBreaker }: RegistrationOptions): Registrations {
   let count = 0
 
   async function make(
@@ -30,6 +32,7 @@ export function createRegistrations({ engine, sources, onBreaker }: Registration
   ): Promise<Registration> {
     const { runtime, boundary } = placementOf(options)
     checkConfig(options)
+    desk.checkGrants(options.services ?? [], String(options.from))
     const url = await sources.locate(options.from, { runtime, boundary, integrity: options.integrity })
     const provisional = options.name ?? fileName(String(options.from))
     const order = identity?.order ?? count++

@@ -114,6 +114,7 @@ export function createRegistry(options: RegistryOptions): Registry {
         runtime: registration.runtime,
         boundary: registration.boundary,
         memoryMb: registration.options.limits?.memoryMb ?? DEFAULTS.guestMemoryMb,
+        services: registration.options.services ?? [],
       })),
       concurrency: plan.concurrency,
       ...options.lane,

@@ -5,7 +5,7 @@
  *                                 \-> draining -> stopped
  */
 
-import type { LoadResult, LogBatch, Manifest } from '../contracts/control.js'
+import type { LoadResult, LogBatch, Manifest, ServiceAnswer, ServiceCall } from '../contracts/control.js'
 import { HookringError, thrownText } from '../contracts/errors.js'
 import type { LaneLoss } from '../contracts/process.js'
 import { monotonicMs } from '../ring/clock.js'
@@ -41,6 +41,8 @@ export interface SupervisorOptions {
   readonly terminateGraceMs: number
   readonly maxEventBytes: number
   onLog(bulkhead: Bulkhead, batch: LogBatch): void
+  /** What answers a lane's plugins when they ask for a host service. */
+  servicesFor(bulkhead: Bulkhead): (call: ServiceCall) => Promise<ServiceAnswer>
   /** A lane died while `plugin` ran, outside any call. */
   onCrashBlamed(plugin: string): void
   onZombie(change: 1 | -1): void
@@ -107,6 +109,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     seat.next = null
     const { id } = lane
     thread.link.onLog((batch) => options.onLog(bulkhead, batch))
+    thread.link.onServe(options.servicesFor(bulkhead))
     if (bulkhead.spec === null) throw new Error('bulkhead without a spec')
     const spec = { ...bulkhead.spec, lane: id, buffer: lane.ring.buffer }
     let result: LoadResult

@@ -17,7 +17,8 @@ const WASM = /\.wasm$/
 const SHARED_LIBRARY = /\.(?:so(?:\.\d+)*|dylib|dll)$/
 
 /** @throws HookringError UNTRUSTED_RUNTIME, OPTIONS_INVALID */
-export function placementOf({ from, trust, runtime, boundary = 'thread', sandbox }: ResolvedPluginOptions): Placement {
+export function placementOf(options: ResolvedPluginOptions): Placement {
+  const { from, trust, runtime, boundary = 'thread', sandbox, services = [] } = options
   const path = String(from).replace(/[?#].*$/, '')
   const chosen = runtime ?? runtimeByName(path, trust)
   checkKind(path, chosen)
@@ -26,6 +27,10 @@ export function placementOf({ from, trust, runtime, boundary = 'thread', sandbox
     throw new HookringError('OPTIONS_INVALID', message, { path: ['sandbox'] })
   }
   if (trust === 'untrusted' && boundary !== 'process' && !CONFINING_RUNTIMES.has(chosen)) throw refusal(path, chosen)
+  if (services.length > 0 && (chosen !== 'module' || boundary !== 'thread')) {
+    const message = `plugin ${path}: host services reach plugins of runtime module in a thread, not ${chosen} in a ${boundary}`
+    throw new HookringError('OPTIONS_INVALID', message, { path: ['services'] })
+  }
   return { runtime: chosen, boundary }
 }
 

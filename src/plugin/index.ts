@@ -8,11 +8,13 @@ import type {
   Contract,
   EventInput,
   EventOutput,
+  GrantedServices,
   HookEvent,
   Hookpoint,
   HookpointKind,
   Hookpoints,
   ReplyInput,
+  Services,
 } from '../contracts/contract.js'
 
 /** Lines reach the host's logger with the plugin's name. `fields` must survive structured clone. */
@@ -24,16 +26,22 @@ export interface PluginLogger {
 }
 
 /** What setup is given, once per lane. */
-export interface SetupContext<Config> {
+export interface SetupContext<Config, Offered extends Services = Services> {
   /** The name under which the operator registered the plugin. */
   readonly plugin: string
   /** The operator's config, parsed by the plugin's own schema. */
   readonly config: Config
   readonly log: PluginLogger
+  /**
+   * The host services that the operator granted, as functions by name; the others are undefined. They reject with a coded
+   * error: SERVICE_UNAVAILABLE, SERVICE_INPUT_INVALID, SERVICE_OVERLOAD, SERVICE_FAILED.
+   */
+  readonly services: GrantedServices<Offered>
 }
 
 /** What a hook is given with each event. */
-export interface HookContext<Config = unknown> extends SetupContext<Config> {
+export interface HookContext<Config = unknown, Offered extends Services = Services>
+  extends SetupContext<Config, Offered> {
   /** When the call's verdict comes too late, in milliseconds since the Unix epoch. */
   readonly deadline: number
   /** Aborted at the deadline, and when the caller gives up. */
@@ -68,14 +76,14 @@ export type HookResult<H extends Hookpoint> = H['kind'] extends 'gate'
       ? Nothing | Reject | Replace<EventInput<H>>
       : Nothing | Reject | ReplyInput<H>
 
-export type Hook<H extends Hookpoint, Config = unknown> = (
+export type Hook<H extends Hookpoint, Config = unknown, Offered extends Services = Services> = (
   event: HookEvent<EventOutput<H>>,
-  ctx: HookContext<Config>,
+  ctx: HookContext<Config, Offered>,
 ) => MaybePromise<HookResult<H>>
 
 /** What setup returns: any of the contract's hooks, and the two ends of the plugin's life. */
-export type PluginHooks<Points extends Hookpoints, Config = unknown> = {
-  readonly [Name in keyof Points]?: Hook<Points[Name], Config>
+export type PluginHooks<Points extends Hookpoints, Config = unknown, Offered extends Services = Services> = {
+  readonly [Name in keyof Points]?: Hook<Points[Name], Config, Offered>
 } & {
   /** The server is shutting down and its connections are still open: flush here. */
   onShutdown?(): MaybePromise<Nothing>
@@ -83,13 +91,17 @@ export type PluginHooks<Points extends Hookpoints, Config = unknown> = {
   destroy?(): MaybePromise<Nothing>
 }
 
-export interface PluginOptions<Points extends Hookpoints, Schema extends z.ZodType> {
+export interface PluginOptions<
+  Points extends Hookpoints,
+  Schema extends z.ZodType,
+  Offered extends Services = Services,
+> {
   /** Lower-case letters, digits and dashes. */
   name: string
   /** Schema of the config; without one the config must be absent. */
   config?: Schema
   /** Runs once per lane, before its first call. Closures are the plugin's state; it lives as long as the lane. */
-  setup(context: SetupContext<z.output<Schema>>): MaybePromise<PluginHooks<Points, z.output<Schema>>>
+  setup(context: SetupContext<z.output<Schema>, Offered>): MaybePromise<PluginHooks<Points, z.output<Schema>, Offered>>
 }
 
 /** A plugin as its module exports it by default. */
@@ -108,10 +120,11 @@ export interface Plugin<Points extends Hookpoints = Hookpoints, Schema extends z
 }
 
 /** Defines a plugin for a contract; export the result by default. What is wrong with it is said when it is loaded. */
-export function definePlugin<Points extends Hookpoints, Schema extends z.ZodType = z.ZodUndefined>(
-  contract: Contract<Points>,
-  options: PluginOptions<Points, Schema>,
-): Plugin<Points, Schema> {
+export function definePlugin<
+  Points extends Hookpoints,
+  Offered extends Services,
+  Schema extends z.ZodType = z.ZodUndefined,
+>(contract: Contract<Points, Offered>, options: PluginOptions<Points, Schema, Offered>): Plugin<Points, Schema> {
   const kinds: Record<string, HookpointKind> = {}
   for (const [key, point] of Object.entries(contract.hookpoints)) kinds[key] = point.kind
   return {
@@ -120,7 +133,7 @@ export function definePlugin<Points extends Hookpoints, Schema extends z.ZodType
     contract: { name: contract.name, version: contract.version, hookpoints: kinds },
     writtenFor: contract,
     config: options.config,
-    setup: options.setup,
+    setup: options.setup as Plugin<Points, Schema>['setup'],
   }
 }
 

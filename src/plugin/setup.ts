@@ -8,6 +8,11 @@ import { formatPath, HookringError } from '../contracts/errors.js'
 import { RESERVED_HOOK_NAMES } from '../contracts/reserved-names.js'
 import type { Plugin, PluginLogger } from './index.js'
 
+/** By the service's name. */
+export type PluginServices = Readonly<Record<string, (input: unknown) => Promise<unknown>>>
+
+export const NO_SERVICES: PluginServices = Object.freeze({})
+
 export type HookFunction = (event: unknown, ctx: unknown) => unknown
 
 export interface SetupOptions {
@@ -16,6 +21,8 @@ export interface SetupOptions {
   /** The operator's, not yet parsed. */
   readonly config: unknown
   readonly log: PluginLogger
+  /** What it was granted; left out: nothing. */
+  readonly services?: PluginServices | undefined
   /** What the plugin must be written for. */
   readonly contract: { readonly name: string; readonly version: number }
   readonly hookpoints: readonly { readonly name: string }[]
@@ -26,6 +33,8 @@ export interface PluginInstance {
   readonly name: string
   readonly config: unknown
   readonly log: PluginLogger
+  /** Left out: none. */
+  readonly services?: PluginServices | undefined
   /** By the index of the hookpoint. */
   readonly hooks: (HookFunction | undefined)[]
   readonly onShutdown: (() => unknown) | undefined
@@ -53,14 +62,14 @@ export function ownNameOf(definition: Plugin, fallback: string): string {
 
 /** @throws HookringError PLUGIN_CONTRACT_MISMATCH, PLUGIN_CONFIG_INVALID, PLUGIN_SETUP_FAILED, HOOKPOINT_UNKNOWN */
 export async function setUpPlugin(definition: Plugin, options: SetupOptions): Promise<PluginInstance> {
-  const { name, log, hookpoints } = options
+  const { name, log, hookpoints, services = NO_SERVICES } = options
   checkContract(definition, options)
   const config = parseConfig(definition, options)
-  const hooks = await runSetup(definition, { plugin: name, config, log })
+  const hooks = await runSetup(definition, { plugin: name, config, log, services })
   const destroy = lifecycle(hooks, 'destroy', name)
   try {
     const byIndex = hooksByIndex(hooks, hookpoints, name)
-    return { name, config, log, hooks: byIndex, onShutdown: lifecycle(hooks, 'onShutdown', name), destroy }
+    return { name, config, log, services, hooks: byIndex, onShutdown: lifecycle(hooks, 'onShutdown', name), destroy }
   } catch (error) {
     // Setup has succeeded: what it opened is closed, though nothing of it will be called.
     await Promise.resolve()
@@ -104,7 +113,7 @@ type ParseResult =
 
 async function runSetup(
   definition: Plugin,
-  context: { plugin: string; config: unknown; log: PluginLogger },
+  context: { plugin: string; config: unknown; log: PluginLogger; services: PluginServices },
 ): Promise<object> {
   let hooks: unknown
   try {

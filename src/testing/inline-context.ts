@@ -3,7 +3,7 @@
  */
 import { HookringError } from '../contracts/errors.js'
 import type { HookContext } from '../plugin/index.js'
-import type { PluginInstance } from '../plugin/setup.js'
+import { NO_SERVICES, type PluginInstance } from '../plugin/setup.js'
 
 export interface InlineContext {
   readonly ctx: HookContext
@@ -21,7 +21,7 @@ export interface InlineContextOptions {
 }
 
 export function createInlineContext({ instance, hookpoint, timeoutMs, traceId }: InlineContextOptions): InlineContext {
-  const { name, config, log } = instance
+  const { name, config, log, services } = instance
   const controller = new AbortController()
   const deadline = Date.now() + timeoutMs
   const late = `plugin ${name} timed out after ${timeoutMs} ms at ${hookpoint}: its promise was pending at the deadline`
@@ -30,6 +30,7 @@ export function createInlineContext({ instance, hookpoint, timeoutMs, traceId }:
       plugin: name,
       config,
       log,
+      services: services ?? NO_SERVICES,
       deadline,
       traceId: traceId === '' ? undefined : traceId,
       signal: controller.signal,

@@ -10,7 +10,7 @@ import { CONTINUE, type Verdict } from '../contracts/verdict.js'
 import type { CallOptions } from '../index.js'
 import type { Plugin } from '../plugin/index.js'
 import { isThenable } from '../plugin/result.js'
-import { definitionIn, type HookFunction, ownNameOf, setUpPlugin } from '../plugin/setup.js'
+import { definitionIn, type HookFunction, ownNameOf, type PluginServices, setUpPlugin } from '../plugin/setup.js'
 import { createInlineContext } from './inline-context.js'
 import { createInlinePoint, type InlinePoint } from './inline-point.js'
 import { createPluginLog, type LogEntry } from './logs.js'
@@ -27,6 +27,8 @@ export interface InlineOptions<Points extends Hookpoints, Schema extends z.ZodTy
   contract: Contract<Points>
   /** As the operator writes it, not yet parsed. */
   config?: z.input<Schema> | undefined
+  /** What stands in for host services, by name; the others are not granted. */
+  services?: PluginServices | undefined
   /** The operator's name for the plugin; default: its own. */
   name?: string | undefined
   /** Milliseconds until a hook's deadline. Default 100, as in an engine. */
@@ -59,7 +61,7 @@ export async function runInline<Points extends Hookpoints, Schema extends z.ZodT
   plugin: Plugin<Points, Schema> | { readonly default: Plugin<Points, Schema> },
   options: InlineOptions<Points, Schema>,
 ): Promise<InlineRun<Points>> {
-  const { contract, config, timeoutMs = DEFAULTS.timeoutMs } = options
+  const { contract, config, services, timeoutMs = DEFAULTS.timeoutMs } = options
   const definition = definitionIn(exportIn(plugin), options.name ?? '(inline)')
   const name = options.name ?? ownNameOf(definition, '(inline)')
   const logs: LogEntry[] = []
@@ -68,6 +70,7 @@ export async function runInline<Points extends Hookpoints, Schema extends z.ZodT
     name,
     config,
     log: createPluginLog(name, logs),
+    services,
     contract,
     hookpoints: points,
   })

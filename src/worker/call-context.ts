@@ -4,6 +4,7 @@
  */
 
 import type { HookContext, PluginLogger } from '../plugin/index.js'
+import { NO_SERVICES, type PluginServices } from '../plugin/setup.js'
 import { monotonicMs } from '../ring/clock.js'
 import type { LoadedPlugin } from './loader.js'
 
@@ -35,6 +36,10 @@ export class CallContext implements HookContext {
 
   get log(): PluginLogger {
     return this.#plugin.log
+  }
+
+  get services(): PluginServices {
+    return this.#plugin.services ?? NO_SERVICES
   }
 
   get deadline(): number {

@@ -11,6 +11,7 @@ import type { HostControl, LaneControl } from '../contracts/control.js'
 export interface RemoteHost {
   log(...args: Parameters<HostControl['log']>): Promise<void>
   lost(...args: Parameters<HostControl['lost']>): Promise<void>
+  serve: HostControl['serve']
 }
 
 export function hostControl(port: MessagePort): RemoteHost {

@@ -11,6 +11,7 @@ import { hardenThread } from './hardening.js'
 import { createLane } from './lane.js'
 import { createLogSender } from './log-sender.js'
 import type { ChildNews } from './process/child-process.js'
+import { createHostServices } from './services.js'
 
 export interface LaneTask {
   /** Host to lane calls. */
@@ -32,7 +33,8 @@ export default async function runLaneThread({ lanePort, hostPort, child }: LaneT
     gone: (pid) => lanePort.postMessage({ childGone: pid }),
   }
   const ahead = child === null ? null : (await import('./process/behind.js')).startAhead(child, news)
-  const lane = createLane(sender, { ahead, onLost: (loss) => void host.lost(loss) })
+  const services = createHostServices(host)
+  const lane = createLane(sender, { ahead, onLost: (loss) => void host.lost(loss), services })
   exposeLane(lanePort, lane)
   // What nearly every plugin imports: a spare that has it takes over in milliseconds.
   await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])

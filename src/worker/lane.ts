@@ -20,6 +20,7 @@ import { type LoadedPlugin, loadPlugins } from './loader.js'
 import type { LogSender } from './log-sender.js'
 import type { ChildAhead } from './process/behind.js'
 import type { Runtime } from './runtimes/runtime.js'
+import type { HostServices } from './services.js'
 
 /** Calls between two looks at microtasks, control messages and the clock. */
 const BATCH_CALLS = 64
@@ -41,9 +42,14 @@ export interface LaneBoundary {
   /** The child process in which its plugins will run, booting; null: they run here. */
   readonly ahead: ChildAhead | null
   onLost(loss: LaneLoss): void
+  /** Left out: there are none. */
+  readonly services?: HostServices
 }
 
-export function createLane(sender: LogSender, { ahead, onLost }: LaneBoundary = { ahead: null, onLost() {} }): Lane {
+export function createLane(
+  sender: LogSender,
+  { ahead, onLost, services }: LaneBoundary = { ahead: null, onLost() {} },
+): Lane {
   let ring: WorkerRing | null = null
   let plugins: readonly LoadedPlugin[] = []
   let shutdownTimeoutMs = 0
@@ -62,7 +68,12 @@ export function createLane(sender: LogSender, { ahead, onLost }: LaneBoundary = 
     const laneRing = new WorkerRing(spec.buffer)
     ring = laneRing
     const handles = createHandleWatch()
-    const loading = await loadPlugins(spec, sender.logger, (index) => laneRing.loading(index), await behind(spec))
+    const loading = await loadPlugins(spec, {
+      logger: sender.logger,
+      announce: (index) => laneRing.loading(index),
+      services,
+      behind: await behind(spec),
+    })
     plugins = loading.plugins
     if (!loading.result.ok) {
       await destroyAll()
@@ -129,9 +140,10 @@ export function createLane(sender: LogSender, { ahead, onLost }: LaneBoundary = 
         continue
       }
       if (laneRing.hasSubmissions()) continue
-      // Lines that wait for the host's acknowledgement of the last ones need a loop to hear it.
+      // Lines that wait for the host's acknowledgement of the last ones need a loop to hear it, and so do host services.
       // So does whatever a child process has to say.
-      const needsLoop = ahead !== null || chain.hasAsync || controlCalls > 0 || sender.isSending || handles()
+      const awaits = sender.isSending || (services !== undefined && services.underWay > 0)
+      const needsLoop = ahead !== null || chain.hasAsync || controlCalls > 0 || awaits || handles()
       if (needsLoop ? await lookWithTurns(laneRing, look) : lookInPlace(laneRing, look)) continue
       if (ranSinceTurn) {
         // Timers that are due and immediates that a synchronous hook left behind run before the thread sleeps.

@@ -10,6 +10,7 @@ import { describe } from '../plugin/setup.js'
 import { nameResident, runAs } from './attribution.js'
 import { moduleRuntime } from './runtimes/module.js'
 import type { Runtime, RuntimePlugin } from './runtimes/runtime.js'
+import type { HostServices } from './services.js'
 
 /** A plugin ready to be called. */
 export interface LoadedPlugin extends RuntimePlugin {
@@ -31,20 +32,27 @@ export const RUNTIMES: Readonly<Record<RuntimeName, () => Promise<Runtime>>> = {
   native: async () => (await import('./runtimes/native.js')).nativeRuntime,
 }
 
-/** @param announce told which plugin's code is about to run (-1: none), so that a stuck one can be named. */
+export interface LoadOptions {
+  readonly logger: (plugin: string) => PluginLogger
+  /** Told which plugin's code is about to run (-1: none), so that a stuck one can be named. */
+  readonly announce: (index: number) => void
+  readonly services?: HostServices | undefined
+  /** For plugins behind the process boundary: one runtime for all of them. */
+  readonly behind?: Runtime | null
+}
+
 export async function loadPlugins(
   spec: LaneSpec,
-  logger: (plugin: string) => PluginLogger,
-  announce: (index: number) => void,
-  /** For plugins behind the process boundary: one runtime for all of them. */
-  behind: Runtime | null = null,
+  { logger, announce, services, behind = null }: LoadOptions,
 ): Promise<Loading> {
   const plugins: LoadedPlugin[] = []
   const manifests: Manifest[] = []
   for (const [index, plugin] of spec.plugins.entries()) {
     announce(index)
     try {
-      const { loaded, manifest } = await runAs(plugin.name, () => loadPlugin(spec, plugin, { index, logger, behind }))
+      const { loaded, manifest } = await runAs(plugin.name, () =>
+        loadPlugin(spec, plugin, { index, logger, services, behind }),
+      )
       plugins.push(loaded)
       manifests.push(manifest)
     } catch (error) {
@@ -56,13 +64,12 @@ export async function loadPlugins(
   return { plugins, result: { ok: true, manifests } }
 }
 
-interface Place {
+interface Place extends Pick<LoadOptions, 'logger' | 'services'> {
   readonly index: number
-  readonly logger: (plugin: string) => PluginLogger
   readonly behind: Runtime | null
 }
 
-async function loadPlugin(spec: LaneSpec, plugin: PluginSpec, { index, logger, behind }: Place) {
+async function loadPlugin(spec: LaneSpec, plugin: PluginSpec, { index, logger, services, behind }: Place) {
   const { contract, hookpoints } = spec
   const runtime = plugin.boundary === 'process' && behind !== null ? behind : await RUNTIMES[plugin.runtime]()
   const loaded = await runtime.load({
@@ -71,6 +78,7 @@ async function loadPlugin(spec: LaneSpec, plugin: PluginSpec, { index, logger, b
     hookpoints,
     named: (name) => nameResident({ name, url: plugin.url }),
     logger,
+    services: services?.of(index, plugin.services),
   })
   const manifest: Manifest = {
     name: loaded.name,

@@ -14,6 +14,13 @@ import { exitCodeOf, findShortfalls, type Run, tellClosing } from '../../example
 import { documentOf } from '../../examples/demo/document.js'
 import { QUICK, runOrder, slicesToCome } from '../../examples/demo/plan.js'
 import { outcomeOf, rowsOf, type ToldSlice } from '../../examples/demo/rows.js'
+import {
+  ATTEMPTS,
+  type Attempt,
+  type StrangerReport,
+  strangerShortfalls,
+  tellStranger,
+} from '../../examples/demo/stranger.js'
 import { LEAST_TABLE_WIDTH, tableHeight, tableLines } from '../../examples/demo/table.js'
 import { cellMs, wrapText } from '../../examples/demo/words.js'
 
@@ -66,6 +73,7 @@ function runOf(slices: readonly ToldSlice[], more: Partial<Run> = {}): Run {
     machine: 'a machine',
     isInterrupted: false,
     broken: undefined,
+    stranger: undefined,
     ...more,
   }
 }
@@ -258,6 +266,42 @@ test('the document has a row for each row of the table, and the same last words'
   expect(document.rows.filter((row: { died?: boolean }) => row.died)).toMatchObject([{ mode: 'inline', hook: 'spins' }])
 })
 
+describe('the stranger', () => {
+  const contained: StrangerReport = {
+    attempts: ATTEMPTS.map(({ name }) => ({ name, told: 'refused (found: nothing)', tookMs: 51.6, servesAgain: true })),
+    pings: 26,
+    failedPings: 0,
+    slowestPingMs: 4.2,
+    neighbour: { verdicts: 5, wrong: 0 },
+    isPolluted: false,
+  }
+
+  test('that was contained has nothing to its name', () => {
+    expect(strangerShortfalls(contained)).toEqual([])
+    const told = tellStranger(contained).join('\n')
+    for (const { words } of ATTEMPTS) expect(told).toContain(words)
+    expect(told).toContain('26 pings were answered, the slowest after 4.20 ms; none failed')
+    expect(told).toContain("the server's objects are as they were")
+  })
+
+  test('that got through in any way is told of', () => {
+    const [steal, ...others] = contained.attempts as [Attempt, ...Attempt[]]
+    const stolen = { ...steal, told: 'refused (found: process)', servesAgain: false }
+    const report = {
+      ...contained,
+      attempts: [stolen, ...others],
+      failedPings: 2,
+      neighbour: { verdicts: 5, wrong: 1 },
+      isPolluted: true,
+    }
+    expect(strangerShortfalls(report)).toHaveLength(5)
+    expect(findShortfalls(runOf(AS_IT_SHOULD, { stranger: report }))).toHaveLength(5)
+    expect(tellStranger(report).join('\n')).toMatch(
+      /does not serve again[\s\S]*2 failed[\s\S]*1 of them wrong[\s\S]*WERE CHANGED/,
+    )
+  })
+})
+
 describe('the program', () => {
   test('tells the story in plain lines when there is no terminal', { timeout: 60_000 }, async () => {
     const demo = startDemo(['--quick'])
@@ -274,6 +318,8 @@ describe('the program', () => {
     expect(unwrapped(stdout)).toMatch(
       /What was seen, 12 slices in .* other calls? failed, and the server never stopped\./,
     )
+    expect(stdout).toMatch(/^Last, a stranger's plugin[\s\S]*found: nothing[\s\S]*none failed/m)
+    expect(stdout).toContain('0 of them wrong')
     expect(stdout).not.toContain('\u001b')
     expect(stdout).not.toMatch(/NaN|undefined/)
     expect(code).toBe(0)

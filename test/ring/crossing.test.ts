@@ -30,7 +30,7 @@ function specOf(cases: readonly ContractCase[]) {
       replyPlan: kind === 'respond' ? compileLayout(schema, [`on${index}`, 'reply']) : null,
     }
   })
-  const placement = { runtime: 'module', boundary: 'thread', memoryMb: 64 } as const
+  const placement = { runtime: 'module', boundary: 'thread', memoryMb: 64, services: [] } as const
   const config = Object.fromEntries(hookpoints.map(({ name, kind }) => [name, kind]))
   const plugins = [
     { name: 'echo', isNamed: true, url: fixture('lab/echo.mjs').href, config, timeoutMs: 10_000, ...placement },

@@ -7,7 +7,7 @@ describeConformance({
   plugin: (name) => actor(name, { boundary: 'process' }),
   acts: {
     // A hook that blocks is, seen from the lane, one that has not answered: it is let go of at its deadline.
-    timeout: ['pends', 'blocks 120'],
+    timeout: ['pends', 'blocks 200'],
     late: [],
     crash: ['exits 3'],
     error: ['throws spoiled', 'later throws spoiled'],
@@ -21,5 +21,7 @@ describeConformance({
       respond: ['returns an answer of a wrong type', 'later returns an answer that the schema refuses'],
     },
   },
+  // The end of a process takes a while to be told.
+  timeoutMs: 120,
   crashReason: 'exit',
 })

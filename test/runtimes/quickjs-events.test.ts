@@ -88,6 +88,7 @@ async function load(schemas: readonly z.ZodType[]): Promise<Loaded> {
       runtime: 'quickjs',
       boundary: 'thread',
       memoryMb: 32,
+      services: [],
     },
     contract: { name: 'generated', version: 1 },
     hookpoints,

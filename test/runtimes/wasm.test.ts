@@ -196,6 +196,7 @@ async function gateOf(file: string): Promise<() => unknown> {
       runtime: 'wasm',
       boundary: 'thread',
       memoryMb: 8,
+      services: [],
     },
     contract: delivery,
     hookpoints,

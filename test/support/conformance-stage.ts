@@ -18,17 +18,20 @@ export interface RuntimeUnderTest {
   readonly acts: {
     /** Never comes back by itself. */
     readonly timeout: readonly string[]
-    /** Comes back after the deadline of FAULTY_TIMEOUT_MS: too late for a call, late for an observation. */
+    /** Comes back after the faulty plugin's deadline: too late for a call, late for an observation. */
     readonly late: readonly string[]
     readonly crash: readonly string[]
     readonly error: readonly string[]
     readonly invalid: Readonly<Record<AskedKind, readonly string[]>>
   }
+  /** The deadline of the faulty plugin, where the usual one is too short to hear of a crash in. */
+  readonly timeoutMs?: number
   /** Why a lane is said to have been replaced after a crash. */
   readonly crashReason: string
 }
 
-export const FAULTY_TIMEOUT_MS = 60
+/** The deadline of the faulty plugin. */
+export const timeoutOf = ({ timeoutMs = 60 }: RuntimeUnderTest): number => timeoutMs
 
 export type Layout = 'one bulkhead' | 'bulkheads of their own'
 
@@ -56,7 +59,7 @@ export function useStage(
         { ...runtime.plugin('before'), ...patient, priority: 3, bulkhead: bulkhead('before') },
         {
           ...runtime.plugin('faulty'),
-          timeoutMs: limits === undefined ? FAULTY_TIMEOUT_MS : patient.timeoutMs,
+          timeoutMs: limits === undefined ? timeoutOf(runtime) : patient.timeoutMs,
           priority: 2,
           bulkhead: bulkhead('faulty'),
           onFailure: policy,

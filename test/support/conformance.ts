@@ -15,7 +15,7 @@ import {
   tellOverloaded,
   tellQuarantined,
 } from './conformance-judge.js'
-import { type AskedKind, FAULTY_TIMEOUT_MS, type RuntimeUnderTest, useStage } from './conformance-stage.js'
+import { type AskedKind, type RuntimeUnderTest, timeoutOf, useStage } from './conformance-stage.js'
 
 export type { RuntimeUnderTest } from './conformance-stage.js'
 
@@ -101,13 +101,14 @@ const OUTCOME = {
 
 const a = (kind: string) => `a ${kind}`
 
-function forcedAt({ acts }: RuntimeUnderTest, kind: AskedKind | 'observe'): Forced[] {
+function forcedAt(runtime: RuntimeUnderTest, kind: AskedKind | 'observe'): Forced[] {
+  const { acts } = runtime
   const late = kind === 'observe' ? [] : acts.late
   return [
     ...[...acts.timeout, ...late].map((act) => ({
       failure: 'timeout' as const,
       act,
-      says: new RegExp(`timed out after ${FAULTY_TIMEOUT_MS} ms`),
+      says: new RegExp(`timed out after ${timeoutOf(runtime)} ms`),
     })),
     ...acts.crash.map((act) => ({ failure: 'crash' as const, act, says: /crashed/ })),
     ...acts.error.map((act) => ({ failure: 'error' as const, act, says: /threw.*spoiled/ })),

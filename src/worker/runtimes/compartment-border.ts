@@ -35,6 +35,8 @@ function copied(value: unknown): unknown {
 export function frozenContext(ctx: CallContext, given: Pick<HookContext, 'plugin' | 'config' | 'log'>): HookContext {
   return Object.freeze({
     ...given,
+    // Nothing but plain data crosses this border.
+    services: Object.freeze({}),
     traceId: ctx.traceId,
     get deadline() {
       return ctx.deadline

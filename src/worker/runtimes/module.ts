@@ -5,7 +5,7 @@ import { definitionIn, describe, ownNameOf, setUpPlugin } from '../../plugin/set
 import type { Runtime } from './runtime.js'
 
 export const moduleRuntime: Runtime = {
-  async load({ plugin, contract, hookpoints, named, logger }) {
+  async load({ plugin, contract, hookpoints, named, logger, services }) {
     const definition = definitionIn((await importModule(plugin)).default, plugin.name)
     const name = plugin.isNamed ? plugin.name : ownNameOf(definition, plugin.name)
     named(name)
@@ -13,6 +13,7 @@ export const moduleRuntime: Runtime = {
       name,
       config: plugin.config,
       log: logger(name),
+      services,
       contract,
       hookpoints,
     })

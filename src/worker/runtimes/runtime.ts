@@ -8,7 +8,7 @@
  */
 import type { HookpointSpec, PluginSpec } from '../../contracts/control.js'
 import type { PluginLogger } from '../../plugin/index.js'
-import type { PluginInstance } from '../../plugin/setup.js'
+import type { PluginInstance, PluginServices } from '../../plugin/setup.js'
 import type { CallContext } from '../call-context.js'
 
 export interface Runtime {
@@ -28,6 +28,8 @@ export interface PluginPlace {
   named(name: string): void
   /** Log lines go to the host's logger, under that name. */
   logger(name: string): PluginLogger
+  /** The host services that it was granted. Runtimes other than `module` are granted none. */
+  readonly services?: PluginServices | undefined
 }
 
 /** A plugin that has been loaded. Its hooks are called with what `takes` says, and a CallContext. */

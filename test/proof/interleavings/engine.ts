@@ -121,6 +121,7 @@ export async function importEngine(dist: string) {
       terminateGraceMs: 1e6,
       maxEventBytes: 128,
       onLog: () => {},
+      servicesFor: () => async () => ({ ok: false, code: 'SERVICE_UNAVAILABLE', message: 'none here' }),
       onCrashBlamed: () => {},
       onZombie: () => {},
     })

@@ -85,6 +85,7 @@ function specFor(scenario: Scenario, buffer: SharedArrayBuffer): LaneSpec {
       runtime: 'module' as const,
       boundary: 'thread' as const,
       memoryMb: 64,
+      services: [],
     })),
     concurrency: scenario.concurrency ?? 4,
     wait: scenario.wait ?? 'park',

@@ -100,6 +100,10 @@ export function createGuestContexts(
     get log(): unknown {
       return logger
     }
+    /** None is granted to guests. */
+    get services(): object {
+      return {}
+    }
     get deadline(): number {
       return this.#call.deadline
     }

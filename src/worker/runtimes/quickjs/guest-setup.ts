@@ -84,7 +84,7 @@ export function createGuestSetups(
       }
       const refusal = parseConfig(name, plugin.config, setup.config)
       if (refusal !== undefined) return refuse(refusal)
-      const context = { plugin: name, config: about.config, log: logger }
+      const context = { plugin: name, config: about.config, log: logger, services: {} }
       const found = (plugin as { setup(context: unknown): unknown }).setup(context)
       if (!isThenable(found)) return accept(setup, found)
       follow(protocol.SETUP_ID, found, (value) => accept(setup, value))

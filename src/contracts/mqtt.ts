@@ -1,0 +1,157 @@
+/**
+ * mqtt@1: the hook methods of an MQTT broker, as the document "MQTT broker hooks" has them, each with its kind and its
+ * effect on clients. Imported by brokers and plugins alike; immutable, readable from any thread.
+ *
+ * Rejections carry MQTT reason codes (5.0, section 2.4); a broker that speaks 3.1.1 to a client translates them.
+ */
+import { z } from 'zod'
+import { defineContract, gate, observe, respond, service, transform } from './contract.js'
+import { bytes, u8, u16, u32 } from './types.js'
+
+/** Reason codes that hooks give. */
+export const MQTT_REASON = {
+  success: 0x00,
+  unspecifiedError: 0x80,
+  implementationSpecificError: 0x83,
+  clientIdentifierNotValid: 0x85,
+  badUserNameOrPassword: 0x86,
+  notAuthorized: 0x87,
+  serverUnavailable: 0x88,
+  serverBusy: 0x89,
+  banned: 0x8a,
+  topicFilterInvalid: 0x8f,
+  topicNameInvalid: 0x90,
+  packetTooLarge: 0x95,
+  messageRateTooHigh: 0x96,
+  quotaExceeded: 0x97,
+  administrativeAction: 0x98,
+} as const
+
+const qos = z.union([z.literal(0), z.literal(1), z.literal(2)])
+
+/** Who is connected. Everything but the address comes from the client: escape it before it reaches a log or a terminal. */
+const clientInfo = z.object({
+  clientId: z.string(),
+  username: z.string().nullable(),
+  /** Empty where the transport has none. */
+  remoteAddress: z.string(),
+  /** 3: MQTT 3.1, 4: 3.1.1, 5: 5.0. */
+  protocolVersion: u8(),
+  /** The session ends with the connection. */
+  clean: z.boolean(),
+  /** Seconds; 0: none. */
+  keepalive: u16(),
+})
+
+const publishPacket = z.object({
+  topic: z.string(),
+  payload: bytes(),
+  qos,
+  retain: z.boolean(),
+})
+
+const connectEvent = z.object({
+  client: clientInfo,
+  password: bytes().nullable(),
+  will: publishPacket.nullable(),
+})
+
+const subscription = z.object({
+  filter: z.string(),
+  qos,
+})
+
+const subscribeEvent = z.object({
+  client: clientInfo,
+  subscriptions: z.array(subscription),
+})
+
+const publishEvent = z.object({
+  /** The publisher; null: the broker itself, or a plugin. */
+  client: clientInfo.nullable(),
+  packet: publishPacket,
+})
+
+const deliverEvent = z.object({
+  /** The subscriber. */
+  client: clientInfo,
+  packet: publishPacket,
+})
+
+const sessionEvent = z.object({ client: clientInfo })
+
+export type MqttClientInfo = z.infer<typeof clientInfo>
+export type MqttPublishPacket = z.infer<typeof publishPacket>
+export type MqttSubscription = z.infer<typeof subscription>
+
+/** Room for payloads that replacements change, on top of the event's own size. */
+const REPLACEMENT_BYTES = 64 * 1024
+const RETAINED_BYTES = 1024 * 1024
+
+/** The contract. Each hookpoint says what the document says of the method it stands for. */
+export const mqtt = defineContract(
+  'mqtt',
+  1,
+  {
+    /** Gate. A reject becomes CONNACK with its code, without one NotAuthorized. */
+    onConnect: gate(connectEvent),
+    /** Observe. The client has its CONNACK. */
+    onConnected: observe(z.object({ client: clientInfo, sessionPresent: z.boolean() })),
+    /** Observe. `reason`: null after DISCONNECT, else what ended the connection. */
+    onDisconnect: observe(z.object({ client: clientInfo, reason: z.string().nullable() })),
+    /**
+     * Transform. A replacement with fewer subscriptions refuses those that are missing, in their SUBACK codes; one with a
+     * lower QoS grants that. A reject refuses all (0x80, for MQTT 5 its code, without one 0x87).
+     */
+    onSubscribe: transform(subscribeEvent, { maxReplyBytes: REPLACEMENT_BYTES }),
+    /** Observe. */
+    onUnsubscribe: observe(z.object({ client: clientInfo, filters: z.array(z.string()) })),
+    /** Gate. May this client write this? A reject drops the message: its code in the acknowledgement of MQTT 5, silence for QoS 0. */
+    onPublish: gate(publishEvent),
+    /** Transform. After onPublish, before the message is stored or routed: may replace the packet, or drop it (reject). */
+    onPublishReceived: transform(publishEvent, { maxReplyBytes: REPLACEMENT_BYTES }),
+    /** Gate. May this subscriber see this message? Asked for each delivery; a reject skips this subscriber alone. */
+    canRead: gate(deliverEvent),
+    /** Transform. After canRead: may replace the packet for this subscriber, or drop it for him (reject). */
+    onPublishDeliver: transform(deliverEvent, { maxReplyBytes: REPLACEMENT_BYTES }),
+    /** Observe. A client connected and there was no session of his. */
+    onSessionCreated: observe(sessionEvent),
+    /** Observe. A client connected and found his session. */
+    onSessionResumed: observe(sessionEvent),
+    /** Observe. The session and all that was kept for it is gone. */
+    onSessionEnded: observe(z.object({ clientId: z.string() })),
+    /** Gate. A reject suppresses the will. */
+    onWillPublish: gate(z.object({ client: clientInfo, packet: publishPacket })),
+    /** Observe. A message did not reach a subscriber, or anybody (client null). */
+    onMessageDropped: observe(z.object({ client: clientInfo.nullable(), packet: publishPacket, reason: z.string() })),
+    /** Respond. The first plugin that answers has stored it (an empty payload: removed it); without one the broker's memory does. */
+    storeRetained: respond(z.object({ packet: publishPacket }), z.literal(true)),
+    /** Respond. The retained messages that match a filter; without an answer the broker's memory has them. */
+    getRetained: respond(z.object({ filter: z.string() }), z.array(publishPacket), { maxReplyBytes: RETAINED_BYTES }),
+  },
+  {
+    services: {
+      /** Publishes as the broker itself: subscribers get it, hooks of publishing are not asked again. */
+      publish: service(publishPacket, z.void()),
+      /** Ends a client's connection. False: there is none of this id here. */
+      disconnect: service(z.object({ clientId: z.string(), code: u8().optional() }), z.boolean()),
+      /** Subscriptions on this broker: all, and of how many clients. */
+      subscriptions: service(z.void(), z.object({ count: u32(), clients: u32() })),
+      /** What the broker has counted since it started. */
+      stats: service(
+        z.void(),
+        z.object({
+          startedAtMs: z.number(),
+          clientsConnected: z.int(),
+          /** Connected clients and kept sessions. */
+          clientsTotal: z.int(),
+          messagesReceived: z.int(),
+          messagesSent: z.int(),
+          bytesReceived: z.int(),
+          bytesSent: z.int(),
+          subscriptions: z.int(),
+        }),
+      ),
+    },
+  },
+)

@@ -17,6 +17,7 @@ const CASES: Readonly<Record<string, () => Promise<BenchCase>>> = {
   startup: async () => (await import('./cases/startup.js')).startup,
   idle: async () => (await import('./cases/idle.js')).idle,
   memory: async () => (await import('./cases/memory.js')).memory,
+  runtimes: async () => (await import('./cases/runtimes.js')).runtimes,
   unsubscribed: async () => (await import('./cases/unsubscribed.js')).unsubscribed,
 }
 

@@ -84,6 +84,15 @@ describe('the payload-limiter', () => {
     expect(given).toEqual(expected)
   })
 
+  it.each(['compartment', 'quickjs'] as const)(
+    'gives the same verdicts in runtime %s as in a module',
+    async (runtime) => {
+      expect(await verdicts(payloadLimiter({ maxBytes: MAX_BYTES }, { name: 'payload-limiter', runtime }))).toEqual(
+        wanted,
+      )
+    },
+  )
+
   const reason = missing('cc', 'koffi')
   it.skipIf(reason !== null)(because('gives the same verdicts as a shared library', reason), async () => {
     expect(await verdicts({ from: compileLibrary({ source: EXAMPLES.limiter.source }) })).toEqual(wanted)

@@ -1,0 +1,67 @@
+/**
+ * Attacks by compiled plugins. Those for both runtimes are acts of test/runtimes/c/acts.c, whose module is part of the tree;
+ * attacks.c, which asks the system for what a WebAssembly module cannot even name, is compiled where there is a compiler.
+ */
+import type { AttackClass, BinaryAttack } from './corpus.js'
+
+const acts = (kind: AttackClass, name: string, act: number, argument = 0): BinaryAttack => ({
+  kind: 'binary',
+  class: kind,
+  name,
+  binary: 'acts',
+  act,
+  argument,
+  runtimes: ['wasm', 'native'],
+})
+
+const system = (kind: AttackClass, name: string, act: number): BinaryAttack => ({
+  kind: 'binary',
+  class: kind,
+  name,
+  binary: 'attacks',
+  act,
+  argument: 0,
+  runtimes: ['native'],
+})
+
+/** The numbers are those of acts.c. */
+export const wasmAttacks: readonly BinaryAttack[] = [
+  acts('verdict', 'a reject without a reason', 2),
+  acts('escape', 'a reason outside of memory', 3),
+  acts('escape', 'a reason without an end', 4),
+  acts('denial', 'a trap', 5),
+  acts('escape', 'reads outside of memory', 6, 2 ** 31),
+  acts('denial', 'a division by zero', 7),
+  acts('denial', 'recursion in C', 8),
+  acts('escape', 'a call of nothing', 9),
+  acts('escape', 'a call by another type', 10),
+  acts('denial', 'a loop in C', 11),
+  acts('pollution', 'writes all over its memory', 13),
+  acts('denial', 'memory that grows', 14, 60_000),
+  acts('verdict', 'a result that is no verdict', 16, 2 ** 31 - 1),
+  acts('verdict', 'a reason that is long', 17),
+  acts('verdict', 'a reason that is no UTF-8', 18),
+  acts('escape', 'a log line outside of memory', 27),
+  acts('denial', 'a trap in error_message', 21),
+  acts('denial', 'a trap at shutdown', 22),
+  acts('denial', 'a trap at destroy', 23),
+  acts('denial', 'a loop at destroy', 24),
+]
+
+/** The numbers are those of attacks.c. */
+export const nativeAttacks: readonly BinaryAttack[] = [
+  system('escape', 'getenv', 1),
+  system('escape', 'fopen to read', 2),
+  system('escape', 'fopen to write', 3),
+  system('escape', 'kill of the server', 4),
+  system('escape', 'connect', 5),
+  system('escape', 'system', 6),
+  system('escape', 'the server’s memory by ptrace', 7),
+  system('denial', 'a segmentation fault', 8),
+  system('denial', 'abort', 9),
+  system('denial', 'exit', 10),
+  system('denial', 'malloc without end', 11),
+  system('denial', 'fork without end', 12),
+  system('denial', 'signals blocked, then a loop', 13),
+  system('denial', 'a flood on every descriptor', 14),
+]

@@ -102,9 +102,35 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     })
   }
 
+  /** A thread that has booted. One that fails to, as with too little memory for anything, says so; some only stay silent. */
+  async function takeThread(bulkhead: Bulkhead): Promise<LaneThread> {
+    const taken = threads.take(bulkhead.options.profile)
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new Error(`it was not there after ${options.setupTimeoutMs} ms`)),
+        options.setupTimeoutMs,
+      )
+    })
+    try {
+      return await Promise.race([taken, late])
+    } catch (error) {
+      void taken.then(
+        (thread) => thread.terminate(terminateGraceMs),
+        () => {},
+      )
+      if (error instanceof HookringError) throw error
+      const { name, options: made } = bulkhead
+      const message = `a lane of bulkhead ${name} did not boot with limits.memoryMb ${made.profile.memoryMb}: ${thrownText(error)}`
+      throw new HookringError('PLUGIN_CRASHED', message, { cause: error })
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
   /** Boots, loads, and puts the lane in its seat; it serves from then on. */
   async function startSeat(bulkhead: Bulkhead, seat: Seat): Promise<readonly Manifest[]> {
-    const thread = await threads.take(bulkhead.options.profile)
+    const thread = await takeThread(bulkhead)
     const lane = seat.next ?? makeLane(bulkhead, seat)
     seat.next = null
     const { id } = lane

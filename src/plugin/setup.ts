@@ -142,7 +142,8 @@ function hooksByIndex(hooks: object, points: SetupOptions['hookpoints'], name: s
       )
     }
     if (typeof hook !== 'function') throw notFunction(name, key, hook)
-    byIndex[index] = (event, ctx) => (hook as HookFunction).call(hooks, event, ctx)
+    // Bound now: what the plugin makes of Function.prototype later does not keep its own hooks from being called.
+    byIndex[index] = (hook as HookFunction).bind(hooks)
   }
   return byIndex
 }
@@ -150,7 +151,7 @@ function hooksByIndex(hooks: object, points: SetupOptions['hookpoints'], name: s
 function lifecycle(hooks: object, key: 'onShutdown' | 'destroy', name: string): (() => unknown) | undefined {
   const hook = (hooks as Record<string, unknown>)[key]
   if (hook === undefined) return undefined
-  if (typeof hook === 'function') return () => hook.call(hooks)
+  if (typeof hook === 'function') return hook.bind(hooks)
   throw notFunction(name, key, hook)
 }
 

@@ -223,6 +223,16 @@ const CASES: readonly Case[] = [
   ],
 ]
 
+describe('a lane that cannot boot', () => {
+  it('is refused with what it was given, in time', async () => {
+    const error = await refusalOf(
+      openLab({ setupTimeoutMs: 1_500, plugins: [actor('a', { limits: { memoryMb: 8 } })] }),
+    )
+    expect(error).toMatchObject({ code: 'PLUGIN_CRASHED' })
+    expect(error.message).toMatch(/^a lane of bulkhead a-0 did not boot with limits\.memoryMb 8: /)
+  })
+})
+
 describe('an engine', () => {
   it.each(CASES)('is not made with a plugin that %s', async (_, plugin, code, message) => {
     const trail = createTrail()

@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, statSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
@@ -51,9 +51,8 @@ const CLOSE_MS = 8_000
 const SECRET_NAME = 'HOOKRING_SECRET'
 
 const root = packageRoot()
-mkdirSync(join(root, '.cache'), { recursive: true })
-const folder = mkdtempSync(join(root, '.cache', 'attacks-'))
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+// Inside the campaign's, which outlives processes that are killed.
+const folder = mkdtempSync(join(process.env.HOOKRING_ATTACKS_FOLDER ?? '', 'server-'))
 
 const secret = (kind: string): string => `${kind}-${randomBytes(8).toString('hex')}`
 const secrets = { env: secret('env'), file: secret('file'), victim: secret('victim'), neighbour: secret('neighbour') }

@@ -2,7 +2,10 @@
  * Runs attacks, each in a server's process that the last one has left intact, several processes at a time, and judges what
  * they came to.
  */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { type AskedProcess, startProcess } from '../../../bench/instruments.js'
+import { packageRoot } from '../hostile/command-line.js'
 import type { AttackReport, AttackRequest } from './attacked-process.js'
 import { type AttackedBoundary, type AttackedRuntime, isGuaranteed } from './corpus.js'
 
@@ -84,7 +87,16 @@ export async function runCampaign({ requests, processes, signal, onRow }: Campai
     }
   }
 
-  await Promise.all(Array.from({ length: processes }, work))
+  // Inside the package, so that plugins find it by name.
+  const cache = join(packageRoot(), '.cache')
+  mkdirSync(cache, { recursive: true })
+  const folder = mkdtempSync(join(cache, 'attacks-'))
+  process.env.HOOKRING_ATTACKS_FOLDER = folder
+  try {
+    await Promise.all(Array.from({ length: processes }, work))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
   return { rows: rows.filter((row) => row !== undefined), skipped }
 }
 

@@ -14,7 +14,7 @@ const acts = (kind: AttackClass, name: string, act: number, argument = 0): Binar
   runtimes: ['wasm', 'native'],
 })
 
-const system = (kind: AttackClass, name: string, act: number): BinaryAttack => ({
+const system = (kind: AttackClass, name: string, act: number, boundary?: 'process'): BinaryAttack => ({
   kind: 'binary',
   class: kind,
   name,
@@ -22,6 +22,7 @@ const system = (kind: AttackClass, name: string, act: number): BinaryAttack => (
   act,
   argument: 0,
   runtimes: ['native'],
+  ...(boundary === undefined ? {} : { boundary }),
 })
 
 /** The numbers are those of acts.c. */
@@ -63,5 +64,5 @@ export const nativeAttacks: readonly BinaryAttack[] = [
   system('denial', 'malloc without end', 11),
   system('denial', 'fork without end', 12),
   system('denial', 'signals blocked, then a loop', 13),
-  system('denial', 'a flood on every descriptor', 14),
+  system('denial', 'a flood on every descriptor', 14, 'process'),
 ]

@@ -33,6 +33,8 @@ export interface BinaryAttack {
   readonly act: number
   readonly argument: number
   readonly runtimes: readonly ('wasm' | 'native')[]
+  /** Left out: both. In the server's own process some would reach the one who judges. */
+  readonly boundary?: 'process'
 }
 
 export type Attack = ScriptAttack | BinaryAttack

@@ -103,6 +103,7 @@ function readOptions(): { requests: AttackRequest[]; isJson: boolean } | number 
         if (values.quick && !isGuaranteed(runtime, boundary)) return []
         return chosen
           .filter((attack) => runtimesOf(attack).includes(runtime))
+          .filter((attack) => attack.kind === 'script' || (attack.boundary ?? boundary) === boundary)
           .filter((_, at) => !values.quick || at % QUICK_EVERY === 0)
           .map((attack): AttackRequest => ({ attack, runtime, boundary }))
       }),

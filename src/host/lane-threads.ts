@@ -47,10 +47,17 @@ interface Pool {
   readonly profile: WorkerProfile
   readonly piscina: Piscina
   readonly spares: Promise<LaneThread>[]
+  /** Told when a thread of the pool dies before it can be given a task: Piscina tells nobody whom it was for. */
+  readonly booting: Set<(error: Error) => void>
 }
 
 /** Most plugins are imported and set up within this. */
 const REFILL_AFTER_MS = 30
+/**
+ * A thread that boots is not terminated before: Node.js 20 aborts the process when that meets a module that is being
+ * linked. It takes some tens of milliseconds, a second or two where everything is slow.
+ */
+const BOOT_MS = 20_000
 /** The kernel ends a process at once; a lane that does not see it by then is in trouble itself. */
 const CHILD_END_MS = 500
 /** More than any machine runs; Piscina needs a bound. */
@@ -81,9 +88,13 @@ export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
         env: { ...profile.env },
         execArgv: execArgvOf(profile),
       })
-      // Failures of a task reject its promise; what is emitted here besides is the same news again.
-      piscina.on('error', () => {})
-      pool = { profile, piscina, spares: [] }
+      const booting: Pool['booting'] = new Set()
+      // Failures of a task reject its promise; what is emitted here besides is the same news again, or of a boot.
+      piscina.on('error', (error: Error) => {
+        // Any plugin can make this one up.
+        if (!error.message.startsWith('Unexpected message')) for (const fail of booting) fail(error)
+      })
+      pool = { profile, piscina, spares: [], booting }
       pools.set(key, pool)
     }
     return pool
@@ -149,14 +160,17 @@ function execArgvOf({ isHardened }: WorkerProfile): string[] {
   ]
 }
 
-async function startThread({ piscina, profile: { child } }: Pool): Promise<LaneThread> {
+async function startThread({ piscina, profile: { child }, booting }: Pool): Promise<LaneThread> {
   const link = createLaneLink({ hasChild: child !== null })
   const abort = new AbortController()
   const { lanePort, hostPort } = link.ports
   const task = piscina.run({ lanePort, hostPort, child }, { transferList: [lanePort, hostPort], signal: abort.signal })
   const ended: Promise<Error | null> = task.then(() => null, crashOf)
-  const threadId = await Promise.race([link.booted, ended])
+  const boot = watchBoot(booting)
+  const threadId = await Promise.race([link.booted, ended, boot.failure])
+  boot.stop()
   if (typeof threadId !== 'number') {
+    abort.abort()
     link.close()
     throw threadId ?? new Error('the lane thread ended while it booted')
   }
@@ -177,6 +191,25 @@ async function startThread({ piscina, profile: { child } }: Pool): Promise<LaneT
       return isGone
     },
   }
+}
+
+interface BootWatch {
+  /** Resolves when the boot has failed, or takes too long. */
+  readonly failure: Promise<Error>
+  stop(): void
+}
+
+function watchBoot(booting: Pool['booting']): BootWatch {
+  let stop: () => void = () => {}
+  const failure = new Promise<Error>((resolve) => {
+    const timer = setTimeout(() => resolve(new Error(`it had not booted after ${BOOT_MS} ms`)), BOOT_MS)
+    booting.add(resolve)
+    stop = () => {
+      clearTimeout(timer)
+      booting.delete(resolve)
+    }
+  })
+  return { failure, stop }
 }
 
 /** An error whose message is text: what a plugin let fall can be anything. */

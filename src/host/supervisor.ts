@@ -102,29 +102,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     })
   }
 
-  /** A thread that has booted. One that fails to, as with too little memory for anything, says so; some only stay silent. */
-  async function takeThread(bulkhead: Bulkhead): Promise<LaneThread> {
-    const taken = threads.take(bulkhead.options.profile)
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`it was not there after ${options.setupTimeoutMs} ms`)),
-        options.setupTimeoutMs,
-      )
-    })
+  async function takeThread({ name, options: made }: Bulkhead): Promise<LaneThread> {
     try {
-      return await Promise.race([taken, late])
+      return await threads.take(made.profile)
     } catch (error) {
-      void taken.then(
-        (thread) => thread.terminate(terminateGraceMs),
-        () => {},
-      )
-      if (error instanceof HookringError) throw error
-      const { name, options: made } = bulkhead
       const message = `a lane of bulkhead ${name} did not boot with limits.memoryMb ${made.profile.memoryMb}: ${thrownText(error)}`
       throw new HookringError('PLUGIN_CRASHED', message, { cause: error })
-    } finally {
-      clearTimeout(timer)
     }
   }
 

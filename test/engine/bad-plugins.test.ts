@@ -225,11 +225,9 @@ const CASES: readonly Case[] = [
 
 describe('a lane that cannot boot', () => {
   it('is refused with what it was given, in time', async () => {
-    const error = await refusalOf(
-      openLab({ setupTimeoutMs: 1_500, plugins: [actor('a', { limits: { memoryMb: 8 } })] }),
-    )
+    const error = await refusalOf(openLab({ plugins: [actor('a', { limits: { memoryMb: 8 } })] }))
     expect(error).toMatchObject({ code: 'PLUGIN_CRASHED' })
-    expect(error.message).toMatch(/^a lane of bulkhead a-0 did not boot with limits\.memoryMb 8: /)
+    expect(error.message).toMatch(/^a lane of bulkhead a-0 did not boot with limits\.memoryMb 8: .*memory/)
   })
 })
 

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type AskedProcess, startProcess } from '../../../bench/instruments.js'
+import { type AskedProcess, ReportedFailure, startProcess } from '../../../bench/instruments.js'
 import { packageRoot } from '../hostile/command-line.js'
 import type { AttackReport, AttackRequest } from './attacked-process.js'
 import { type AttackedBoundary, type AttackedRuntime, isGuaranteed } from './corpus.js'
@@ -72,12 +72,20 @@ export async function runCampaign({ requests, processes, signal, onRow }: Campai
             row = undefined
             break
           }
+          // An engine around the attack that did not open in time, on a machine that is busy: no word on the attack.
+          if ('failed' in result) {
+            await fresh()
+            continue
+          }
           if (row === undefined || (result.row.loopBlockedMs ?? 0) < (row.loopBlockedMs ?? 0)) row = result.row
           if (!result.isIntact) await fresh()
           const isSlow = (result.row.loopBlockedMs ?? 0) > MOST_BLOCKED_MS
           if (!isSlow || !isGuaranteed(request.runtime, request.boundary)) break
         }
-        if (row === undefined) continue
+        if (row === undefined) {
+          if (!skipped.has(combination)) skipped.set(`${combination}: ${request.attack.name}`, 'it could not be set up')
+          continue
+        }
         rows[at] = row
         done += 1
         onRow(row, done)
@@ -100,7 +108,10 @@ export async function runCampaign({ requests, processes, signal, onRow }: Campai
   return { rows: rows.filter((row) => row !== undefined), skipped }
 }
 
-type Result = { readonly row: Row; readonly isIntact: boolean } | { readonly missing: string }
+type Result =
+  | { readonly row: Row; readonly isIntact: boolean }
+  | { readonly missing: string }
+  | { readonly failed: string }
 
 async function attack(attacked: AskedProcess, request: AttackRequest): Promise<Result> {
   const { attack: tried, runtime, boundary } = request
@@ -114,6 +125,7 @@ async function attack(attacked: AskedProcess, request: AttackRequest): Promise<R
   } catch (error) {
     const { message, code } = error as { message: string; code?: string }
     if (code !== undefined && /MISSING/.test(code)) return { missing: message }
+    if (error instanceof ReportedFailure) return { failed: message }
     const isSilent = message.startsWith('no answer')
     const outcome = isSilent ? 'wedged' : 'host-died'
     return {

@@ -3,12 +3,23 @@
  * host's thread: `plugins: [payloadLimiter({ maxBytes: 65_536 }), tracing()]`. The plugins themselves are loaded by lanes.
  */
 import type { PluginOptions } from '../contracts/options.js'
+import type { AclConfig } from './acl.js'
+import type { AuthConfig } from './auth.js'
+import type { LoggerConfig } from './logger.js'
 import type { LoginAuditorConfig } from './login-auditor.js'
 import type { PayloadLimiterConfig } from './payload-limiter.js'
+import type { RateLimitConfig } from './rate-limit.js'
+import type { SysConfig } from './sys.js'
 import type { TracingConfig } from './tracing.js'
 
+export type { AclConfig, AclRule } from './acl.js'
+export type { AuthConfig } from './auth.js'
+export type { LoggerConfig } from './logger.js'
 export type { LoginAuditorConfig } from './login-auditor.js'
+export { hashPassword } from './password-hash.js'
 export type { PayloadLimiterConfig } from './payload-limiter.js'
+export type { RateLimitConfig } from './rate-limit.js'
+export type { SysConfig } from './sys.js'
 export type { TracingConfig } from './tracing.js'
 
 /** What an operator may say of a shipped plugin beside its config: priority, timeoutMs, onFailure, mode, ... */
@@ -48,6 +59,31 @@ export function loginAuditor(
   options: RegistrationOptions = {},
 ): Registration<LoginAuditorConfig> {
   return register('./login-auditor.js', config, options)
+}
+
+/** Who may write and read which topics of mqtt@1, by rules in order. */
+export function acl(config: AclConfig = {}, options: RegistrationOptions = {}): Registration<AclConfig> {
+  return register('./acl.js', config, options)
+}
+
+/** Checks names and passwords of clients of mqtt@1. A hashed password takes its time: the deadline allows for a rush. */
+export function auth(config: AuthConfig = {}, options: RegistrationOptions = {}): Registration<AuthConfig> {
+  return register('./auth.js', config, { timeoutMs: 2_000, ...options })
+}
+
+/** Limits how many messages a client of mqtt@1 publishes per interval. */
+export function rateLimit(config: RateLimitConfig, options: RegistrationOptions = {}): Registration<RateLimitConfig> {
+  return register('./rate-limit.js', config, { partitionBy: 'client.clientId', ...options })
+}
+
+/** Logs the events of mqtt@1. What it fails to log passes, unless told otherwise. */
+export function logger(config: LoggerConfig = {}, options: RegistrationOptions = {}): Registration<LoggerConfig> {
+  return register('./logger.js', config, { onFailure: 'allow', ...options })
+}
+
+/** Publishes the broker's figures of mqtt@1 under `$SYS/broker/`. */
+export function sys(config: SysConfig = {}, options: RegistrationOptions = {}): Registration<SysConfig> {
+  return register('./sys.js', config, { services: ['publish', 'stats'], ...options })
 }
 
 function register<Config>(file: string, config: Config, options: RegistrationOptions): Registration<Config> {

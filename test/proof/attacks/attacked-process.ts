@@ -42,6 +42,7 @@ export interface AttackReport {
 
 const TIMEOUT_MS = 150
 const NEIGHBOUR_TIMEOUT_MS = 1_000
+const NEIGHBOUR_SETUP_MS = 20_000
 /** The attack's own call has long been settled by then. */
 const ANSWER_MS = 5_000
 /** What comes late may come in this time. */
@@ -130,6 +131,7 @@ async function runAttack(attack: Attack, scene: Scene): Promise<AttackReport> {
   const walls = wallsOf(runtime, boundary)
   const neighbours = await createHookEngine({
     ...options,
+    setupTimeoutMs: NEIGHBOUR_SETUP_MS,
     contract: attacks,
     plugins: [
       { from: join(folder, 'neighbour.mjs'), timeoutMs: NEIGHBOUR_TIMEOUT_MS },

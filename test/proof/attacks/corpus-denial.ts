@@ -73,7 +73,7 @@ export const denialOfService: readonly ScriptAttack[] = [
   ),
   deny('one huge typed array', 'return new Uint8Array(2 ** 30).fill(1).length ? undefined : undefined'),
   deny(
-    'shared memory',
+    'buffers that are shared',
     'const all = []; for (let i = 0; i < 12; i += 1) all.push(new Uint8Array(new SharedArrayBuffer(2 ** 26)).fill(1)); return undefined',
   ),
   deny(

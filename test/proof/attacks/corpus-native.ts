@@ -60,7 +60,7 @@ export const nativeAttacks: readonly BinaryAttack[] = [
   system('escape', 'the server’s memory by ptrace', 7),
   system('denial', 'a segmentation fault', 8),
   system('denial', 'abort', 9),
-  system('denial', 'exit', 10),
+  system('denial', '_exit', 10),
   system('denial', 'malloc without end', 11),
   system('denial', 'fork without end', 12),
   system('denial', 'signals blocked, then a loop', 13),

@@ -67,7 +67,7 @@ export const pollution: readonly ScriptAttack[] = [
   pollute('prototypes from the start', 'Object.prototype.polluted = 1; Array.prototype.map = () => []', 'import'),
   pollute('what setup gives', 'Object.freeze(setup); Object.setPrototypeOf(Object.prototype, null)', 'setup'),
   pollute(
-    'the event',
+    'fields of the event',
     "try { event.text = 'changed' } catch {} try { Object.defineProperty(event, 'id', { value: 7 }) } catch {} try { event.blob.fill(255) } catch {} return undefined",
   ),
   pollute(

@@ -4,15 +4,19 @@
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { compile, PACKAGE, ROOT } from './compile.mjs'
 
 // Types are the business of `npm run check`; tests run what ships either way.
 const isBuilt = await compile(PACKAGE, { isChecked: false })
 const code = isBuilt ? await runVitest(process.argv.slice(2)) : 1
-const { passed, failed, skipped } = isBuilt ? countOutcomes() : { passed: 0, failed: 1, skipped: 0 }
+const { passed, failed, skipped, remarks } = isBuilt
+  ? countOutcomes()
+  : { passed: 0, failed: 1, skipped: 0, remarks: ['FAILED the build'] }
 // An error outside of any test fails the run as well, and must not be told as `0 failed`.
 const failures = code === 0 ? failed : Math.max(failed, 1)
+if (failures > remarks.length) remarks.push('FAILED an error outside of any test: see above')
+for (const remark of remarks) process.stdout.write(`\n${remark}`)
 process.stdout.write(`\n${passed} passed, ${failures} failed, ${skipped} skipped\n`)
 process.exitCode = code
 
@@ -35,7 +39,7 @@ function runVitest(args) {
 }
 
 function countOutcomes() {
-  const counts = { passed: 0, failed: 0, skipped: 0 }
+  const counts = { passed: 0, failed: 0, skipped: 0, remarks: [] }
   const file = outcomesFile()
   let report
   try {
@@ -46,13 +50,20 @@ function countOutcomes() {
     rmSync(file, { force: true })
   }
   for (const suite of report.testResults) {
+    const file = relative(ROOT, suite.name)
     for (const test of suite.assertionResults) {
       if (test.status === 'passed') counts.passed++
       else if (test.status === 'failed') counts.failed++
       else counts.skipped++
+      const reason = test.failureMessages?.[0]?.split('\n', 1)[0]
+      if (test.status === 'failed') counts.remarks.push(`FAILED ${file}: ${test.fullName}: ${reason}`)
+      else if (reason !== undefined) counts.remarks.push(`PASSED WHEN RUN AGAIN ${file}: ${test.fullName}: ${reason}`)
     }
     // A file that could not be loaded has no tests to count.
-    if (suite.status === 'failed' && !suite.assertionResults.some((test) => test.status === 'failed')) counts.failed++
+    if (suite.status === 'failed' && !suite.assertionResults.some((test) => test.status === 'failed')) {
+      counts.failed++
+      counts.remarks.push(`FAILED ${file}: ${suite.message?.split('\n', 1)[0]}`)
+    }
   }
   return counts
 }

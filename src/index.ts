@@ -21,6 +21,7 @@ export type {
   EngineHooks,
   EngineOptions,
   HookEngine,
+  PluginChange,
   PluginStatus,
   Recording,
   RecordingSummary,

@@ -9,6 +9,7 @@ import { benchCommand } from './bench.js'
 import { checkCommand } from './check.js'
 import { errorText, UsageError } from './errors.js'
 import { EXIT_USAGE, endProcess, print } from './exit.js'
+import { serveCommand } from './serve.js'
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
@@ -19,7 +20,7 @@ const program = new Command('hookring')
   .showHelpAfterError('(add --help for the options and examples)')
   .addHelpText('after', '\nEach command has --help with examples.')
 
-for (const command of [benchCommand(), checkCommand()]) {
+for (const command of [serveCommand(), benchCommand(), checkCommand()]) {
   program.addCommand(command.exitOverride().showHelpAfterError('(add --help for the options and examples)'))
 }
 

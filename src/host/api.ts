@@ -3,7 +3,7 @@
  */
 import type { z } from 'zod'
 import type { Contract, EventInput, Hookpoints, ProvidedServices, Services, VerdictOf } from '../contracts/contract.js'
-import type { engineOptionsSchema, PluginOptions } from '../contracts/options.js'
+import type { engineOptionsSchema, MatchOption, PluginOptions } from '../contracts/options.js'
 import type { FailurePolicy } from '../contracts/policy.js'
 import type { CallOptions } from './dispatcher.js'
 import type { EngineEvents } from './events.js'
@@ -75,6 +75,8 @@ export interface PluginStatus {
   readonly bulkhead: string
   readonly hooks: readonly string[]
   readonly mode: 'enforce' | 'shadow'
+  /** The operator's option. */
+  readonly match: MatchOption | undefined
   readonly state: 'active' | 'probing' | 'quarantined' | 'held'
 }
 

@@ -288,6 +288,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
             bulkhead: plugin.bulkhead.name,
             hooks: [...plugin.hooks],
             mode: plugin.registration.options.mode,
+            match: plugin.registration.options.match,
             state,
           },
         ]

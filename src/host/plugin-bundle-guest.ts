@@ -6,6 +6,9 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Contract, HOOKPOINT_KINDS } from '../contracts/contract.js'
 import * as deliveryModule from '../contracts/delivery.js'
+import * as exhook1Module from '../contracts/exhook/exhook1.js'
+import * as exhook2Module from '../contracts/exhook/exhook2.js'
+import * as exhook3Module from '../contracts/exhook/exhook3.js'
 import * as mqttModule from '../contracts/mqtt.js'
 
 /** The folder of hookring's own compiled files, with a slash at its end. */
@@ -58,6 +61,9 @@ export const bytesLength = (value) => lengthOf.call(value)
 const SHIPPED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'delivery.js': deliveryModule,
   'mqtt.js': mqttModule,
+  'exhook/exhook1.js': exhook1Module,
+  'exhook/exhook2.js': exhook2Module,
+  'exhook/exhook3.js': exhook3Module,
 }
 
 function contractsIn(name: string): string | null {

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type CommandRun, runCommand, startCommand } from '../support/command.js'
 
 let folder: string
+let written = 0
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hookring-serve-'))
 })
@@ -70,7 +71,7 @@ describe('a broker from a config file', () => {
     await expect(connectAsync({ ...options, username: 'ada', password: 'wrong' })).rejects.toMatchObject({ code: 4 })
     const client = await connectAsync({ ...options, clientId: 'one', username: 'ada', password: 'secret' })
     client.on('error', () => {})
-    const closed = new Promise((resolve) => client.once('close', resolve))
+    const closed = new Promise<void>((resolve) => client.once('close', () => resolve()))
     const scraped = await fetch(/http:\S+\/metrics/.exec(text)?.[0] as string)
     expect(await scraped.text()).toMatch(/hookring_\w+\{[^}]*contract="mqtt@1"/)
 
@@ -108,7 +109,7 @@ describe('a broker from a config file', () => {
   })
 })
 
-describe('what will not do is said with its code and where it stands', () => {
+describe.concurrent('what will not do is said with its code and where it stands', () => {
   test.each([
     ['an unknown option', { mqtt: { lissten: [] } }, /CONFIG_INVALID: .*\.json\.mqtt: .*lissten/],
     ['a port that is none', { mqtt: { listen: [{ port: 70_000 }] } }, /CONFIG_INVALID: .*mqtt\.listen\[0\]/],
@@ -124,7 +125,7 @@ describe('what will not do is said with its code and where it stands', () => {
       /CONFIG_INVALID: tls: /,
     ],
   ])('%s', async (_, content, message) => {
-    const { code, stderr, stdout } = await runCommand(['serve', await write('bad.json', content)])
+    const { code, stderr, stdout } = await runCommand(['serve', await write(`bad-${(written += 1)}.json`, content)])
     expect({ code, stderr, stdout }).toEqual({ code: 2, stderr: expect.stringMatching(message), stdout: '' })
   })
 

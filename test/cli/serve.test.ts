@@ -125,7 +125,8 @@ describe.concurrent('what will not do is said with its code and where it stands'
       /CONFIG_INVALID: tls: /,
     ],
   ])('%s', async (_, content, message) => {
-    const { code, stderr, stdout } = await runCommand(['serve', await write(`bad-${(written += 1)}.json`, content)])
+    written += 1
+    const { code, stderr, stdout } = await runCommand(['serve', await write(`bad-${written}.json`, content)])
     expect({ code, stderr, stdout }).toEqual({ code: 2, stderr: expect.stringMatching(message), stdout: '' })
   })
 

@@ -3,8 +3,8 @@
  *
  * Topology: Aedes, one process per mode and hook; mqtt.js clients in another process: four publish to a topic about which
  * the hook is asked, one more, the bystander, to another, each with a subscriber. Modes: bare; the hooks in Aedes' own
- * callbacks (inline); in lanes. Hooks: none; fast: the shipped acl, auth, rate-limit and logger, which are asked about
- * every client, and a gate that does nothing; slow: the same with a gate that blocks its thread for 50 ms.
+ * callbacks (inline); in lanes. The hooks are the shipped acl, auth, rate-limit and logger, which are asked about every
+ * client, and one more gate: none; fast, which does nothing; slow, which blocks its thread for 50 ms.
  * Figures: medians over rounds, rows in turns: publishes of QoS 1 acknowledged per second, as fast as they go; and at a
  * fixed rate (open loop) the time from publish to subscriber.
  */
@@ -17,6 +17,7 @@ import {
   type MqttRow,
   PUBLISHES_PER_SECOND,
   ROWS,
+  SLOW_THROUGHPUT_MS,
 } from '../mqtt/rates.js'
 import {
   type BenchCase,
@@ -31,8 +32,9 @@ import {
   rounded,
 } from '../report.js'
 
-const QUICK = { rounds: 3, latencyMs: 1_000, throughputMs: 500 }
+const QUICK = { rounds: 3, latencyMs: 1_000, throughputMs: 300 }
 const FULL = { rounds: 9, latencyMs: 2_500, throughputMs: 1_000 }
+const WARM_UP_MS = 800
 
 const START_TIMEOUT_MS = 20_000
 const GRACE_MS = 15_000
@@ -67,13 +69,14 @@ export const mqtt: BenchCase = {
       for (const row of ROWS) {
         const seat = await takeSeat(client, row)
         seats.push(seat)
-        await ask(client, { kind: 'latency', name: seat.name, hook: row.hook, sliceMs: 500 })
+        await ask(client, { kind: 'latency', name: seat.name, hook: row.hook, sliceMs: WARM_UP_MS })
         progress.step(`${seat.name}: warm`)
       }
       for (let round = 0; round < plan.rounds; round++) {
         for (const { name, row, latencies, throughputs } of seats) {
           latencies.push(await ask(client, { kind: 'latency', name, hook: row.hook, sliceMs: plan.latencyMs }))
-          throughputs.push(await ask(client, { kind: 'throughput', name, sliceMs: plan.throughputMs }))
+          const throughputMs = row.hook === 'slow' ? SLOW_THROUGHPUT_MS : plan.throughputMs
+          throughputs.push(await ask(client, { kind: 'throughput', name, hook: row.hook, sliceMs: throughputMs }))
           progress.step(name)
         }
       }
@@ -119,14 +122,15 @@ function figuresOf({ row, latencies, throughputs }: Seat): Figures {
 function claimsOf(rows: readonly Figures[]): Claim[] {
   const at = (mode: MqttRow['mode'], hook: MqttRow['hook']) =>
     rows.find((row) => row.mode === mode && row.hook === hook)?.bystanderP99Us ?? Number.NaN
-  const bare = at('bare', 'none')
-  const inLanes = at('lanes', 'slow') / bare
+  const before = at('lanes', 'none')
+  const ratio = at('lanes', 'slow') / before
+  const inline = at('inline', 'slow') / at('inline', 'none')
   const lost = rows.reduce((sum, row) => sum + row.lost, 0)
   return [
     {
-      claim: "a 50 ms hook in a lane leaves a bystander's p99 within 1.5 times of the bare broker's",
-      measured: `${formatTimes(inLanes)} of ${formatUs(bare)}; the same hook inline ${formatTimes(at('inline', 'slow') / bare)}`,
-      isHeld: inLanes <= 1.5,
+      claim: "a 50 ms hook in a lane leaves a bystander's p99 within 1.5 times of what it is without that hook",
+      measured: `${formatTimes(ratio)} of ${formatUs(before)}; the same hook inline ${formatTimes(inline)}`,
+      isHeld: ratio <= 1.5,
     },
     { claim: 'no message is lost', measured: `${lost} lost`, isHeld: lost === 0 },
   ]

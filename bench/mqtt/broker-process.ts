@@ -21,7 +21,7 @@ answerRequests(async (request: BrokerRequest): Promise<number | undefined> => {
 async function start({ mode, hook }: MqttRow): Promise<number> {
   const broker = await Aedes.createBroker()
   const closeEngine = await attach(broker, mode, hook)
-  const server = createServer(broker.handle).listen(0, '127.0.0.1')
+  const server = createServer({ noDelay: true }, broker.handle).listen(0, '127.0.0.1')
   await once(server, 'listening')
   stop = async () => {
     server.close()
@@ -33,15 +33,15 @@ async function start({ mode, hook }: MqttRow): Promise<number> {
 
 async function attach(broker: Aedes, mode: MqttRow['mode'], hook: MqttRow['hook']): Promise<() => Promise<void>> {
   const sleepMs = HOOK_MS[hook]
-  const plugins = hook === 'none' ? [] : shippedPlugins()
   if (mode === 'bare') return async () => {}
+  const plugins = shippedPlugins()
   if (mode === 'inline') {
     await hookInline(broker, plugins, sleepMs)
     return async () => {}
   }
   const engine = await createHookEngine({
     contract: mqtt,
-    plugins: hook === 'none' ? [] : [...plugins, gate(sleepMs)],
+    plugins: hook === 'none' ? plugins : [...plugins, gate(sleepMs)],
     logger: { debug() {}, info() {}, warn() {}, error() {} },
   })
   attachHooks(broker, engine)

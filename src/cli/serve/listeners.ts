@@ -34,7 +34,7 @@ export async function listen(
 }
 
 function createFor(address: ServeAddress, folder: string, onConnection: (socket: Socket) => void): Server {
-  if ('path' in address || address.tls === undefined) return createServer(onConnection)
+  if ('path' in address || address.tls === undefined) return createServer({ noDelay: true }, onConnection)
   const { cert, key, ca, requireClientCert } = address.tls
   try {
     const read = (file: string) => readFileSync(resolve(folder, file))
@@ -42,6 +42,7 @@ function createFor(address: ServeAddress, folder: string, onConnection: (socket:
       cert: read(cert),
       key: read(key),
       ...(ca !== undefined && { ca: read(ca) }),
+      noDelay: true,
       requestCert: requireClientCert,
       rejectUnauthorized: requireClientCert,
     }

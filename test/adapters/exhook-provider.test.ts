@@ -1,6 +1,9 @@
 /** The provider as a broker and its operator meet it: what it asks to be called for, deadlines, bad input, endings. */
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { status } from '@grpc/grpc-js'
 import { createHookEngine, type EngineOptions, type PluginOptions } from 'hookring'
 import { delivery, exhook1, exhook2, exhook3, type Hookpoints } from 'hookring/contracts'
@@ -173,8 +176,10 @@ describe('a plugin that gives no verdict', () => {
 
   test('is past its deadline before the broker is, by the deadline of the call', async () => {
     const { authenticate, publish } = await open([actor({ timeoutMs: 60_000 })], {}, { quarantine: false })
-    expect(await authenticate('pends', { deadlineMs: 1000 })).toMatchObject(NO)
-    expect(await publish('pends', {}, { deadlineMs: 1000 })).toMatchObject({
+    const within = { deadlineMs: 1500 }
+    const [client, sent] = await Promise.all([authenticate('pends', within), publish('pends', {}, within)])
+    expect(client).toMatchObject(NO)
+    expect(sent).toMatchObject({
       ...{ type: 'STOP_AND_RETURN', message: { headers: { act: 'pends', allow_publish: 'false' } } },
     })
   })
@@ -349,6 +354,16 @@ describe('its life', () => {
     const { engine, authenticate } = await open([actor()])
     await engine.close()
     expect(await refusalOf(authenticate('yes'))).toMatchObject({ code: status.UNAVAILABLE })
+  })
+
+  test('it listens at a unix socket', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hookring-exhook-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const address = `unix:${join(folder, 'hooks.sock')}`
+    const { provider, authenticate, logger } = await open([actor()], { address })
+    expect(provider.address).toBe(address)
+    expect(await authenticate('yes')).toMatchObject({ type: 'CONTINUE' })
+    expect(logger.lines.filter(({ level }) => level === 'warn')).toEqual([])
   })
 
   test('a listener without TLS that others can reach is warned of', async () => {

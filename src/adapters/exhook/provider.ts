@@ -47,6 +47,8 @@ export interface ExhookProvider extends AsyncDisposable {
 
 /** For the answer's way back: this long before the broker gives up, or a fifth of its time where that is less. */
 const ANSWER_MARGIN_MS = 250
+/** A broker that has more under way on one connection waits: it has several. */
+const MAX_CALLS_PER_CONNECTION = 1024
 /** Calls under way have this long when the provider closes. */
 const CLOSE_TIMEOUT_MS = 5000
 
@@ -135,7 +137,10 @@ export async function startExhookProvider<Points extends Hookpoints>(
     logger.error({ code, details }, `${where} failed: ${message}`)
   }
 
-  const server = new Server({ 'grpc.max_receive_message_length': checked.maxRequestBytes })
+  const server = new Server({
+    'grpc.max_receive_message_length': checked.maxRequestBytes,
+    'grpc.max_concurrent_streams': MAX_CALLS_PER_CONNECTION,
+  })
   for (const version of checked.versions) {
     const handlers = EXHOOK_RPCS[version].map((rpc) => [rpc.rpc, handlerOf(version, rpc)])
     server.addService(loadService(version), Object.fromEntries(handlers))

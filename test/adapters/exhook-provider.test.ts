@@ -224,6 +224,36 @@ describe('several plugins', () => {
   })
 })
 
+test('what a broker says in order is told in order', async () => {
+  const { broker, engine, logger } = await open([actor()])
+  const ids = Array.from({ length: 50 }, (_, index) => String(index))
+  const about = (id: string) => ({ clientinfo: clientInfo(3), message: message({ id }) })
+  await Promise.all(ids.map((id) => broker.call('OnMessageDelivered', about(id))))
+  await engine.flush()
+  const told = () =>
+    logger.lines.flatMap(({ message: text, fields }) =>
+      text === 'onMessageDelivered' ? [(fields.event as { message: { id: string } }).message.id] : [],
+    )
+  await expect.poll(() => told().length).toBe(ids.length)
+  expect(told()).toEqual(ids)
+})
+
+test('who loads and unloads the provider, and why a plugin refuses, is logged', async () => {
+  const { broker, authenticate, logger } = await open([actor({ config: hooking('onClientAuthenticate') })])
+  await broker.call('OnProviderLoaded', {})
+  await authenticate('no such client')
+  await broker.call('OnProviderUnloaded', {})
+  expect(logger.lines.map(({ level, message: text, fields }) => [level, text, fields])).toEqual([
+    [
+      'info',
+      'a broker loads the ExHook provider',
+      { version: 3, peer: expect.any(String), hooks: ['client.authenticate'] },
+    ],
+    ['debug', 'refused: such client', { version: 3, rpc: 'OnClientAuthenticate', plugin: 'actor', failure: undefined }],
+    ['info', 'a broker unloads the ExHook provider', { version: 3, peer: expect.any(String) }],
+  ])
+})
+
 describe('bad input', () => {
   test('a request that is about nobody is refused, and counted', async () => {
     const { broker, provider, logger } = await open([actor()])

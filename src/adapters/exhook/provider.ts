@@ -92,8 +92,13 @@ export async function startExhookProvider<Points extends Hookpoints>(
       const given = new AbortController()
       // Nobody waits any more: a verdict that has not begun is taken back.
       call.once('cancelled', () => given.abort())
-      const verdict = await hooks[own.hookpoint]?.(event, { timeoutMs, signal: given.signal })
-      return answerOf(verdict as Verdict, event)
+      const verdict = (await hooks[own.hookpoint]?.(event, { timeoutMs, signal: given.signal })) as Verdict
+      // The protocol has no place for a reason.
+      if (verdict.kind === 'reject') {
+        const { plugin, reason, failure } = verdict
+        logger.debug({ version, rpc: rpc.rpc, plugin, failure: failure?.kind }, `refused: ${reason}`)
+      }
+      return answerOf(verdict, event)
     }
 
     const fail = (error: unknown, respond: Respond): void => {
@@ -114,6 +119,9 @@ export async function startExhookProvider<Points extends Hookpoints>(
       }
       try {
         tell(call.request)
+        if (rpc.rpc === 'OnProviderUnloaded') {
+          logger.info({ version, peer: call.getPeer() }, 'a broker unloads the ExHook provider')
+        }
         respond(null, rpc.rpc === 'OnProviderLoaded' ? loaded(version, call) : {})
       } catch (error) {
         fail(error, respond)

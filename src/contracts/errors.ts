@@ -46,6 +46,7 @@ export const ERROR_CODES = {
   PACKAGE_NOT_INSTALLED: 'an optional package that this needs is not installed',
   ENGINE_CLOSED: 'the engine is closing or closed',
   CONTROL_TIMEOUT: 'a lane did not answer a control message in time',
+  LISTEN_FAILED: 'a server could not listen at the address that it was given',
   RECORDING_INVALID: 'a recording is truncated, damaged, or of another contract',
 } as const satisfies Record<string, string>
 

@@ -2,41 +2,11 @@
  * The client of a connection server. For any program; it needs no engine.
  */
 import { connect as connectSocket, type Socket } from 'node:net'
-import { BODY_CODECS, type BodyCodec, HookringError } from '../../contracts/index.js'
+import { HookringError } from '../../contracts/index.js'
 import { encodeBody, readBody } from './body.js'
-import {
-  createFrameReader,
-  DEFAULT_MAX_FRAME_BYTES,
-  FRAME,
-  type Frame,
-  frameOf,
-  numberedFrameOf,
-  readNumbered,
-} from './frames.js'
-import { helloPayload, readError, readWelcome, type Welcome } from './handshake.js'
-import { messageOf } from './requests.js'
-
-export interface ConnectOptions {
-  /** Default 127.0.0.1. */
-  host?: string | undefined
-  port?: number | undefined
-  /** Of a unix socket, in place of host and port. */
-  path?: string | undefined
-  user?: string | undefined
-  password?: string | undefined
-  /** Default msgpack. */
-  codec?: BodyCodec | undefined
-  /** Until the handshake is done. Default 10,000. */
-  connectTimeoutMs?: number | undefined
-  /** Of a request that says nothing else. Default 30,000. */
-  requestTimeoutMs?: number | undefined
-  /** Of a frame that is taken. Default 1,000,000. */
-  maxFrameBytes?: number | undefined
-  /** Requests that may be under way. Default 1024. */
-  maxPending?: number | undefined
-  /** Gives up connecting. */
-  signal?: AbortSignal | undefined
-}
+import { type ClientSettings, type ConnectOptions, resolveClientOptions } from './client-options.js'
+import { createFrameReader, FRAME, type Frame, frameOf, numberedFrameOf, readNumbered } from './frames.js'
+import { messageOf, readError, readWelcome, type Welcome } from './handshake.js'
 
 export interface RequestOptions {
   signal?: AbortSignal | undefined
@@ -64,6 +34,8 @@ export interface ConnectionClient extends AsyncDisposable {
 }
 
 const CLOSE_TIMEOUT_MS = 5_000
+/** What may wait for a server that reads slowly. */
+const MAX_UNSENT_BYTES = 16 * 1024 * 1024
 
 interface Pending {
   resolve(value: unknown): void
@@ -72,7 +44,7 @@ interface Pending {
 
 /** @throws HookringError CONNECTION_FAILED, CONNECTION_TIMEOUT, CONNECTION_LIMIT, HANDSHAKE_INVALID, CREDENTIALS_REFUSED, OPTIONS_INVALID */
 export async function connect(options: ConnectOptions): Promise<ConnectionClient> {
-  const settings = checkOptions(options)
+  const settings = resolveClientOptions(options)
   const { signal, connectTimeoutMs, maxFrameBytes } = settings
   if (signal?.aborted) throw aborted(signal)
   const socket = connectSocket(
@@ -140,9 +112,7 @@ function listen(wire: Wire): void {
   socket.on('close', () => end(null))
 }
 
-type Settings = ReturnType<typeof checkOptions>
-
-function openClient(wire: Wire, welcome: Welcome, settings: Settings): ConnectionClient {
+function openClient(wire: Wire, welcome: Welcome, settings: ClientSettings): ConnectionClient {
   const { socket } = wire
   const { codec, requestTimeoutMs, maxPending } = settings
   const pending = new Map<number, Pending>()
@@ -202,6 +172,9 @@ function openClient(wire: Wire, welcome: Welcome, settings: Settings): Connectio
 
   function bodyOf(message: unknown): Uint8Array {
     if (!isOpen || isOurs) throw closedError('the connection is closed', goodbye)
+    if (socket.writableLength > MAX_UNSENT_BYTES) {
+      throw new HookringError('REQUEST_OVERLOAD', 'the server does not take what is sent; await what was sent before')
+    }
     const body = encodeBody(codec, message)
     const bytes = body.byteLength + 5
     if (bytes <= welcome.maxFrameBytes) return body
@@ -273,40 +246,10 @@ function openClient(wire: Wire, welcome: Welcome, settings: Settings): Connectio
   return client
 }
 
-function checkOptions(options: ConnectOptions) {
-  const { path, port, host = '127.0.0.1', user = '', password = '', codec = 'msgpack', signal } = options
-  if ((path === undefined) === (port === undefined)) throw invalid('port', 'or path must be given, one of them')
-  if (!BODY_CODECS.includes(codec)) throw invalid('codec', `must be one of ${BODY_CODECS.join(', ')}`)
-  const positive = (
-    name: 'connectTimeoutMs' | 'requestTimeoutMs' | 'maxFrameBytes' | 'maxPending',
-    fallback: number,
-  ) => {
-    const value = options[name] ?? fallback
-    if (Number.isInteger(value) && value > 0 && value <= 2_147_483_647) return value
-    throw invalid(name, 'must be a whole number from 1 to 2147483647')
-  }
-  return {
-    path,
-    host,
-    port: port ?? 0,
-    codec,
-    signal,
-    hello: helloPayload({ codec, user, password }),
-    connectTimeoutMs: positive('connectTimeoutMs', 10_000),
-    requestTimeoutMs: positive('requestTimeoutMs', 30_000),
-    maxFrameBytes: positive('maxFrameBytes', DEFAULT_MAX_FRAME_BYTES),
-    maxPending: positive('maxPending', 1024),
-  }
-}
-
 function closedError(message: string, cause?: unknown): HookringError {
   return new HookringError('CONNECTION_CLOSED', message, { cause: cause ?? undefined })
 }
 
 function aborted(signal: AbortSignal): HookringError {
   return new HookringError('CALL_ABORTED', 'the request was given up', { cause: signal.reason })
-}
-
-function invalid(name: string, problem: string): HookringError {
-  return new HookringError('OPTIONS_INVALID', `connect: ${name} ${problem}`, { path: [name] })
 }

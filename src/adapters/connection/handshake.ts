@@ -111,3 +111,12 @@ function decodeText(bytes: Uint8Array, problem: string): string {
 function invalid(problem: string): HookringError {
   return new HookringError('HANDSHAKE_INVALID', problem)
 }
+
+/** What was thrown, in words. Never throws. */
+export function messageOf(error: unknown): string {
+  try {
+    return error instanceof Error ? String(error.message) : String(error)
+  } catch {
+    return 'an error without a message'
+  }
+}

@@ -13,7 +13,8 @@
  * const response = await client.sync({ select: 'orders' })
  * ```
  */
-export { type ConnectionClient, type ConnectOptions, connect, type RequestOptions } from './client.js'
+export { type ConnectionClient, connect, type RequestOptions } from './client.js'
+export type { ConnectOptions } from './client-options.js'
 export type { Users } from './credentials.js'
 export type { ConnectionEngine } from './desk.js'
 export type { RemoteError } from './handshake.js'
@@ -26,5 +27,5 @@ export {
   createConnectionServer,
   type ListenOptions,
 } from './server.js'
-export type { Refusal, ServerCounts } from './server-connection.js'
+export type { Refusal, ServerCounts } from './server-counts.js'
 export type { Client, ConnectionServerOptions, Handler, ServerRequest } from './server-options.js'

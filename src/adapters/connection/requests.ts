@@ -16,7 +16,7 @@ import {
 } from '../../contracts/index.js'
 import { checkShape, decodeBody, encodeBody } from './body.js'
 import type { Flow } from './flow.js'
-import type { RemoteError } from './handshake.js'
+import { messageOf, type RemoteError } from './handshake.js'
 import type { Caller, OwnedHookSlots } from './host-hooks.js'
 import type { Lines } from './lines.js'
 import type { Client, ResolvedServerOptions } from './server-options.js'
@@ -167,7 +167,8 @@ export function createRequests({ options, slots, scope, flow, lines }: RequestsO
         const said = await scope.run(peer, () => hook(user ?? '', password, peer))
         return Boolean(said)
       } catch (error) {
-        log('auth', peer, error)
+        // Nobody waits for it any more.
+        if (!signal.aborted) log('auth', peer, error)
         return false
       }
     },
@@ -250,12 +251,4 @@ function withinTime(promise: PromiseLike<unknown>, timeoutMs: number, signal: Ab
     // A close hook runs when the connection has ended already, and has its time.
     if (!signal.aborted) signal.addEventListener('abort', closed)
   })
-}
-
-export function messageOf(error: unknown): string {
-  try {
-    return error instanceof Error ? String(error.message) : String(error)
-  } catch {
-    return 'an error without a message'
-  }
 }

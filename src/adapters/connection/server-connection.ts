@@ -6,8 +6,10 @@
  *
  * `open` is told on the way into open, `close` on the way out of it: so once for each, whatever ends the connection.
  */
+import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import { HookringError } from '../../contracts/index.js'
+import { type AdmissionOptions, admit } from './admission.js'
 import type { Desk } from './desk.js'
 import type { Flow } from './flow.js'
 import {
@@ -19,29 +21,11 @@ import {
   numberedFrameOf,
   readNumbered,
 } from './frames.js'
-import { errorPayload, type Hello, readHello, welcomePayload } from './handshake.js'
-import type { Lines } from './lines.js'
-import { type CloseReason, messageOf, type Peer, type Requests } from './requests.js'
-import type { Client, ResolvedServerOptions } from './server-options.js'
-
-/** Why a connection was not opened. */
-export type Refusal = 'handshake' | 'credentials' | 'timeout' | 'limit' | 'gone'
-
-export interface ServerCounts {
-  /** Sockets, those that did not come to be connections included. */
-  accepted: number
-  readonly refused: Record<Refusal, number>
-  opened: number
-  readonly closed: Record<CloseReason, number>
-  sync: number
-  async: number
-  /** Sync requests that were answered with a value, with an error, or not at all because the connection ended before. */
-  answered: number
-  failed: number
-  abandoned: number
-  /** Async messages whose body could not be read. */
-  unreadable: number
-}
+import { errorPayload, messageOf, readHello, welcomePayload } from './handshake.js'
+import type { CloseReason, Peer, Requests } from './requests.js'
+import { createSender } from './sender.js'
+import type { Refusal, ServerCounts } from './server-counts.js'
+import type { Client } from './server-options.js'
 
 export interface ServerConnection {
   /** Null until it is open. */
@@ -54,12 +38,10 @@ export interface ServerConnection {
   end(reason: CloseReason, message: string): void
 }
 
-export interface ConnectionOptions {
-  readonly options: ResolvedServerOptions
+export interface ConnectionOptions extends AdmissionOptions {
   readonly requests: Requests
   readonly desk: Desk
   readonly flow: Flow
-  readonly lines: Lines
   readonly counts: ServerCounts
   readonly now: () => number
   /** The socket is closed. */
@@ -71,36 +53,24 @@ export function serveConnection(
   client: Omit<Client, 'user'>,
   given: ConnectionOptions,
 ): ServerConnection {
-  const { options, requests, desk, flow, lines, counts, now } = given
+  const { options, requests, desk, flow, counts, now } = given
   const reader = createFrameReader(MAX_HANDSHAKE_BYTES)
+  const send = createSender(socket)
   const controller = new AbortController()
+  // One for each request that is under way.
+  setMaxListeners(0, controller.signal)
   let state: 'handshake' | 'admitting' | 'open' | 'ending' | 'closed' = 'handshake'
   let peer: Peer | null = null
   let outstanding = 0
   let isLeaving = false
   let isWaitingForRoom = false
-  let isCorked = false
   let sinceMs = now()
   let stalledSinceMs = Number.POSITIVE_INFINITY
   let whenIdle: (() => void) | null = null
   let whenClosed: (() => void)[] = []
 
-  function send(frame: Buffer): void {
-    if (state === 'closed' || socket.writableEnded || socket.destroyed) return
-    if (!isCorked) {
-      isCorked = true
-      socket.cork()
-      // Answers that come in one turn go out together.
-      process.nextTick(() => {
-        isCorked = false
-        socket.uncork()
-      })
-    }
-    socket.write(frame)
-  }
-
   function isBlocked(): boolean {
-    return state === 'admitting' || outstanding >= options.maxOutstanding || flow.isFull || socket.writableNeedDrain
+    return outstanding >= options.maxOutstanding || flow.isFull || socket.writableNeedDrain
   }
 
   /** Reads on as far as it may. */
@@ -152,7 +122,14 @@ export function serveConnection(
       }
       const hello = readHello(frame)
       state = 'admitting'
-      void admit(hello)
+      // What is sent ahead waits in the kernel.
+      socket.pause()
+      const { signal } = controller
+      void admit({ hello, client, signal }, given).then((admitted) => {
+        if (state !== 'admitting') return
+        if (admitted === null) refuseCredentials()
+        else open(admitted)
+      })
       return
     }
     sinceMs = now()
@@ -171,31 +148,6 @@ export function serveConnection(
     else refuse('handshake', { code, message })
   }
 
-  async function admit({ codec, user, password }: Hello): Promise<void> {
-    const { checkCredentials, isRestricted } = options
-    try {
-      const isNamed = checkCredentials !== null
-      if (isNamed && !(await checkCredentials(user, password))) {
-        refuseCredentials()
-        return
-      }
-      if (state !== 'admitting') return
-      const who: Client = { ...client, user: isNamed ? user : null }
-      const { signal } = controller
-      const restricted = Boolean(isRestricted(who))
-      const candidate: Peer = { ...who, codec, restricted, handle: desk.takeHandle(), ticket: desk.newTicket(), signal }
-      if (isNamed && !(await requests.admits(candidate, password))) {
-        refuseCredentials()
-        return
-      }
-      if (state === 'admitting') open(candidate)
-    } catch (error) {
-      lines.error({ remoteAddress: client.remoteAddress }, `a user could not be checked: ${messageOf(error)}`)
-      refuseCredentials()
-    }
-  }
-
-  /** In the same words whoever refused: a client does not learn that its password was right. */
   function refuseCredentials(): void {
     refuse('credentials', { code: 'CREDENTIALS_REFUSED', message: 'user and password were not accepted' })
   }
@@ -330,6 +282,7 @@ export function serveConnection(
       if (state === 'closed') return
       const closed = new Promise<void>((resolve) => whenClosed.push(resolve))
       isLeaving = true
+      socket.pause()
       if (state === 'open' && outstanding > 0) {
         let timer: NodeJS.Timeout | undefined
         await new Promise<void>((resolve) => {
@@ -338,7 +291,7 @@ export function serveConnection(
         })
         clearTimeout(timer)
       }
-      this.end('server', 'the server is shutting down')
+      finish('server', { code: 'CONNECTION_CLOSED', message: 'the server is shutting down' })
       // The peer's own end is awaited for a moment, and then no longer.
       const timer = setTimeout(() => socket.destroy(), Math.max(graceMs, 1))
       await closed

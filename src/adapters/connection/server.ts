@@ -3,17 +3,18 @@
  * on the host's thread.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { unlink } from 'node:fs/promises'
+import { lstat, unlink } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { HookringError } from '../../contracts/index.js'
 import { deskOf } from './desk.js'
 import { createFlow } from './flow.js'
 import { FRAME, frameOf } from './frames.js'
-import { errorPayload } from './handshake.js'
+import { errorPayload, messageOf } from './handshake.js'
 import { type Caller, createHookSlots, type HookSlots } from './host-hooks.js'
 import { createLines } from './lines.js'
-import { createRequests, messageOf } from './requests.js'
-import { type ServerConnection, type ServerCounts, serveConnection } from './server-connection.js'
+import { createRequests } from './requests.js'
+import { type ServerConnection, serveConnection } from './server-connection.js'
+import { createCounts, type ServerCounts } from './server-counts.js'
 import { type ConnectionServerOptions, resolveServerOptions } from './server-options.js'
 
 export interface ListenOptions {
@@ -71,18 +72,7 @@ export function createConnectionServer(given: ConnectionServerOptions): Connecti
   const scope = new AsyncLocalStorage<Caller | null>()
   const flow = createFlow(() => engine.flush(), options.maxPendingAsync)
   const requests = createRequests({ options, slots, scope, flow, lines })
-  const counts: ServerCounts = {
-    accepted: 0,
-    refused: { handshake: 0, credentials: 0, timeout: 0, limit: 0, gone: 0 },
-    opened: 0,
-    closed: { client: 0, broken: 0, idle: 0, stalled: 0, protocol: 0, server: 0 },
-    sync: 0,
-    async: 0,
-    answered: 0,
-    failed: 0,
-    abandoned: 0,
-    unreadable: 0,
-  }
+  const counts = createCounts()
   const listeners = new Set<Server>()
   const connections = new Set<ServerConnection>()
   let sweep: NodeJS.Timeout | null = null
@@ -210,8 +200,7 @@ async function listenOn(listener: Server, { host = '127.0.0.1', port, path }: Li
     })
   try {
     await attempt().catch(async (error: NodeJS.ErrnoException) => {
-      if (path === undefined || error.code !== 'EADDRINUSE' || (await isServed(path))) throw error
-      // Left behind by a server that was killed.
+      if (path === undefined || error.code !== 'EADDRINUSE' || !(await isLeftBehind(path))) throw error
       await unlink(path)
       await attempt()
     })
@@ -221,14 +210,15 @@ async function listenOn(listener: Server, { host = '127.0.0.1', port, path }: Li
   }
 }
 
-/** Whether somebody listens at a unix socket's path; a path that is no socket counts as taken. */
-function isServed(path: string): Promise<boolean> {
+/** Whether a path is that of a unix socket at which nobody listens: its server was killed. */
+async function isLeftBehind(path: string): Promise<boolean> {
+  if (!(await lstat(path)).isSocket()) return false
   return new Promise((resolve) => {
     const socket = connect({ path })
     socket.once('connect', () => {
       socket.destroy()
-      resolve(true)
+      resolve(false)
     })
-    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'))
   })
 }

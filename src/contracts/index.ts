@@ -2,6 +2,7 @@
  * The door `hookring/contracts`: the contracts that ship, what it takes to define one's own, and the types of what calls
  * come to.
  */
+export * from './connection.js'
 export {
   type Contract,
   defineContract,

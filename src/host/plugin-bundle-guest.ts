@@ -4,6 +4,7 @@
  */
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import * as connectionModule from '../contracts/connection.js'
 import { type Contract, HOOKPOINT_KINDS } from '../contracts/contract.js'
 import * as deliveryModule from '../contracts/delivery.js'
 import * as exhook1Module from '../contracts/exhook/exhook1.js'
@@ -59,6 +60,7 @@ export const bytesLength = (value) => lengthOf.call(value)
 
 /** Contracts that ship, by their file. One that is missing here is taken as it is written, with zod. */
 const SHIPPED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'connection.js': connectionModule,
   'delivery.js': deliveryModule,
   'mqtt.js': mqttModule,
   'exhook/exhook1.js': exhook1Module,

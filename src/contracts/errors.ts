@@ -43,6 +43,7 @@ export const ERROR_CODES = {
   SERVICE_INPUT_INVALID: 'a plugin passed a host service something that it does not take',
   SERVICE_OVERLOAD: 'the plugins of a lane have as many host services under way as they may',
   SERVICE_FAILED: 'a host service threw',
+  BROKER_UNSUPPORTED: 'a broker is not of a version, or not in a state, that hooks can be attached to',
   CALL_ABORTED: "the caller's signal ended the call",
   PACKAGE_NOT_INSTALLED: 'a package that plugins are to be compared with is not installed',
   ENGINE_CLOSED: 'the engine is closing or closed',

@@ -84,6 +84,11 @@ export interface HookEngine<Points extends Hookpoints = Hookpoints, Offered exte
   /** The prom-client registry with the engine's metrics. */
   readonly registry: MetricsRegistry
   readonly plugins: readonly PluginStatus[]
+  /**
+   * Whether a call of the hookpoint would reach a plugin now: what a server reads that would do more for a call than make
+   * it. True on a closed engine, whose calls fail. @throws HookringError HOOKPOINT_UNKNOWN
+   */
+  isSubscribed(hookpoint: keyof Points & string): boolean
   /** Starts a plugin beside the others; calls made from then on pass it. @throws HookringError */
   add(plugin: PluginOptions): Promise<void>
   /** Takes a plugin out; calls that are under way still pass it. @throws HookringError PLUGIN_UNKNOWN */

@@ -52,6 +52,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
   const emit = createEmit(emitter, (error) => logger.error({ code: error.code, plugin: error.plugin }, error.message))
   const metrics = createMetrics({ registry: resolved.registry, prefix: resolved.metricsPrefix, contract })
   const points = createPoints(contract, metrics, DEFAULTS.maxReplyBytes)
+  const pointsByName = new Map(points.map((point) => [point.name, point]))
   const sources = createPluginSources()
   const threads = createLaneThreads({ spares: resolved.spares })
   let batch = createTally()
@@ -246,6 +247,14 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
     return new HookringError('PLUGIN_UNKNOWN', `there is no plugin ${name}; there are: ${known}`, { plugin: name })
   }
 
+  function unknownHookpoint(hookpoint: unknown): HookringError {
+    const known = [...pointsByName.keys()].join(', ')
+    return new HookringError(
+      'HOOKPOINT_UNKNOWN',
+      `${contract.id} has no hookpoint ${String(hookpoint)}; it has ${known}`,
+    )
+  }
+
   function checkOpen(): void {
     if (!door.isOpen) throw new HookringError('ENGINE_CLOSED', 'the engine is closing or closed')
   }
@@ -298,6 +307,11 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
           },
         ]
       })
+    },
+    isSubscribed(hookpoint) {
+      const point = pointsByName.get(hookpoint)
+      if (point === undefined) throw unknownHookpoint(hookpoint)
+      return point.route !== null || !door.isOpen
     },
     async add(plugin) {
       checkOpen()

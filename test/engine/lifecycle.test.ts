@@ -199,3 +199,25 @@ describe('flush', () => {
     await first
   })
 })
+
+describe('isSubscribed', () => {
+  it('says whether a call would reach a plugin now', async () => {
+    const { engine } = await openLab({}, { keep: true })
+    expect(engine.isSubscribed('onGate')).toBe(false)
+    await engine.add(actor('a', { config: { hooks: ['onGate'] } }))
+    expect(engine.isSubscribed('onGate')).toBe(true)
+    expect(engine.isSubscribed('onObserve')).toBe(false)
+    await engine.remove('a')
+    expect(engine.isSubscribed('onGate')).toBe(false)
+    await engine.close()
+    // Its calls fail, and somebody has to learn of it.
+    expect(engine.isSubscribed('onGate')).toBe(true)
+  })
+
+  it('names a hookpoint that is none', async () => {
+    const { engine } = await openLab()
+    expect(() => engine.isSubscribed('onOther' as never)).toThrow(
+      expect.objectContaining({ code: 'HOOKPOINT_UNKNOWN', message: expect.stringContaining('onOther') }),
+    )
+  })
+})

@@ -42,6 +42,7 @@ const REFUSED: [sentence: string, folder: string, code: string, message: RegExp]
   ['adapters importing host', 'src/adapters', `import '../host/engine.js'`, DIRECTION],
   ['adapters importing past a door', 'src/adapters', `import '../contracts/errors.js'`, DIRECTION],
   ['a nested adapter importing past a door', 'src/adapters/grpc', `import '../../contracts/errors.js'`, DIRECTION],
+  ['an adapter importing the server of another', 'src/adapters/grpc', `import type { Aedes } from 'aedes'`, DIRECTION],
   ['testing importing worker', 'src/testing', `import '../worker/chain.js'`, DIRECTION],
   ['the command importing host', 'src/cli', `import '../host/engine.js'`, DIRECTION],
   ['the command importing past a door', 'src/cli/bench', `import '../../contracts/errors.js'`, DIRECTION],

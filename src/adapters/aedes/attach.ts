@@ -1,0 +1,165 @@
+/**
+ * attachHooks: wires a broker's doors to an engine. Used by the broker's operator, on the host's thread.
+ *
+ * | hook                                        | when it is asked                                                  |
+ * |---------------------------------------------|-------------------------------------------------------------------|
+ * | onConnect                                   | after the broker's own `authenticate` has agreed                  |
+ * | onSubscribe                                 | before the broker's own `authorizeSubscribe`, about a whole packet |
+ * | onPublish, onPublishReceived, onWillPublish | after the broker's own `authorizePublish` has agreed              |
+ * | canRead, onPublishDeliver                   | before the broker's own `authorizeForward`                        |
+ *
+ * Handlers of the operator's own are set before attaching: one that is set later takes the hooks' place, unless it calls
+ * the one that it found.
+ */
+import { createAsker, type HookCounts, type MqttEngine } from './asking.js'
+import { type Broker, type Client, checkBroker, checkClient } from './broker.js'
+import { createConnections } from './connections.js'
+import { createDeliveries } from './delivery.js'
+import { createInboxes } from './inbox.js'
+import { createPublishing } from './publishing.js'
+import { createServices, createTraffic } from './services.js'
+import { wrapStore } from './store.js'
+
+export interface AttachOptions {
+  /** Deliveries that wait for verdicts, per subscriber; past it they are dropped, counted and told. Default 16384. */
+  maxQueuedDeliveries?: number
+  /** Bytes of their payloads. Default 16 MiB. One delivery has always room. */
+  maxQueuedBytes?: number
+  /** Told of what no client can be: errors of the store, of asking. Default: a process warning, once for each place. */
+  onError?(error: unknown, place: string): void
+}
+
+export interface AttachedHooks {
+  /** What the hooks have refused, and what was dropped, since they were attached. */
+  readonly counts: Readonly<HookCounts>
+  /** Leaves the broker as it was. Clients that are connected keep their sessions; nothing is asked any more. */
+  detach(): void
+}
+
+/** More than one read from a publisher's socket can bring: a burst is waited for, not dropped. */
+const MAX_QUEUED_DELIVERIES = 16_384
+const MAX_QUEUED_BYTES = 16 * 1024 * 1024
+
+/**
+ * Puts an open broker (`Aedes.createBroker()`) under the hooks of an engine of mqtt@1, and provides the engine with the
+ * contract's services. Before the broker accepts connections; once for each broker. Close the broker first and the engine
+ * after it: a closed engine agrees to nothing.
+ *
+ * @throws HookringError BROKER_UNSUPPORTED
+ */
+export function attachHooks(aedes: object, engine: MqttEngine, options: AttachOptions = {}): AttachedHooks {
+  const broker = checkBroker(aedes)
+  const asker = createAsker(engine, options.onError)
+  const traffic = createTraffic()
+  const { preConnect, authenticate, authorizePublish, authorizeSubscribe, authorizeForward, publish } = broker
+  const bare = { preConnect, authenticate, authorizePublish, authorizeSubscribe, authorizeForward, publish }
+  const call = <Name extends keyof typeof bare>(
+    name: Name,
+    ...args: Parameters<Broker[Name]>
+  ): ReturnType<Broker[Name]> => Reflect.apply(bare[name], broker, args)
+
+  const connections = createConnections(broker, asker)
+  const { infoOf } = connections
+  const deliveries = createDeliveries({
+    broker,
+    asker,
+    infoOf,
+    maxQueuedDeliveries: options.maxQueuedDeliveries ?? MAX_QUEUED_DELIVERIES,
+    maxQueuedBytes: options.maxQueuedBytes ?? MAX_QUEUED_BYTES,
+  })
+  const publishing = createPublishing({
+    asker,
+    infoOf,
+    route: (packet, client, done) =>
+      deliveries.routed(packet, done, (routed) => call('publish', packet, client, routed)),
+    onSettled: (client) => inboxes.publishesSettled(client),
+  })
+  const inboxes = createInboxes({
+    asker,
+    infoOf,
+    queueLimit: broker.queueLimit,
+    maxTopicLevels: broker.maxTopicLevels,
+    hasPublishes: publishing.hasPublishes,
+    onPacket: traffic.received,
+  })
+  const giveBackStore = wrapStore(broker, asker, deliveries, inboxes)
+
+  const doors: typeof bare = {
+    preConnect(client, packet, done) {
+      try {
+        checkClient(client)
+      } catch (error) {
+        asker.report(error, 'preConnect')
+        done(error as Error, false)
+        return
+      }
+      traffic.open(client)
+      connections.open(client, packet)
+      inboxes.open(client)
+      deliveries.open(client)
+      call('preConnect', client, packet, done)
+    },
+    authenticate(client, username, password, done) {
+      call('authenticate', client, username, password, (error, success) => {
+        if (error || !success) done(error, success)
+        else connections.authenticate(client, password, done)
+      })
+    },
+    authorizePublish(client, packet, done) {
+      // Known by what Aedes has at hand now: a will of its own connection, or one that a store has kept.
+      const isWill = client === null || client.will === packet || packet.brokerId !== undefined
+      call('authorizePublish', client, packet, (error) => {
+        if (error) done(error)
+        else publishing.authorize(client, packet, isWill, done)
+      })
+    },
+    authorizeSubscribe(client, subscription, done) {
+      if (inboxes.isRefused(subscription)) done(null, null)
+      else call('authorizeSubscribe', client, subscription, done)
+    },
+    authorizeForward(client, packet) {
+      const forwarded = call('authorizeForward', client, packet)
+      if (forwarded) traffic.sent()
+      return forwarded
+    },
+    publish(packet, client, done) {
+      if (typeof client === 'function') publishing.publish(packet, null, client)
+      else publishing.publish(packet, client ?? null, done)
+    },
+  }
+  Object.assign(broker, doors)
+
+  const listeners: Readonly<Record<string, (...args: never[]) => void>> = {
+    connackSent({ returnCode, sessionPresent }: { returnCode: number; sessionPresent: boolean }, client: Client) {
+      if (returnCode !== 0) return
+      connections.accepted(client, sessionPresent)
+      inboxes.accepted(client)
+    },
+    clientError: (client: Client, error: Error) => connections.ending(client, error.message),
+    clientDisconnect: (client: Client) => connections.ended(client),
+    unsubscribe: (filters: string[], client: Client) => connections.unsubscribed(client, filters),
+  }
+  for (const [name, listener] of Object.entries(listeners)) broker.on(name, listener as () => void)
+
+  engine.provide(
+    createServices({
+      broker,
+      traffic,
+      startedAtMs: Date.now(),
+      publish: publishing.publishUnasked,
+      onDisconnect: connections.ending,
+    }),
+  )
+
+  return {
+    counts: asker.counts,
+    detach() {
+      asker.detach()
+      for (const [name, listener] of Object.entries(listeners)) broker.off(name, listener as () => void)
+      for (const name of Object.keys(doors) as (keyof typeof doors)[]) {
+        if (broker[name] === doors[name]) Object.assign(broker, { [name]: bare[name] })
+      }
+      giveBackStore()
+    },
+  }
+}

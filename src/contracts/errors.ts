@@ -45,9 +45,10 @@ export const ERROR_CODES = {
   SERVICE_FAILED: 'a host service threw',
   BROKER_UNSUPPORTED: 'a broker is not of a version, or not in a state, that hooks can be attached to',
   CALL_ABORTED: "the caller's signal ended the call",
-  PACKAGE_NOT_INSTALLED: 'a package that plugins are to be compared with is not installed',
+  PACKAGE_NOT_INSTALLED: 'a package that the command was asked to use is not installed',
   ENGINE_CLOSED: 'the engine is closing or closed',
   CONTROL_TIMEOUT: 'a lane did not answer a control message in time',
+  LISTEN_FAILED: 'a server could not listen at the address that it was given',
   RECORDING_INVALID: 'a recording is truncated, damaged, or of another contract',
 } as const satisfies Record<string, string>
 

@@ -284,13 +284,15 @@ describe.each(EXHOOK_VERSIONS)('exhook-v%d.proto', (version) => {
     expect(requestSerialize(request)).toEqual(bytes)
   })
 
-  test('reads a value as one of two: the last that was written', () => {
+  test('has one value or the other in an answer', () => {
     const { responseDeserialize } = service.OnMessagePublish as Rpc
-    // type = STOP_AND_RETURN, bool_result = true, then message = {}
-    const both = Buffer.from([0x08, 2, 0x18, 1, 0x22, 0])
-    expect(responseDeserialize(both)).toMatchObject({ type: 'STOP_AND_RETURN', value: 'message' })
-    const otherWay = Buffer.from([0x08, 2, 0x22, 0, 0x18, 1])
-    expect(responseDeserialize(otherWay)).toMatchObject({ value: 'bool_result', bool_result: true })
+    expect(responseDeserialize(Buffer.from([0x08, 2, 0x18, 1]))).toMatchObject({
+      ...{ type: 'STOP_AND_RETURN', value: 'bool_result', bool_result: true },
+    })
+    expect(responseDeserialize(Buffer.from([0x22, ...[5, ...text(5, 'a/b')]]))).toMatchObject({
+      ...{ value: 'message', message: { topic: 'a/b' } },
+    })
+    expect(responseDeserialize(Buffer.from([0x08, 1]))).not.toHaveProperty('value')
   })
 
   test('has the RPCs that the table of hooks has', () => {

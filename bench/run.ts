@@ -18,6 +18,7 @@ const CASES: Readonly<Record<string, () => Promise<BenchCase>>> = {
   idle: async () => (await import('./cases/idle.js')).idle,
   memory: async () => (await import('./cases/memory.js')).memory,
   runtimes: async () => (await import('./cases/runtimes.js')).runtimes,
+  exhook: async () => (await import('./cases/exhook.js')).exhook,
   unsubscribed: async () => (await import('./cases/unsubscribed.js')).unsubscribed,
 }
 

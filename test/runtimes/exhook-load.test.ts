@@ -1,15 +1,19 @@
 /** A remote provider as a plugin: what an operator may say of it, and every way in which loading it fails. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ServerCredentials } from '@grpc/grpc-js'
 import { createHookEngine, type PluginOptions } from 'hookring'
 import { exhook3 } from 'hookring/contracts'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { authenticate, openExhook } from '../support/exhook-lab.js'
 import { freePort, startProvider } from '../support/exhook-provider.js'
-import { openLab, refusalOf, silent } from '../support/lab.js'
+import { fixture, openLab, refusalOf, silent } from '../support/lab.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
+/** What keeps a connection from coming about is tried again for so long. */
+const BRIEF = { setupTimeoutMs: 1_500 }
 const AUTHENTICATE = { hooks: [{ name: 'client.authenticate' }] }
 
 describe('an operator', () => {
@@ -32,22 +36,19 @@ describe('an operator', () => {
     expect(refusal).toMatchObject({ code: 'OPTIONS_INVALID', path: expect.arrayContaining([path]) })
   })
 
-  it.each<[string, unknown, (string | number)[]]>([
-    ['a field that there is none of', { colour: 'blue' }, ['config']],
-    ['a certificate without its key', { tls: { certFile: 'a.pem' } }, ['config', 'tls']],
-    ['TLS without https', { tls: {} }, ['config', 'tls']],
-  ])('cannot configure %s', async (_, config, path) => {
-    const refusal = await refusalOf(openExhook({ from: 'http://127.0.0.1:9', config }))
-    expect(refusal).toMatchObject({ code: 'PLUGIN_CONFIG_INVALID', plugin: 'remote' })
-    expect(refusal.message).toContain(path.join('.'))
-  })
-
-  it('is told which certificate cannot be read', async () => {
-    const config = { tls: { caFile: '/nonexistent/ca.pem' } }
-    const refusal = await refusalOf(openExhook({ from: 'https://127.0.0.1:9', config }))
-    expect(refusal).toMatchObject({
-      code: 'PLUGIN_CONFIG_INVALID',
-      message: expect.stringContaining('config.tls.caFile'),
+  it('is told what is wrong with the config', async () => {
+    const cases: [config: object, says: string][] = [
+      [{ colour: 'blue' }, 'config: Unrecognized key'],
+      [{ tls: { certFile: 'a.pem' } }, 'config.tls: certFile and keyFile go together'],
+      [{ tls: { caFile: '/nonexistent/ca.pem' } }, 'config.tls.caFile: Error: ENOENT'],
+    ]
+    const plugins = cases.map(([config]) => ({ from: 'https://127.0.0.1:9', config }))
+    plugins.push({ from: 'http://127.0.0.1:9', config: { tls: {} } })
+    const refusals = await Promise.all(plugins.map((plugin) => refusalOf(openExhook(plugin))))
+    for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'PLUGIN_CONFIG_INVALID', plugin: 'remote' })
+    const says = [...cases.map(([, text]) => text), 'config.tls is for providers that are reached by https']
+    says.forEach((text, at) => {
+      expect(refusals[at]?.message).toContain(text)
     })
   })
 
@@ -114,17 +115,14 @@ describe('a provider that cannot be loaded', () => {
     })
   })
 
-  it('does not exist', async () => {
-    const from = `http://127.0.0.1:${await freePort()}`
-    const refusal = await refusalOf(openExhook({ from }, { setupTimeoutMs: 1_500 }))
-    expect(refusal).toMatchObject({ code: 'PROVIDER_UNREACHABLE', plugin: 'remote' })
-    expect(refusal.message).toMatch(/within 1125 ms, asked \d+ times: OnProviderLoaded: UNAVAILABLE/)
-  })
-
-  it('never answers', async () => {
-    const provider = await startProvider(3, { hooks: [], answers: { OnProviderLoaded: () => 'never' } })
-    const refusal = await refusalOf(openExhook({ from: provider.url }, { setupTimeoutMs: 1_500 }))
-    expect(refusal).toMatchObject({ code: 'PROVIDER_UNREACHABLE', message: expect.stringContaining('in time') })
+  it('does not exist, or never answers', async () => {
+    const silentOne = await startProvider(3, { hooks: [], answers: { OnProviderLoaded: () => 'never' } })
+    const [missing, unanswered] = await Promise.all(
+      [`http://127.0.0.1:${await freePort()}`, silentOne.url].map((from) => refusalOf(openExhook({ from }, BRIEF))),
+    )
+    expect(missing).toMatchObject({ code: 'PROVIDER_UNREACHABLE', plugin: 'remote' })
+    expect(missing?.message).toMatch(/within 1125 ms, asked \d+ times: OnProviderLoaded: UNAVAILABLE/)
+    expect(unanswered).toMatchObject({ code: 'PROVIDER_UNREACHABLE', message: expect.stringContaining('in time') })
   })
 
   it('is the plugin of an engine that it cannot serve', async () => {
@@ -199,5 +197,46 @@ describe('a provider that can be loaded', () => {
     expect(await provider.heard('OnProviderUnloaded')).toMatchObject([{ meta: { node: 'ring@one' } }])
     await lab.engine.close()
     expect(provider.requests('OnProviderUnloaded')).toHaveLength(1)
+  })
+})
+
+describe('a provider that is reached by TLS', () => {
+  const file = (name: string) => fileURLToPath(fixture(`exhook/tls/${name}`))
+  const pem = (name: string) => readFileSync(file(name))
+  const secured = (isMutual: boolean) => ({
+    ...AUTHENTICATE,
+    credentials: ServerCredentials.createSsl(
+      pem('ca.pem'),
+      [{ cert_chain: pem('server.pem'), private_key: pem('server.key') }],
+      isMutual,
+    ),
+  })
+  const caFile = file('ca.pem')
+  const own = { certFile: file('broker.pem'), keyFile: file('broker.key') }
+  const others = { certFile: file('other.pem'), keyFile: file('other.key') }
+
+  it('is known by who signed its certificate', async () => {
+    const provider = await startProvider(3, secured(false))
+    const lab = await openExhook({ from: provider.url, config: { tls: { caFile } } })
+    expect(await authenticate(lab)).toEqual({ kind: 'continue' })
+  })
+
+  it('may ask for a certificate of the plugin’s', async () => {
+    const provider = await startProvider(3, secured(true))
+    const lab = await openExhook({ from: provider.url, config: { tls: { caFile, ...own } } })
+    expect(await authenticate(lab)).toEqual({ kind: 'continue' })
+  })
+
+  it('is not believed when nobody known has signed its certificate, and does not believe such a plugin', async () => {
+    const [open, closed] = [await startProvider(3, secured(false)), await startProvider(3, secured(true))]
+    const cases = [
+      { from: open.url },
+      { from: closed.url, config: { tls: { caFile } } },
+      { from: closed.url, config: { tls: { caFile, ...others } } },
+    ]
+    const refusals = await Promise.all(cases.map((plugin) => refusalOf(openExhook(plugin, BRIEF))))
+    expect(refusals.map(({ code }) => code)).toEqual(cases.map(() => 'PROVIDER_UNREACHABLE'))
+    expect(refusals[0]?.message).toMatch(/certificate/)
+    expect([...open.calls, ...closed.calls]).toEqual([])
   })
 })

@@ -276,4 +276,26 @@ describe('a provider that goes away', () => {
       level: 'info',
     })
   })
+
+  it('again and again is loaded anew each time', async () => {
+    let loads = 0
+    const hooks = [{ name: 'client.authenticate', topics: [] }]
+    let current = await startProvider(3, AUTHENTICATE)
+    const { port } = current
+    const lab = await openExhook({ from: current.url })
+    const back = () => lab.lines.filter(({ message }) => message.includes('is back')).length
+    for (let losses = 1; losses <= 3; losses += 1) {
+      current.end()
+      const answers = {
+        OnProviderLoaded: () => {
+          loads += 1
+          return { hooks }
+        },
+      }
+      current = await startProvider(3, { hooks: [], port, answers })
+      await until('the provider to be back', () => back() === losses)
+    }
+    expect(loads).toBe(3)
+    expect(await authenticate(lab)).toEqual({ kind: 'continue' })
+  })
 })

@@ -1,7 +1,10 @@
 /** A remote provider as a plugin: every hook of the ExHook service in every version, and what its answers come to. */
 import { createHookEngine, type HookEngine, type PluginOptions } from 'hookring'
 import { type Contract, exhook1, exhook2, exhook3, type Hookpoints } from 'hookring/contracts'
+import { startExhookProvider } from 'hookring/exhook'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import * as wire from '../support/exhook-broker.js'
+import { connectBroker } from '../support/exhook-broker.js'
 import { exhookEvents, message, meta, requestOf } from '../support/exhook-events.js'
 import {
   type Answer,
@@ -232,4 +235,35 @@ describe('a chain of providers', () => {
     expect(requests).toEqual([])
     expect(verdict.kind).toBe(boolResult ? 'replace' : 'reject')
   })
+})
+
+it('a broker of version 1 reaches a provider of version 2 through hookring', async () => {
+  const remote = await startProvider(2, {
+    hooks: [{ name: 'client.authorize' }, { name: 'message.publish', topics: ['up/#'] }],
+    answers: {
+      OnClientAuthorize: ({ topic }) => ({ type: 'STOP_AND_RETURN', boolResult: topic === 'up/1' }),
+      OnMessagePublish: () => ({ type: 'CONTINUE', message: { topic: 'changed', qos: 0 } }),
+    },
+  })
+  const engine = await open(exhook3, [{ from: remote.url, runtime: 'exhook', version: 2 }])
+  const provider = await startExhookProvider(engine as never, { address: '127.0.0.1:0' })
+  const broker = connectBroker(1, provider.address)
+  onTestFinished(async () => {
+    broker.close()
+    await provider[Symbol.asyncDispose]()
+    await engine.close()
+  })
+  expect(await broker.call('OnProviderLoaded', { broker: {}, meta: wire.META })).toMatchObject({
+    hooks: [{ name: 'client.check_acl' }, { name: 'message.publish' }],
+  })
+  const question = { clientinfo: wire.clientInfo(1), type: 'PUBLISH', result: false }
+  expect(await broker.call('OnClientCheckAcl', { ...question, topic: 'up/1' })).toMatchObject({
+    type: 'STOP_AND_RETURN',
+    bool_result: true,
+  })
+  expect(await broker.call('OnClientCheckAcl', { ...question, topic: 'down' })).toMatchObject({ bool_result: false })
+  const answered = await broker.call('OnMessagePublish', { message: wire.message() })
+  expect(answered).toMatchObject({ type: 'CONTINUE', message: { topic: 'changed', qos: 0, from: 'c1' } })
+  const ignored = await broker.call('OnMessagePublish', { message: wire.message({ topic: 'down' }) })
+  expect(ignored).toMatchObject({ type: 'IGNORE' })
 })

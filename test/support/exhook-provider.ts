@@ -112,7 +112,8 @@ export async function startProvider(version: Version, options: ProviderOptions):
   if (!keep) onTestFinished(end)
   const requests = (rpc: string) => calls.filter((call) => call.rpc === rpc).map(({ request }) => request)
   return {
-    url: socket === undefined ? `http://127.0.0.1:${port}` : `unix://${socket}`,
+    url:
+      socket === undefined ? `${credentials._isSecure() ? 'https' : 'http'}://127.0.0.1:${port}` : `unix://${socket}`,
     port,
     calls,
     requests,

@@ -70,6 +70,8 @@ const RETRY_MAX_MS = 500
 /** A provider that is connected and refuses to be loaded is asked again, ever more rarely. */
 const RELOAD_MS = 250
 const RELOAD_MAX_MS = 30_000
+/** One that is lost again so soon is loaded anew after a pause, from the second time on. */
+const STEADY_MS = 5_000
 /** Nobody waits for what it answers. */
 const UNLOAD_MS = 1_000
 /** What another try would not change. */
@@ -92,6 +94,9 @@ export async function mountProvider(options: ProviderOptions): Promise<RemotePro
   let isLoaded = false
   // Counts connections: what was begun under an earlier one is not gone on with.
   let connections = 0
+  let servingSinceMs = 0
+  // How often in a row it was lost again soon.
+  let losses = 0
   const connection: Connection = await openConnection({ plugin, url, config, onState: follow })
   try {
     mounted = await loadFirst()
@@ -105,6 +110,7 @@ export async function mountProvider(options: ProviderOptions): Promise<RemotePro
 
   function stand(next: Standing): void {
     standing = next
+    if (next.kind === 'serving') servingSinceMs = Date.now()
     if (next.kind === 'waiting') return
     const woken = waiting
     waiting = []
@@ -119,7 +125,10 @@ export async function mountProvider(options: ProviderOptions): Promise<RemotePro
       void loadAnew(connections)
       return
     }
-    if (standing.kind === 'serving') log.warn(`the connection to the provider ${url} is lost; connecting again`)
+    if (standing.kind === 'serving') {
+      losses = Date.now() - servingSinceMs < STEADY_MS ? losses + 1 : 0
+      log.warn(`the connection to the provider ${url} is lost; connecting again`)
+    }
     stand(state === 'down' ? { kind: 'away', why: 'it cannot be reached' } : { kind: 'waiting' })
   }
 
@@ -163,6 +172,7 @@ export async function mountProvider(options: ProviderOptions): Promise<RemotePro
   async function loadAnew(mine: number): Promise<void> {
     let pauseMs = RELOAD_MS
     const isOver = () => isClosed || mine !== connections
+    if (losses > 1) await pause(Math.min(RELOAD_MS * 2 ** (losses - 2), RELOAD_MAX_MS))
     while (!isOver()) {
       try {
         const next = await load(Date.now() + LOAD_ATTEMPT_MS)

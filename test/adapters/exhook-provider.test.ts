@@ -1,6 +1,9 @@
 /** The provider as a broker and its operator meet it: what it asks to be called for, deadlines, bad input, endings. */
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { status } from '@grpc/grpc-js'
 import { createHookEngine, type EngineOptions, type PluginOptions } from 'hookring'
 import { delivery, exhook1, exhook2, exhook3, type Hookpoints } from 'hookring/contracts'
@@ -173,8 +176,10 @@ describe('a plugin that gives no verdict', () => {
 
   test('is past its deadline before the broker is, by the deadline of the call', async () => {
     const { authenticate, publish } = await open([actor({ timeoutMs: 60_000 })], {}, { quarantine: false })
-    expect(await authenticate('pends', { deadlineMs: 1000 })).toMatchObject(NO)
-    expect(await publish('pends', {}, { deadlineMs: 1000 })).toMatchObject({
+    const within = { deadlineMs: 1500 }
+    const [client, sent] = await Promise.all([authenticate('pends', within), publish('pends', {}, within)])
+    expect(client).toMatchObject(NO)
+    expect(sent).toMatchObject({
       ...{ type: 'STOP_AND_RETURN', message: { headers: { act: 'pends', allow_publish: 'false' } } },
     })
   })
@@ -217,6 +222,36 @@ describe('several plugins', () => {
       ...{ type: 'STOP_AND_RETURN', message: { topic: 'up/1', headers: { allow_publish: 'false' } } },
     })
   })
+})
+
+test('what a broker says in order is told in order', async () => {
+  const { broker, engine, logger } = await open([actor()])
+  const ids = Array.from({ length: 50 }, (_, index) => String(index))
+  const about = (id: string) => ({ clientinfo: clientInfo(3), message: message({ id }) })
+  await Promise.all(ids.map((id) => broker.call('OnMessageDelivered', about(id))))
+  await engine.flush()
+  const told = () =>
+    logger.lines.flatMap(({ message: text, fields }) =>
+      text === 'onMessageDelivered' ? [(fields.event as { message: { id: string } }).message.id] : [],
+    )
+  await expect.poll(() => told().length).toBe(ids.length)
+  expect(told()).toEqual(ids)
+})
+
+test('who loads and unloads the provider, and why a plugin refuses, is logged', async () => {
+  const { broker, authenticate, logger } = await open([actor({ config: hooking('onClientAuthenticate') })])
+  await broker.call('OnProviderLoaded', {})
+  await authenticate('no such client')
+  await broker.call('OnProviderUnloaded', {})
+  expect(logger.lines.map(({ level, message: text, fields }) => [level, text, fields])).toEqual([
+    [
+      'info',
+      'a broker loads the ExHook provider',
+      { version: 3, peer: expect.any(String), hooks: ['client.authenticate'] },
+    ],
+    ['debug', 'refused: such client', { version: 3, rpc: 'OnClientAuthenticate', plugin: 'actor', failure: undefined }],
+    ['info', 'a broker unloads the ExHook provider', { version: 3, peer: expect.any(String) }],
+  ])
 })
 
 describe('bad input', () => {
@@ -349,6 +384,16 @@ describe('its life', () => {
     const { engine, authenticate } = await open([actor()])
     await engine.close()
     expect(await refusalOf(authenticate('yes'))).toMatchObject({ code: status.UNAVAILABLE })
+  })
+
+  test('it listens at a unix socket', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hookring-exhook-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const address = `unix:${join(folder, 'hooks.sock')}`
+    const { provider, authenticate, logger } = await open([actor()], { address })
+    expect(provider.address).toBe(address)
+    expect(await authenticate('yes')).toMatchObject({ type: 'CONTINUE' })
+    expect(logger.lines.filter(({ level }) => level === 'warn')).toEqual([])
   })
 
   test('a listener without TLS that others can reach is warned of', async () => {

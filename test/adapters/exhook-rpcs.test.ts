@@ -2,6 +2,7 @@
  * Each RPC of the ExHook service, in each version: what a broker sends reaches a plugin of exhook@3 whole, and the broker
  * gets the answer that the protocol wants. docs/exhook.md lists these tests.
  */
+import { readFile } from 'node:fs/promises'
 import { createHookEngine, type HookEngine } from 'hookring'
 import { EXHOOK_RPCS, EXHOOK_VERSIONS, type ExhookRpc, type ExhookVersion, exhook3 } from 'hookring/contracts'
 import { type ExhookProvider, startExhookProvider } from 'hookring/exhook'
@@ -183,7 +184,14 @@ async function toldAt(hookpoint: string, from: number): Promise<unknown[]> {
   return lines.slice(from).flatMap((line) => (line.message === hookpoint ? [line.fields.event] : []))
 }
 
-const asName = ({ rpc }: ExhookRpc, version: ExhookVersion) => `${rpc} of emqx.exhook.v${version}`
+const listed: string[] = []
+
+/** A test of one RPC, named after it. */
+function testRpc(rpc: string, version: ExhookVersion, does: string, run: () => Promise<void>): void {
+  const name = `${rpc} of emqx.exhook.v${version} ${does}`
+  listed.push(name)
+  test(name, run)
+}
 
 describe.each(EXHOOK_VERSIONS)('version %d', (version) => {
   const rpcs = EXHOOK_RPCS[version]
@@ -193,7 +201,8 @@ describe.each(EXHOOK_VERSIONS)('version %d', (version) => {
   for (const rpc of rpcs.filter(({ isValued }) => !isValued)) {
     const { request, event } = TOLD[rpc.subject] as Sent
     const isLoad = rpc.rpc === 'OnProviderLoaded'
-    test(`${asName(rpc, version)} ${isLoad ? 'names the hooks that are wanted' : 'is acknowledged, and plugins are told'}`, async () => {
+    const does = isLoad ? 'names the hooks that are wanted' : 'is acknowledged, and plugins are told'
+    testRpc(rpc.rpc, version, does, async () => {
       const from = logger.lines.length
       const answer = await brokers[version].call(rpc.rpc, request(version))
       const hooks = rpcs.flatMap(({ hook }) => (hook === null ? [] : [{ name: hook }]))
@@ -206,7 +215,7 @@ describe.each(EXHOOK_VERSIONS)('version %d', (version) => {
     brokers[version].call(rpc, { clientinfo: clientInfo(version, { password }), meta: META, ...changes })
   const authorize = isOld(version) ? 'OnClientCheckAcl' : 'OnClientAuthorize'
 
-  test(`OnClientAuthenticate of emqx.exhook.v${version} is answered with a bool`, async () => {
+  testRpc('OnClientAuthenticate', version, 'is answered with a bool', async () => {
     const rpc = 'OnClientAuthenticate'
     expect(await ask(rpc, 'yes')).toMatchObject({ type: 'CONTINUE', bool_result: true })
     expect(await ask(rpc, 'never', { result: true })).toMatchObject({ type: 'CONTINUE', bool_result: false })
@@ -215,7 +224,7 @@ describe.each(EXHOOK_VERSIONS)('version %d', (version) => {
     expect(await ask(rpc, '', { result: true })).toEqual({ type: 'IGNORE' })
   })
 
-  test(`${authorize} of emqx.exhook.v${version} is answered with a bool`, async () => {
+  testRpc(authorize, version, 'is answered with a bool', async () => {
     const about = { type: 'SUBSCRIBE', topic: 'a/#' }
     expect(await ask(authorize, 'yes', about)).toMatchObject({ type: 'CONTINUE', bool_result: true })
     expect(await ask(authorize, 'yes!', about)).toMatchObject({ type: 'STOP_AND_RETURN', bool_result: true })
@@ -223,7 +232,7 @@ describe.each(EXHOOK_VERSIONS)('version %d', (version) => {
     expect(await ask(authorize, 'says', { ...about, result: true })).toEqual({ type: 'IGNORE' })
   })
 
-  test(`OnMessagePublish of emqx.exhook.v${version} is answered with a message`, async () => {
+  testRpc('OnMessagePublish', version, 'is answered with a message', async () => {
     const publish = (act: string, changes: Wire = {}) => {
       const sent = message({ headers: { username: 'ada', act }, ...changes })
       const more = version === 3 ? { props: PROPS, user_props: USER_PROPS } : {}
@@ -246,4 +255,14 @@ describe.each(EXHOOK_VERSIONS)('version %d', (version) => {
       message: { ...same, headers: headers('no thanks', { allow_publish: 'false' }) },
     })
   })
+})
+
+test('docs/exhook.md lists these tests, each RPC of each version once', async () => {
+  const page = await readFile(new URL('../../docs/exhook.md', import.meta.url), 'utf8')
+  const rows = [...page.matchAll(/^\| `(\w+)` \| (\d) \| (\S+) \| (.*) \|$/gm)].map(([, ...cells]) => cells)
+  expect(rows.map(([, , , name]) => name).sort()).toEqual([...listed].sort())
+  const described = EXHOOK_VERSIONS.flatMap((version) =>
+    EXHOOK_RPCS[version].map(({ rpc, hook }) => `${rpc} ${version} ${hook === null ? '–' : `\`${hook}\``}`),
+  )
+  expect(rows.map(([rpc, version, hook]) => `${rpc} ${version} ${hook}`).sort()).toEqual(described.sort())
 })

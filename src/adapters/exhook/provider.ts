@@ -47,6 +47,8 @@ export interface ExhookProvider extends AsyncDisposable {
 
 /** For the answer's way back: this long before the broker gives up, or a fifth of its time where that is less. */
 const ANSWER_MARGIN_MS = 250
+/** A broker that has more under way on one connection waits: it has several. */
+const MAX_CALLS_PER_CONNECTION = 1024
 /** Calls under way have this long when the provider closes. */
 const CLOSE_TIMEOUT_MS = 5000
 
@@ -90,8 +92,13 @@ export async function startExhookProvider<Points extends Hookpoints>(
       const given = new AbortController()
       // Nobody waits any more: a verdict that has not begun is taken back.
       call.once('cancelled', () => given.abort())
-      const verdict = await hooks[own.hookpoint]?.(event, { timeoutMs, signal: given.signal })
-      return answerOf(verdict as Verdict, event)
+      const verdict = (await hooks[own.hookpoint]?.(event, { timeoutMs, signal: given.signal })) as Verdict
+      // The protocol has no place for a reason.
+      if (verdict.kind === 'reject') {
+        const { plugin, reason, failure } = verdict
+        logger.debug({ version, rpc: rpc.rpc, plugin, failure: failure?.kind }, `refused: ${reason}`)
+      }
+      return answerOf(verdict, event)
     }
 
     const fail = (error: unknown, respond: Respond): void => {
@@ -112,6 +119,9 @@ export async function startExhookProvider<Points extends Hookpoints>(
       }
       try {
         tell(call.request)
+        if (rpc.rpc === 'OnProviderUnloaded') {
+          logger.info({ version, peer: call.getPeer() }, 'a broker unloads the ExHook provider')
+        }
         respond(null, rpc.rpc === 'OnProviderLoaded' ? loaded(version, call) : {})
       } catch (error) {
         fail(error, respond)
@@ -135,7 +145,10 @@ export async function startExhookProvider<Points extends Hookpoints>(
     logger.error({ code, details }, `${where} failed: ${message}`)
   }
 
-  const server = new Server({ 'grpc.max_receive_message_length': checked.maxRequestBytes })
+  const server = new Server({
+    'grpc.max_receive_message_length': checked.maxRequestBytes,
+    'grpc.max_concurrent_streams': MAX_CALLS_PER_CONNECTION,
+  })
   for (const version of checked.versions) {
     const handlers = EXHOOK_RPCS[version].map((rpc) => [rpc.rpc, handlerOf(version, rpc)])
     server.addService(loadService(version), Object.fromEntries(handlers))

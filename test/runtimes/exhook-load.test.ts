@@ -190,7 +190,7 @@ describe('a provider that can be loaded', () => {
     expect(await lab.line(({ message }) => message.includes('asks for no hook'))).toMatchObject({ level: 'warn' })
   })
 
-  it('is told that it is unloaded when its plugin is removed, once', async () => {
+  it('is told that it is unloaded when its plugin is removed, and not again', async () => {
     const provider = await startProvider(3, AUTHENTICATE)
     const lab = await openExhook({ from: provider.url, config: { node: 'ring@one' } })
     await lab.engine.remove('remote')

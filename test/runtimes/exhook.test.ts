@@ -1,4 +1,5 @@
 /** A remote provider as a plugin: every hook of the ExHook service in every version, and what its answers come to. */
+import { readFileSync } from 'node:fs'
 import { createHookEngine, type HookEngine, type PluginOptions } from 'hookring'
 import { type Contract, exhook1, exhook2, exhook3, type Hookpoints } from 'hookring/contracts'
 import { startExhookProvider } from 'hookring/exhook'
@@ -35,7 +36,7 @@ async function open(contract: unknown, plugins: PluginOptions[]): Promise<AnyEng
   return createHookEngine({ ...options, timeoutMs: 5_000 })
 }
 
-describe.each([1, 2, 3] as const)('version %i', (version) => {
+describe.each([1, 2, 3] as const)('an engine of exhook@%i', (version) => {
   const events = exhookEvents(version)
   let answer: Answer = { type: 'IGNORE' }
   let provider: TestProvider
@@ -54,7 +55,6 @@ describe.each([1, 2, 3] as const)('version %i', (version) => {
   })
   afterAll(async () => {
     await engine.close()
-    expect(provider.requests('OnProviderUnloaded')).toHaveLength(1)
     provider.end()
   })
 
@@ -62,9 +62,11 @@ describe.each([1, 2, 3] as const)('version %i', (version) => {
     answer = answered
     return asked(engine, hookpoint)(events[hookpoint])
   }
-  const last = (hookpoint: string) => provider.requests(rpcOf(hookpoint)).at(-1)
 
-  it('OnProviderLoaded: the provider is told of the broker, once', () => {
+  const title = (rpc: string) => TITLES.find((each) => each.startsWith(`${rpc} of emqx.exhook.v${version} `)) as string
+  const TITLES = titlesOf(version)
+
+  it(title('OnProviderLoaded'), () => {
     const [request, ...others] = provider.requests('OnProviderLoaded')
     expect(others).toEqual([])
     expect(request).toMatchObject({ broker: { sysdescr: 'hookring' }, meta: { sysdescr: 'hookring' } })
@@ -76,22 +78,14 @@ describe.each([1, 2, 3] as const)('version %i', (version) => {
     expect([...(engine.plugins[0]?.hooks ?? [])].sort()).toEqual(Object.keys(events).sort())
   })
 
-  it.each(Object.keys(events).filter((name) => !VALUED.includes(name)))(
-    '%s: the provider is told all of it',
-    async (name) => {
-      void asked(engine, name)(events[name])
+  for (const name of Object.keys(events)) {
+    it(title(rpcOf(name)), async () => {
+      if (VALUED.includes(name)) expect(await ask(name, { type: 'IGNORE' })).toEqual({ kind: 'continue' })
+      else void asked(engine, name)(events[name])
       const [request] = await provider.heard(rpcOf(name))
       expect(request).toEqual(requestOf(events[name] as Message))
-    },
-  )
-
-  it.each(Object.keys(events).filter((name) => VALUED.includes(name)))(
-    '%s: the provider is asked with all of it',
-    async (name) => {
-      expect(await ask(name, { type: 'IGNORE' })).toEqual({ kind: 'continue' })
-      expect(last(name)).toEqual(requestOf(events[name] as Message))
-    },
-  )
+    })
+  }
 
   const authorize = version === 1 ? 'onClientCheckAcl' : 'onClientAuthorize'
 
@@ -152,6 +146,38 @@ describe.each([1, 2, 3] as const)('version %i', (version) => {
       kind: 'reject',
       failure: { kind: 'invalid', plugin: 'remote' },
     })
+  })
+})
+
+/** The first test of each RPC; docs/exhook.md lists them. */
+function titlesOf(version: Version): string[] {
+  return [
+    `OnProviderLoaded of emqx.exhook.v${version} says which hooks are mounted`,
+    ...Object.keys(exhookEvents(version)).map((name) => {
+      const what = VALUED.includes(name) ? 'asks the provider' : 'tells the provider'
+      return `${rpcOf(name)} of emqx.exhook.v${version} ${what} all of it`
+    }),
+    `OnProviderUnloaded of emqx.exhook.v${version} is the end`,
+  ]
+}
+
+it('docs/exhook.md lists these tests, each RPC of each version once', () => {
+  const page = readFileSync(new URL('../../docs/exhook.md', import.meta.url), 'utf8')
+  const listed = page
+    .split('\n')
+    .flatMap((row) => /\| (\S+ of emqx\.exhook\.v\d (?:says|asks|tells|is the end).*) \|$/.exec(row)?.[1] ?? [])
+  expect(listed.sort()).toEqual(([1, 2, 3] as const).flatMap(titlesOf).sort())
+})
+
+describe.each([1, 2, 3] as const)('a provider of version %i', (version) => {
+  it(`OnProviderUnloaded of emqx.exhook.v${version} is the end`, async () => {
+    const provider = await startProvider(version, { hooks: [{ name: 'client.connected' }] })
+    const engine = await open(CONTRACTS[version], [
+      { from: provider.url, runtime: 'exhook', config: { node: 'ring@one' } },
+    ])
+    await engine.close()
+    expect(provider.requests('OnProviderUnloaded')).toMatchObject([{ meta: { node: 'ring@one' } }])
+    expect(provider.calls.at(-1)?.rpc).toBe('OnProviderUnloaded')
   })
 })
 

@@ -16,7 +16,7 @@ import type { SysConfig } from './sys.js'
 import type { TracingConfig } from './tracing.js'
 
 export type { AclConfig, AclRule } from './acl.js'
-export type { AuthConfig, AuthConfig, AuthValidator, Login } from './auth.js'
+export type { AuthConfig, AuthValidator, Login } from './auth.js'
 export type { ClusterConfig } from './cluster.js'
 export { type AclControl, type AuthControl, aclControl, authControl, type ReloadingEngine } from './controls.js'
 export type { LoggerConfig } from './logger.js'

@@ -172,7 +172,12 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
         slots: resolved.limits?.slots ?? DEFAULTS.slots,
       },
     },
-    lane: { wait: resolved.wait, spinUs: resolved.spinUs, shutdownTimeoutMs: resolved.shutdownTimeoutMs },
+    lane: {
+      wait: resolved.wait,
+      spinUs: resolved.spinUs,
+      shutdownTimeoutMs: resolved.shutdownTimeoutMs,
+      setupTimeoutMs: resolved.setupTimeoutMs,
+    },
     onBulkhead(bulkhead) {
       bulkhead.onSubmitted = pump.submitted
     },

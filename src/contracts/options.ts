@@ -114,7 +114,7 @@ export const pluginOptionsSchema = z.strictObject({
     .optional(),
   config: z.unknown().optional(),
   trust: z.enum(['trusted', 'untrusted']).default('trusted'),
-  /** Left out: by the file's name (.wasm, .so), `quickjs` for untrusted JavaScript, else `module`. */
+  /** Left out: by the file's name (.wasm, .so), `quickjs` for untrusted JavaScript, else `module`. `exhook`: `from` is a URL. */
   runtime: z.enum(RUNTIMES).optional(),
   boundary: z.enum(BOUNDARIES).optional(),
   /** Runtime exhook: the version of the protocol that the provider speaks. Left out: the contract's; of mqtt@1, 3. */

@@ -99,7 +99,7 @@ async function findModule(from: string | URL): Promise<string> {
   if (!url.startsWith('file:')) {
     throw new HookringError(
       'PLUGIN_NOT_FOUND',
-      `plugin ${String(from)}: only files and packages can be loaded, not ${url}`,
+      `plugin ${String(from)}: only files and packages can be loaded, not ${url}${/^(?:https?|unix):/.test(url) ? " (a remote provider takes runtime: 'exhook')" : ''}`,
     )
   }
   const found = await stat(new URL(url)).catch(() => null)

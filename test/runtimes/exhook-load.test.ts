@@ -80,6 +80,11 @@ describe('an operator', () => {
   })
 })
 
+it('a provider whose runtime nobody named is not taken for a file, and what it takes is said', async () => {
+  const refusal = await refusalOf(openExhook({ from: 'http://127.0.0.1:9', runtime: undefined as never }))
+  expect(refusal).toMatchObject({ code: 'PLUGIN_NOT_FOUND', message: expect.stringContaining("runtime: 'exhook'") })
+})
+
 describe('a provider that cannot be loaded', () => {
   it.each<[string, string, RegExp]>([
     ['asks for a hook that there is none of', 'client.dance', /"client\.dance".*version 3.*client\.connect/],

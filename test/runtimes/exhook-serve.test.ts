@@ -33,6 +33,24 @@ describe('topic filters', () => {
     expect(asked).toEqual(['a', 'a/b', 'b'])
   })
 
+  it('keep a message that is not wanted from waiting for its client’s turn', async () => {
+    const first = latch()
+    const hooks = [{ name: 'client.authenticate' }, { name: 'message.publish', topics: ['a'] }]
+    const answers = {
+      OnClientAuthenticate: async () => {
+        await first.opened
+        return YES
+      },
+    }
+    const provider = await startProvider(3, { hooks, answers })
+    const lab = await openExhook({ from: provider.url })
+    const asked = authenticate(lab, 'c1')
+    await provider.heard('OnClientAuthenticate')
+    expect(await publish(lab, 'b', 'c1')).toEqual({ kind: 'continue' })
+    first.open()
+    expect(await asked).toMatchObject({ kind: 'replace' })
+  })
+
   it('mean nothing for other hooks', async () => {
     const provider = await startProvider(3, { hooks: [{ name: 'client.authenticate', topics: ['x'] }] })
     const lab = await openExhook({ from: provider.url })

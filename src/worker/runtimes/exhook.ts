@@ -54,9 +54,10 @@ export const exhookRuntime: Runtime = {
     const turns = createTurns()
     const aside = createAside(log, url)
 
-    const hookOf = ({ clientOf, run }: Exchange<unknown>): HookFunction => {
+    const hookOf = ({ subjects, clientOf, topicOf, run }: Exchange<unknown>): HookFunction => {
       // The event is closed at the deadline, and an answer may come later: what is asked and what is replaced is a copy.
       return (event, ctx) => {
+        if (topicOf !== undefined && !provider.wants(subjects[0] as string, topicOf(event))) return undefined
         const copy = (event as { copy(): unknown }).copy()
         const { deadline, signal } = ctx as CallContext
         return turns.take(clientOf(copy), () => run(copy, asked(provider, { deadline, signal }, aside)))

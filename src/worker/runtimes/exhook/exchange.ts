@@ -22,6 +22,8 @@ export interface Exchange<Event = never> {
   readonly subjects: readonly string[]
   /** Whose turn it is: the provider gets the events of one client one after the other. */
   clientOf(event: Event): string
+  /** Of hookpoints that are about one message alone: its topic. Messages that the provider does not want are not held up. */
+  topicOf?(event: Event): string
   run(event: Event, provider: Asked): Promise<Reject | Replace<unknown> | undefined>
 }
 

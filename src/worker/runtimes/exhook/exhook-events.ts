@@ -37,6 +37,7 @@ export function exhookExchanges(version: ExhookVersion): Exchanges {
       {
         subjects: [subject],
         clientOf: (event) => (event.clientinfo ?? event.conninfo)?.clientid ?? event.message?.from ?? '',
+        ...(subject.startsWith('OnMessage') ? { topicOf } : {}),
         run: !isValued
           ? async (event, provider) => {
               await provider.tell(subject, requestOf(event))
@@ -48,6 +49,10 @@ export function exhookExchanges(version: ExhookVersion): Exchanges {
       },
     ]),
   )
+}
+
+function topicOf({ message }: ExhookEvent): string {
+  return message?.topic ?? ''
 }
 
 async function decide(

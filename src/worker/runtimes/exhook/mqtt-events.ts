@@ -39,6 +39,7 @@ interface MessageEvent {
   readonly packet: MqttPublishPacket
 }
 
+const packetTopic = ({ packet }: { readonly packet: MqttPublishPacket }) => packet.topic
 const clientId = ({ client }: { readonly client: MqttClientInfo | null }) => client?.clientId ?? ''
 
 const onConnect: Exchange<ConnectEvent> = {
@@ -134,6 +135,7 @@ const onPublish: Exchange<MessageEvent> = {
 const onPublishReceived: Exchange<MessageEvent> = {
   subjects: ['OnMessagePublish'],
   clientOf: clientId,
+  topicOf: packetTopic,
   async run(event, provider) {
     const { client, packet } = event
     const request = { message: message(client, packet, provider), meta: provider.meta, props: [], userProps: [] }
@@ -149,6 +151,7 @@ const onPublishReceived: Exchange<MessageEvent> = {
 const onPublishDeliver: Exchange<MessageEvent & ClientEvent> = {
   subjects: ['OnMessageDelivered'],
   clientOf: clientId,
+  topicOf: packetTopic,
   async run({ client, packet }, provider) {
     const { meta } = provider
     // Who published it is not known any more where it is delivered.
@@ -161,6 +164,7 @@ const onPublishDeliver: Exchange<MessageEvent & ClientEvent> = {
 const onMessageDropped: Exchange<MessageEvent & { readonly reason: string }> = {
   subjects: ['OnMessageDropped'],
   clientOf: clientId,
+  topicOf: packetTopic,
   async run({ packet, reason }, provider) {
     const request = { message: message(null, packet, provider), reason, meta: provider.meta }
     await provider.tell('OnMessageDropped', request)

@@ -49,6 +49,8 @@ export interface RequestMeta {
 export interface RemoteProvider {
   readonly meta: RequestMeta
   readonly mounted: Mounted
+  /** Whether it wants to hear of a message, as of now. */
+  wants(subject: string, topic: string): boolean
   /** Undefined: it does not want this hook, or none of this message, or has no say in it. */
   askBool(subject: string, request: WireMessage, limits: CallLimits): Promise<BoolAnswer | undefined>
   askMessage(subject: string, request: WireMessage, limits: CallLimits): Promise<MessageAnswer | undefined>
@@ -211,13 +213,17 @@ export async function mountProvider(options: ProviderOptions): Promise<RemotePro
     if (signal?.aborted === true) throw new StoppedAtDeadline()
   }
 
+  function wants(subject: string, topic: string): boolean {
+    return mounted.get(subject)?.(topic) === true
+  }
+
   /** Null: it does not want it. */
   async function exchange(subject: string, request: WireMessage, limits: CallLimits): Promise<WireMessage | null> {
-    const wants = () => mounted.get(subject)?.(topicOf(request)) === true
-    if (!wants()) return null
+    const topic = topicOf(request)
+    if (!wants(subject, topic)) return null
     if (standing.kind !== 'serving') {
       await whenServing(limits)
-      if (!wants()) return null
+      if (!wants(subject, topic)) return null
     }
     return connection.call(methodOf(subject), request, limits)
   }
@@ -233,6 +239,7 @@ export async function mountProvider(options: ProviderOptions): Promise<RemotePro
     get mounted() {
       return mounted
     },
+    wants,
     async askBool(subject, request, limits) {
       const reply = await exchange(subject, request, limits)
       return reply === null ? undefined : readBool(reply, methodOf(subject).name)

@@ -359,6 +359,15 @@ describe('setting a hook', () => {
     },
   )
 
+  test('auth is told to be in vain on a server without users', async () => {
+    const { server, lines } = await serve()
+    server.hooks.set('auth', () => false)
+    server.hooks.clear('auth')
+    expect(lines.map(({ level, message }) => [level, message])).toEqual([
+      ['warn', 'auth is hooked, and never asked: the server has no users'],
+    ])
+  })
+
   test('the handle can be read and not set', async () => {
     const { server } = await serve()
     expect(() => Object.assign(server, { handle: 5 })).toThrow(TypeError)

@@ -253,3 +253,34 @@ test('what a client sends ahead of its welcome is answered after it, and not bef
   expect((await bare.next())?.type).toBe(2)
   for (let id = 1; id <= 3; id += 1) expect((await bare.next())?.payload[4]).toBe(id)
 })
+
+/** Numbers below 2^32 that are the same each time. */
+function draws(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0
+    return state
+  }
+}
+
+test('whatever bytes come, before and after the handshake, the next client is served', async () => {
+  const served = await open({ plugins: [journal()], stallTimeoutMs: 100, handshakeTimeoutMs: 100 })
+  const draw = draws(7)
+  const chunk = () => Buffer.from(Array.from({ length: draw() % 64 }, () => draw() % (draw() % 3 === 0 ? 256 : 8)))
+  const attempts = Array.from({ length: 60 }, async (_, i) => {
+    const bare = await served.socket()
+    if (i % 2 === 0) bare.hello()
+    for (let n = draw() % 6; n >= 0; n -= 1) {
+      if (draw() % 2 === 0) bare.write(chunk())
+      else bare.frame(draw() % 10, chunk())
+    }
+    if (i % 3 === 0) bare.socket.end()
+    while ((await bare.next()) !== null);
+  })
+  await Promise.all(attempts)
+  await stillServes(served)
+  const { accepted, opened, refused, closed } = served.server.counts
+  const sum = (counts: Record<string, number>) => Object.values(counts).reduce((all, count) => all + count, 0)
+  await until('each to be counted once', () => sum(closed) === opened)
+  expect(sum(refused) + opened).toBe(accepted)
+})

@@ -62,6 +62,9 @@ function refuseLoss(codec: BodyCodec, value: unknown, depth: number): void {
     case 'number':
       if (codec === 'json' && !Number.isFinite(value)) throw invalid(codec, `holds ${value}`)
       return
+    case 'string':
+      if (codec === 'msgpack') refuseText(value)
+      return
     case 'function':
     case 'symbol':
       throw invalid(codec, `holds a ${typeof value}`)
@@ -78,9 +81,25 @@ function refuseLossIn(codec: BodyCodec, value: object, depth: number): void {
     if (codec === 'json') throw invalid(codec, 'holds bytes')
   } else if (value instanceof Map || value instanceof Set || value instanceof ArrayBuffer) {
     throw invalid(codec, `holds ${Object.prototype.toString.call(value)}`)
+  } else if (Array.isArray(value)) {
+    for (const item of value) refuseLoss(codec, item, depth + 1)
   } else if (!(value instanceof Date)) {
-    for (const item of Array.isArray(value) ? value : Object.values(value)) refuseLoss(codec, item, depth + 1)
+    for (const [key, item] of Object.entries(value)) {
+      if (codec === 'msgpack') refuseKey(key)
+      refuseLoss(codec, item, depth + 1)
+    }
   }
+}
+
+function refuseKey(key: string): void {
+  // Who reads MessagePack into objects cannot take it.
+  if (key === '__proto__') throw invalid('msgpack', 'has a key __proto__')
+  refuseText(key)
+}
+
+function refuseText(text: string): void {
+  const { isWellFormed } = text as { isWellFormed?: () => boolean }
+  if (isWellFormed?.call(text) === false) throw invalid('msgpack', 'holds half a surrogate pair, which UTF-8 has not')
 }
 
 function invalid(codec: BodyCodec, problem: string, cause?: unknown): HookringError {

@@ -123,15 +123,21 @@ export function createConnectionServer(given: ConnectionServerOptions): Connecti
     if (sweep !== null) clearInterval(sweep)
   }
 
-  if (
-    options.checkCredentials === null &&
-    (slots.has('auth') || engine.plugins.some((p) => p.hooks.includes('auth')))
-  ) {
+  function warnOfAuth(isHooked: boolean): void {
+    if (!isHooked || options.checkCredentials !== null) return
     lines.warn({}, 'auth is hooked, and never asked: the server has no users')
   }
+  warnOfAuth(slots.has('auth') || engine.plugins.some(({ hooks }) => hooks.includes('auth')))
 
   const server: ConnectionServer = {
-    hooks: { set: slots.set, clear: slots.clear, has: slots.has },
+    hooks: {
+      clear: slots.clear,
+      has: slots.has,
+      set(name, hook) {
+        slots.set(name, hook)
+        warnOfAuth(name === 'auth' && slots.has('auth'))
+      },
+    },
     get handle() {
       return scope.getStore()?.handle ?? -1
     },

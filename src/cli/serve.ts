@@ -31,7 +31,9 @@ plugin that could not be loaded, an address that is taken; 130 ended by a second
 
 export function serveCommand(): Command {
   return new Command('serve')
-    .description('Start an MQTT broker with its plugins from a config file.')
+    .description(
+      'Start servers with their plugins from a config file: an MQTT broker, a connection server, an ExHook provider.',
+    )
     .argument('[config]', 'default: hookring.config.{ts,mts,js,mjs,json}')
     .option('--check', 'check the config and start nothing')
     .addHelpText('after', EXAMPLES)
@@ -49,10 +51,10 @@ export function serveCommand(): Command {
       void told.second.then(() => endProcess(false, EXIT_INTERRUPTED))
       try {
         await serving.end()
-        await endProcess(false, EXIT_GOOD)
+        await endProcess(serving.hadZombies, EXIT_GOOD)
       } catch (error) {
         await print(process.stderr, errorText(error))
-        await endProcess(false, EXIT_FINDINGS)
+        await endProcess(serving.hadZombies, EXIT_FINDINGS)
       }
     })
 }
@@ -67,8 +69,8 @@ function signals() {
 }
 
 function textOf({ servers, metrics }: Serving): string {
-  const lines = servers.map(({ name, addresses, plugins }) => {
-    const names = plugins.map((plugin) => plugin.name).join(', ')
+  const lines = servers.map(({ name, addresses, engine }) => {
+    const names = engine.plugins.map((plugin) => plugin.name).join(', ')
     return `hookring serve: ${name} on ${addresses.join(', ')}, ${names === '' ? 'no plugins' : `plugins: ${names}`}`
   })
   if (metrics !== null) lines.push(`hookring serve: metrics on ${metrics.address}`)

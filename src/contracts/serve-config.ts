@@ -13,20 +13,20 @@ export const SHIPPED_HOOKS = [
   'rate-limit',
   'logger',
   'sys',
+  'redis',
+  'cluster',
   'payload-limiter',
   'login-auditor',
   'tracing',
 ] as const
 export type ShippedHook = (typeof SHIPPED_HOOKS)[number]
 
+/** PEM files, relative to the config file. */
 const tls = z.strictObject({
-  /** PEM files, relative to the config file. */
   cert: z.string().min(1),
   key: z.string().min(1),
-  /** Of those that sign client certificates. */
+  /** Who signs clients: one without a certificate of theirs is refused. */
   ca: z.string().min(1).optional(),
-  /** Clients without a certificate that `ca` signed are refused. */
-  requireClientCert: z.boolean().default(false),
 })
 
 const tcpAddress = z.strictObject({
@@ -34,11 +34,9 @@ const tcpAddress = z.strictObject({
   host: z.string().min(1).default('127.0.0.1'),
   tls: tls.optional(),
 })
-const address = z.union([
-  tcpAddress,
-  /** A unix socket. */
-  z.strictObject({ path: z.string().min(1) }),
-])
+const unixAddress = z.strictObject({ path: z.string().min(1) })
+const address = z.union([tcpAddress, unixAddress])
+const plainAddress = z.union([tcpAddress.omit({ tls: true }), unixAddress])
 
 /** Either `from`, as the engine takes it (`./file` is relative to the config file), or `hook`, a shipped plugin. */
 const plugin = z
@@ -65,15 +63,39 @@ const mqttServer = z.strictObject({
   broker: z.record(z.string(), z.unknown()).default({}),
 })
 
+const connectionServer = z.strictObject({
+  ...hooked,
+  listen: z.array(plainAddress).min(1),
+  /** Options of createConnectionServer but engine: `users`, `handler`, `restricted`, `maxFrameBytes`, ... */
+  server: z.record(z.string(), z.unknown()).default({}),
+})
+
+const exhookProvider = z.strictObject({
+  ...hooked,
+  /** The version of the contract that the plugins are written for; brokers of all versions are served. */
+  contract: z.union([z.literal(1), z.literal(2), z.literal(3)]).default(3),
+  tls: tls.optional(),
+  /** Options of startExhookProvider but tls: `address`, `topics`, `requestTimeoutMs`, ... */
+  provider: z.record(z.string(), z.unknown()).default({}),
+})
+
 const serveConfigSchema = z
   .strictObject({
+    /** An MQTT broker with the hooks of mqtt@1. Needs `aedes`. */
     mqtt: mqttServer.optional(),
+    /** A connection server with the hooks of connection@1. Needs `@msgpack/msgpack`. */
+    connection: connectionServer.optional(),
+    /** A provider that MQTT brokers call, with the hooks of exhook@1 to @3. Needs `@grpc/grpc-js`, `@grpc/proto-loader`. */
+    exhook: exhookProvider.optional(),
     /** Prometheus metrics of all servers on `/metrics`, and `/healthz`. */
     metrics: z.strictObject({ listen: tcpAddress.omit({ tls: true }) }).optional(),
     /** Longest time for an orderly end. */
     shutdownMs: z.number().positive().max(600_000).default(10_000),
   })
-  .refine(({ mqtt }) => mqtt !== undefined, 'must name a server to start: mqtt')
+  .refine(
+    ({ mqtt, connection, exhook }) => mqtt !== undefined || connection !== undefined || exhook !== undefined,
+    'must name a server to start: mqtt, connection or exhook',
+  )
 
 export type ResolvedServeConfig = z.output<typeof serveConfigSchema>
 export type ServeAddress = z.output<typeof address>

@@ -5,9 +5,13 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { connect } from 'hookring/connection'
 import { connectAsync } from 'mqtt'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type CommandRun, runCommand, startCommand } from '../support/command.js'
+import { connectBroker } from '../support/exhook-broker.js'
+import { fixture } from '../support/lab.js'
 
 let folder: string
 let written = 0
@@ -109,12 +113,59 @@ describe('a broker from a config file', () => {
   })
 })
 
+test('a broker, a connection server and an ExHook provider, side by side in one process', async () => {
+  await write(
+    'answer.mjs',
+    `import { connection } from ${JSON.stringify(import.meta.resolve('hookring/contracts'))}
+    import { definePlugin } from ${JSON.stringify(import.meta.resolve('hookring/plugin'))}
+    export default definePlugin(connection, { name: 'answer', setup: () => ({ sync: ({ body }) => ({ body }) }) })`,
+  )
+  const config = await write('all.json', {
+    mqtt: { listen: [{ port: 0 }] },
+    connection: {
+      listen: [{ path: './ipc.sock' }],
+      server: { users: { ada: 'secret' } },
+      plugins: [{ from: './answer.mjs' }],
+      engine: { timeoutMs: 5_000 },
+    },
+    exhook: {
+      provider: { address: '127.0.0.1:0' },
+      plugins: [{ from: fileURLToPath(fixture('exhook/actor.mjs')) }],
+      engine: { timeoutMs: 5_000 },
+    },
+    metrics: { listen: { port: 0 } },
+  })
+  const run = startCommand(['serve', config])
+  onTestFinished(() => void run.child.kill('SIGKILL'))
+  const text = await whenReady(run)
+
+  const client = await connect({ path: join(folder, 'ipc.sock'), user: 'ada', password: 'secret' })
+  expect(await client.sync({ n: 1 })).toEqual({ n: 1 })
+  await client.close()
+  const broker = connectBroker(3, /exhook on (\S+),/.exec(text)?.[1] as string)
+  expect(await broker.call('OnProviderLoaded', {})).toMatchObject({ hooks: expect.any(Array) })
+  broker.close()
+  const mqttClient = await connectAsync({ port: portIn(text), host: '127.0.0.1', reconnectPeriod: 0 })
+  await mqttClient.endAsync()
+  const scraped = await (await fetch(/http:\S+\/metrics/.exec(text)?.[0] as string)).text()
+  for (const contract of ['mqtt@1', 'connection@1', 'exhook@3']) expect(scraped).toContain(`contract="${contract}"`)
+
+  run.child.kill('SIGTERM')
+  expect(await run.ended).toMatchObject({ code: 0 })
+})
+
 describe.concurrent('what will not do is said with its code and where it stands', () => {
   test.each([
     ['an unknown option', { mqtt: { lissten: [] } }, /CONFIG_INVALID: .*\.json\.mqtt: .*lissten/],
     ['a port that is none', { mqtt: { listen: [{ port: 70_000 }] } }, /CONFIG_INVALID: .*mqtt\.listen\[0\]/],
     ['a hook that does not ship', { mqtt: { plugins: [{ hook: 'magic' }] } }, /CONFIG_INVALID: .*plugins\[0\]\.hook/],
     ['neither hook nor from', { mqtt: { plugins: [{ config: {} }] } }, /CONFIG_INVALID: .*plugins\[0\].*from or hook/],
+    [
+      'users that are none',
+      { connection: { listen: [{ path: 'x.sock' }], server: { users: 1 } } },
+      /OPTIONS_INVALID: .*users/,
+    ],
+    ['an address of the provider', { exhook: { provider: { address: 'here' } } }, /OPTIONS_INVALID: .*address/],
     ['nothing to start', {}, /CONFIG_INVALID: .*must name a server/],
     ['a file that is no JSON', '{', /CONFIG_INVALID: .*is no JSON/],
     ['a config of a hook', { mqtt: { plugins: [{ hook: 'acl', config: { rules: 1 } }] } }, /PLUGIN_CONFIG_INVALID: /],

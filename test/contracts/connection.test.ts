@@ -80,7 +80,7 @@ test('a plugin that sets a name besides the five is refused', async () => {
   const open = (from: URL) => createHookEngine({ contract: connection, plugins: [{ from }], spares: 0, logger: silent })
   const named = (name: string) => new URL(`../adapters/fixtures/connection/${name}.mjs`, import.meta.url)
   expect(await refusalOf(open(named('sets-handle')))).toMatchObject({
-    code: 'PLUGIN_SETUP_FAILED',
+    code: 'HOOK_NAME_RESERVED',
     message: expect.stringMatching(/handle cannot be set; the hooks are open, close, sync, async, auth/),
   })
   expect(await refusalOf(open(named('sets-send')))).toMatchObject({ code: 'HOOKPOINT_UNKNOWN' })

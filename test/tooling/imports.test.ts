@@ -66,7 +66,7 @@ const REFUSED: [sentence: string, folder: string, code: string, message: RegExp]
     'host importing what it computes',
     'src/host',
     `await import(String(process.argv[2]))`,
-    /Only the worker and the command/,
+    /Only the worker, the command and auth/,
   ],
   ['a test importing the source', 'test/host', `import '../../src/host/engine.js'`, /Test what ships/],
   ['an example importing dist', 'examples/demo', `import '../../dist/index.js'`, /as its users do/],

@@ -35,7 +35,7 @@ export async function listen(
 
 function createFor(address: ServeAddress, folder: string, onConnection: (socket: Socket) => void): Server {
   if ('path' in address || address.tls === undefined) return createServer({ noDelay: true }, onConnection)
-  const { cert, key, ca, requireClientCert } = address.tls
+  const { cert, key, ca } = address.tls
   try {
     const read = (file: string) => readFileSync(resolve(folder, file))
     const options = {
@@ -43,8 +43,8 @@ function createFor(address: ServeAddress, folder: string, onConnection: (socket:
       key: read(key),
       ...(ca !== undefined && { ca: read(ca) }),
       noDelay: true,
-      requestCert: requireClientCert,
-      rejectUnauthorized: requireClientCert,
+      requestCert: ca !== undefined,
+      rejectUnauthorized: ca !== undefined,
     }
     const server = createTlsServer(options, onConnection)
     // Who cannot shake hands has said so to itself; a server goes on.

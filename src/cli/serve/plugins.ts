@@ -14,6 +14,8 @@ const SHIPPED: Readonly<Record<ShippedHook, Register>> = {
   'rate-limit': hooks.rateLimit,
   logger: hooks.logger,
   sys: hooks.sys,
+  redis: hooks.redis,
+  cluster: hooks.cluster,
   'payload-limiter': hooks.payloadLimiter,
   'login-auditor': hooks.loginAuditor,
   tracing: hooks.tracing,

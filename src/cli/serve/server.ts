@@ -1,19 +1,19 @@
 /** What every server of `hookring serve` can do, so that they start and end alike. Types alone. */
-import type { PluginStatus } from '../../index.js'
+import type { HookEngine } from '../../index.js'
+
+export interface StartOptions {
+  /** What relative paths of the config are relative to. */
+  readonly folder: string
+  /** Of the engines that there are; undefined for the first. */
+  readonly registry: HookEngine['registry'] | undefined
+}
 
 export interface StartedServer {
   readonly name: string
   readonly addresses: readonly string[]
-  readonly plugins: readonly PluginStatus[]
+  readonly engine: Pick<HookEngine, 'plugins' | 'registry' | 'shutdown' | 'close' | 'on'>
   /** Takes no more connections. */
   refuse(): void
-  /** Tells the plugins that the server is shutting down, its connections being open still. */
-  announce(): Promise<void>
   /** Ends the connections, having answered what is under way. */
   drain(): Promise<void>
-  /** Delivers what is observed, destroys the plugins, ends the threads. */
-  destroy(): Promise<void>
 }
-
-/** An engine's registry: engines that share it label what they measure. */
-export type SharedRegistry = object

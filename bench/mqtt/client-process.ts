@@ -40,7 +40,7 @@ answerRequests(async (request: ClientRequest): Promise<LatencyFigures | number |
   }
   const target = targets.get(request.name)
   if (target === undefined) throw new Error(`not connected to ${request.name}`)
-  if (request.kind === 'latency') return measureLatency(target, PUBLISHES_PER_SECOND[request.hook], request.sliceMs)
+  if (request.kind === 'latency') return measureLatency(target, request)
   if (request.kind === 'throughput') return measureThroughput(target, IN_FLIGHT[request.hook], request.sliceMs)
   targets.delete(request.name)
   await Promise.all(target.all.map((client) => client.endAsync(true)))
@@ -64,7 +64,11 @@ async function connect(port: number): Promise<Target> {
   return target
 }
 
-async function measureLatency(target: Target, perSecond: number, sliceMs: number): Promise<LatencyFigures> {
+async function measureLatency(
+  target: Target,
+  { hook, sliceMs, pace = 1 }: Extract<ClientRequest, { sliceMs: number }>,
+): Promise<LatencyFigures> {
+  const perSecond = PUBLISHES_PER_SECOND[hook] * (hook === 'slow' ? 1 : pace)
   const hooked = createStream((payload, index) => {
     target.publishers[index % PUBLISHERS]?.publish(`${HOOKED_TOPIC}/${index % PUBLISHERS}`, payload)
   })
@@ -76,7 +80,7 @@ async function measureLatency(target: Target, perSecond: number, sliceMs: number
     const timer = setInterval(() => {
       const endMs = Math.min(performance.now(), startMs + sliceMs)
       hooked.publishUntil(endMs, startMs, perSecond)
-      bystander.publishUntil(endMs, startMs, BYSTANDERS_PER_SECOND)
+      bystander.publishUntil(endMs, startMs, BYSTANDERS_PER_SECOND * pace)
       if (endMs < startMs + sliceMs) return
       clearInterval(timer)
       resolve()

@@ -51,6 +51,8 @@ export type ClientRequest =
       readonly name: string
       readonly hook: MqttRow['hook']
       readonly sliceMs: number
+      /** Times the usual rates, to warm up; what the slow hook takes is no more for that. Default 1. */
+      readonly pace?: number
     }
   | { readonly kind: 'disconnect'; readonly name: string }
 

@@ -15,14 +15,17 @@ const publishOf = (topic: string, qos = 0, messageId = 1) =>
   generate({ cmd: 'publish', topic, payload: 'x', qos, messageId, retain: false, dup: false })
 const DISCONNECT = generate({ cmd: 'disconnect' })
 
-/** Sends bytes in one piece and ends; resolves with all that came back when the connection is over. */
-function sendRaw(url: string, ...parts: Buffer[]): Promise<Buffer> {
+/** Sends packets in one piece; resolves with what came back, in hex, when it is as long as `expected`, or the end. */
+function sendRaw(url: string, expected: string, ...parts: Buffer[]): Promise<string> {
   const socket = connectSocket(Number(new URL(url).port), '127.0.0.1')
-  const chunks: Buffer[] = []
-  socket.on('data', (chunk) => chunks.push(chunk))
+  let answer = ''
+  socket.on('data', (chunk) => {
+    answer += chunk.toString('hex')
+    if (answer.length >= expected.length) socket.end(DISCONNECT)
+  })
   socket.on('error', () => {})
   socket.write(Buffer.concat(parts))
-  return new Promise((resolve) => socket.once('close', () => resolve(Buffer.concat(chunks))))
+  return new Promise((resolve) => socket.once('close', () => resolve(answer)))
 }
 
 const numbered = (count: number) => Array.from({ length: count }, (_, index) => `t ${index}`)
@@ -38,19 +41,17 @@ describe('a publisher’s messages', () => {
     expect(await client.receives(5)).toEqual(sent.map((topic) => `${topic} x`))
   })
 
-  it('are settled before what they are followed by: SUBSCRIBE, UNSUBSCRIBE, DISCONNECT', async () => {
+  it('are settled before what they are followed by: SUBSCRIBE and the rest', async () => {
     const acts = [{ on: 'onPublish', topic: 'slow', waitMs: 50 }]
     const broker = await startBroker({ plugins: [mqttActor({ acts })] })
     const watcher = await connect(broker)
     await watcher.subscribe({ '#': 0 })
     const subscribe = generate({ cmd: 'subscribe', messageId: 9, subscriptions: [{ topic: 'slow', qos: 0 }] })
-    const answer = await sendRaw(
-      broker.url,
-      ...[CONNECT, publishOf('slow', 1), subscribe, publishOf('after', 1, 2), DISCONNECT],
-    )
+    // CONNACK, SUBACK, PUBACK, and no message for a subscription that came after it.
+    const expected = '20020000' + '9003000900' + '40020002'
+    const parts = [CONNECT, publishOf('slow'), subscribe, publishOf('after', 1, 2)]
+    expect(await sendRaw(broker.url, expected, ...parts)).toBe(expected)
     expect(await watcher.receives(2)).toEqual(['slow x', 'after x'])
-    // CONNACK, PUBACK 1, SUBACK 9, PUBACK 2, and no message for a subscription that came after it.
-    expect(answer.toString('hex')).toBe('20020000' + '40020001' + '9003000900' + '40020002')
   })
 
   it('are routed when the publisher has left before the verdict', async () => {
@@ -58,7 +59,7 @@ describe('a publisher’s messages', () => {
     const broker = await startBroker({ plugins: [mqttActor({ acts, hears: ['onConnected'] })] })
     const watcher = await connect(broker)
     await watcher.subscribe({ '#': 0 })
-    await sendRaw(broker.url, CONNECT, publishOf('q0'), publishOf('q1', 1, 1), DISCONNECT)
+    await sendRaw(broker.url, '-'.repeat(99), CONNECT, publishOf('q0'), publishOf('q1', 1, 1), DISCONNECT)
     expect(await watcher.receives(2)).toEqual(['q0 x', 'q1 x'])
   })
 
@@ -80,8 +81,9 @@ describe('a publisher’s messages', () => {
     )
     const routed: string[] = []
     const subscribe = generate({ cmd: 'subscribe', messageId: 9, subscriptions: [{ topic: 'yes', qos: 0 }] })
-    const answer = await sendRaw(broker.url, CONNECT, publishOf('no'), subscribe, publishOf('yes'), DISCONNECT)
-    expect(answer.toString('hex')).toBe('20020000' + '9003000980')
+    const expected = '20020000' + '9003000980'
+    const parts = [CONNECT, publishOf('no'), subscribe, publishOf('yes')]
+    expect(await sendRaw(broker.url, expected, ...parts)).toBe(expected)
     await until('the message', () => routed.length > 0)
     expect(routed).toEqual(['yes'])
     expect(watcher.isConnected).toBe(true)
@@ -226,7 +228,57 @@ describe('a kept session', () => {
   })
 })
 
+describe('a repetition of a QoS 2 message', () => {
+  it('is asked about once, and routed once', async () => {
+    const broker = await startBroker({ plugins: [mqttActor({ hears: ['onPublishReceived'] })] })
+    const watcher = await connect(broker)
+    await watcher.subscribe({ t: 0 })
+    const repeated = generate({
+      cmd: 'publish',
+      topic: 't',
+      payload: 'x',
+      qos: 2,
+      messageId: 1,
+      retain: false,
+      dup: true,
+    })
+    const release = generate({ cmd: 'pubrel', messageId: 1 })
+    const socket = connectSocket(Number(new URL(broker.url).port), '127.0.0.1')
+    let answer = ''
+    socket.on('data', (chunk) => {
+      answer += chunk.toString('hex')
+    })
+    const answered = (packets: string[]) => until('an answer', () => answer === packets.join(''))
+    socket.write(Buffer.concat([CONNECT, publishOf('t', 2)]))
+    await answered(['20020000', '50020001'])
+    socket.write(repeated)
+    await answered(['20020000', '50020001', '50020001'])
+    socket.write(release)
+    await answered(['20020000', '50020001', '50020001', '70020001'])
+    socket.destroy()
+    expect(await watcher.receives(1)).toEqual(['t x'])
+    await broker.engine.flush()
+    expect(await broker.hears('onPublishReceived')).toHaveLength(1)
+  })
+})
+
 describe('retained messages', () => {
+  it('that a plugin stores stay in order with the rest, and reach those who were sent something meanwhile', async () => {
+    const acts = [{ on: 'storeRetained', topic: 'kept', waitMs: 50, answer: true }]
+    const broker = await startBroker({ plugins: [mqttActor({ acts })] })
+    const client = await connect(broker)
+    await client.subscribe({ '#': 0 })
+    const other = await connect(broker)
+    const storing = Promise.all([
+      client.publish('kept', 'x', { retain: true }),
+      client.publish('behind', 'y'),
+      client.publish('kept', 'z', { qos: 2, retain: true }),
+    ])
+    await other.publish('meanwhile', '-', { qos: 2 })
+    await storing
+    expect(await client.receives(4)).toEqual(['meanwhile -', 'kept x', 'behind y', 'kept z'])
+  })
+
   it('are asked about when a subscription brings them, and stay in order', async () => {
     const acts = [
       { on: 'canRead', topic: 'a/no', reject: 'no' },

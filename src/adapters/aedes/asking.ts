@@ -56,6 +56,8 @@ export interface Refusal {
   readonly code: number | undefined
   /** Nobody has refused it: a plugin failed, or the engine could not be asked. */
   readonly isFailure: boolean
+  /** No hook has seen it, and none could. */
+  readonly isTooLarge?: true
 }
 
 export type Decision<Event> =
@@ -79,7 +81,7 @@ export interface Asker {
   ): Promise<Answer<ReplyOutput<Points[Name]>>>
   tell<Name extends Told>(hookpoint: Name, event: () => EventInput<Points[Name]>): void
   /** Tells that a message did not reach a subscriber, or (null) anybody. */
-  dropped(client: MqttClientInfo | null, packet: Packet, reason: string): void
+  dropped(client: MqttClientInfo | null, packet: Packet, why: Pick<Refusal, 'reason' | 'isTooLarge'>): void
   report(error: unknown, place: string): void
   /** From now on nobody subscribes to anything. */
   detach(): void
@@ -126,7 +128,7 @@ export function createAsker(engine: MqttEngine, onError: ((error: unknown, place
     switch (code) {
       case 'EVENT_TOO_LARGE':
         counts.eventsTooLarge += 1
-        return { kind: 'refuse', reason, code: 0x95, isFailure: false }
+        return { kind: 'refuse', reason, code: 0x95, isFailure: false, isTooLarge: true }
       case 'EVENT_INVALID':
         return { kind: 'refuse', reason, code: 0x83, isFailure: false }
       default:
@@ -198,8 +200,10 @@ export function createAsker(engine: MqttEngine, onError: ((error: unknown, place
         report(error, hookpoint)
       }
     },
-    dropped(client, packet, reason) {
-      this.tell('onMessageDropped', () => ({ client, packet: packetOf(packet), reason }))
+    dropped(client, packet, { reason, isTooLarge }) {
+      // What is too large to be asked about is too large to be told: its payload is left out.
+      const told = isTooLarge ? { ...packet, payload: '' } : packet
+      this.tell('onMessageDropped', () => ({ client, packet: packetOf(told), reason }))
     },
     report,
     detach() {

@@ -6,11 +6,13 @@
  * | onConnect                                   | after the broker's own `authenticate` has agreed                  |
  * | onSubscribe                                 | before the broker's own `authorizeSubscribe`, about a whole packet |
  * | onPublish, onPublishReceived, onWillPublish | after the broker's own `authorizePublish` has agreed              |
+ * | storeRetained                               | after those, before the message is routed                         |
  * | canRead, onPublishDeliver                   | before the broker's own `authorizeForward`                        |
  *
  * Handlers of the operator's own are set before attaching: one that is set later takes the hooks' place, unless it calls
  * the one that it found.
  */
+import type { Aedes } from 'aedes'
 import { createAsker, type HookCounts, type MqttEngine } from './asking.js'
 import { type Broker, type Client, checkBroker, checkClient } from './broker.js'
 import { createConnections } from './connections.js'
@@ -47,7 +49,7 @@ const MAX_QUEUED_BYTES = 16 * 1024 * 1024
  *
  * @throws HookringError BROKER_UNSUPPORTED
  */
-export function attachHooks(aedes: object, engine: MqttEngine, options: AttachOptions = {}): AttachedHooks {
+export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOptions = {}): AttachedHooks {
   const broker = checkBroker(aedes)
   const asker = createAsker(engine, options.onError)
   const traffic = createTraffic()
@@ -69,6 +71,7 @@ export function attachHooks(aedes: object, engine: MqttEngine, options: AttachOp
   })
   const publishing = createPublishing({
     asker,
+    persistence: broker.persistence,
     infoOf,
     route: (packet, client, done) =>
       deliveries.routed(packet, done, (routed) => call('publish', packet, client, routed)),

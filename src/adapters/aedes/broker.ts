@@ -81,7 +81,7 @@ export interface Client extends EventEmitter {
 }
 
 export interface Persistence {
-  storeRetained(packet: Packet): Promise<void>
+  incomingGetPacket(client: Client, packet: Packet): Promise<unknown>
   createRetainedStreamCombi(filters: string[]): Readable
   addSubscriptions(client: Client, subscriptions: Subscription[]): Promise<unknown>
   cleanSubscriptions(client: Client): Promise<unknown>

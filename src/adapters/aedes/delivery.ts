@@ -64,7 +64,7 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
   function judged(client: Client, packet: Packet, qos: Qos, verdict: Verdict): Packet | null {
     if (verdict.kind === 'refuse') {
       asker.counts.deliveriesRefused += 1
-      asker.dropped(infoOf(client), packet, verdict.reason)
+      asker.dropped(infoOf(client), packet, verdict)
       forget(client, packet)
       return null
     }
@@ -130,7 +130,7 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
     function dropped(packet: Packet, reason: string): void {
       if (isStored(client, packet)) return
       asker.counts.deliveriesDropped += 1
-      asker.dropped(infoOf(client), packet, reason)
+      asker.dropped(infoOf(client), packet, { reason })
     }
 
     /** Its counter was noted when it came: Aedes must not take it for a copy of itself. */

@@ -1,5 +1,5 @@
 /**
- * Messages on their way into the broker: onPublish, onPublishReceived, onWillPublish. Host's thread only.
+ * Messages on their way into the broker: onPublish, onPublishReceived, onWillPublish, storeRetained. Host's thread only.
  *
  * The hooks are asked after the broker's own `authorizePublish` (and its guard of `$SYS/`), and before anything is stored
  * or routed. A publisher's messages stand in a line: some are asked about at once, all go on in the order in which they
@@ -10,11 +10,15 @@
  * A message whose publisher is gone when its verdict comes is routed all the same: it was received.
  *
  * A will is asked about at onWillPublish, in place of onPublish, and then at onPublishReceived like any message. What the
- * application publishes by `broker.publish` is asked about with `client: null`; `$SYS/` topics are the broker's own, and are not.
+ * application publishes by `broker.publish` is asked about with `client: null`; `$SYS/` topics of the broker's own are not.
+ *
+ * storeRetained is asked here as well, not where Aedes stores: a message has its counter by then, and one that waits is
+ * taken for a copy of those that have overtaken it. One that a plugin has stored is routed without its retain flag, which
+ * the subscribers of 3.1.1 do not see.
  */
-import type { MqttClientInfo, MqttPublishPacket } from '../../contracts/index.js'
-import { type Asker, type Decision, packetOf, replacedPacket } from './asking.js'
-import type { Client, Done, Packet } from './broker.js'
+import type { MqttClientInfo } from '../../contracts/index.js'
+import { type Asker, packetOf, type Refusal, replacedPacket } from './asking.js'
+import type { Client, Done, Packet, Persistence } from './broker.js'
 import { ownerOf } from './connections.js'
 import { createLine, type Line } from './line.js'
 
@@ -33,31 +37,36 @@ export interface Publishing {
 
 export interface PublishingOptions {
   readonly asker: Asker
+  readonly persistence: Persistence
   readonly route: (packet: Packet, client: Client | null, done: Done | undefined) => void
   infoOf(client: Client): MqttClientInfo
   /** A client's line has become empty. */
   onSettled(client: Client): void
 }
 
+/** What is asked: of a message, of a will, or where it is stored alone. */
+type Question = 'message' | 'will' | 'store'
+
 interface Entry {
   readonly client: Client | null
   readonly packet: Packet
-  readonly isWill: boolean
+  readonly question: Question
   /** Goes on with what is to be routed: null, nothing. */
   readonly goOn: (routed: Packet | null) => void
 }
 
-type Verdict = Decision<{ readonly packet: MqttPublishPacket }>
+type Outcome = { readonly kind: 'route'; readonly packet: Packet } | Refusal
 
 export function createPublishing(options: PublishingOptions): Publishing {
-  const { asker, route, infoOf, onSettled } = options
+  const { asker, persistence, route, infoOf, onSettled } = options
   const lines = new WeakMap<Client, Line<Entry>>()
-  const ownLine = lineOf(null)
+  const ownLine = openLine(null)
+  const serviceLine = openLine(null)
   /** What is to be routed in place of a packet that the hooks have been asked about; null: nothing. */
   const decided = new WeakMap<Packet, Packet | null>()
 
-  function lineOf(client: Client | null): Line<Entry> {
-    return createLine<Entry, Verdict>({
+  function openLine(client: Client | null): Line<Entry> {
+    return createLine<Entry, Outcome>({
       atOnce: PUBLISHES_AT_ONCE,
       ask,
       settle,
@@ -65,36 +74,75 @@ export function createPublishing(options: PublishingOptions): Publishing {
     })
   }
 
-  async function ask({ client, packet, isWill }: Entry): Promise<Verdict> {
-    if (!isWill) {
-      const event = { client: client === null ? null : infoOf(client), packet: packetOf(packet) }
-      return asker.askPacket(['onPublish', 'onPublishReceived'], event)
+  function lineOf(client: Client | null): Line<Entry> {
+    if (client === null) return ownLine
+    let line = lines.get(client)
+    if (line === undefined) {
+      line = openLine(client)
+      lines.set(client, line)
     }
-    const owner = client === null ? ownerOf(packet) : infoOf(client)
-    return asker.askPacket(['onWillPublish', 'onPublishReceived'], { client: owner, packet: packetOf(packet) })
+    return line
   }
 
-  function settle({ packet, isWill, goOn }: Entry, verdict: Verdict): void {
-    if (verdict.kind === 'refuse') {
-      if (isWill) asker.counts.willsRefused += 1
-      else asker.counts.publishesRefused += 1
-      asker.dropped(null, packet, verdict.reason)
-      goOn(null)
+  async function ask({ client, packet, question }: Entry): Promise<Outcome> {
+    if (question === 'store') return { kind: 'route', packet: await stored(packet) }
+    if (client !== null && packet.qos === 2 && packet.dup && (await isReceived(client, packet))) {
+      return { kind: 'route', packet }
+    }
+    const owner = client !== null ? infoOf(client) : question === 'will' ? ownerOf(packet) : null
+    const first = question === 'will' ? 'onWillPublish' : 'onPublish'
+    const event = { client: owner, packet: packetOf(packet) }
+    const decision = await asker.askPacket([first, 'onPublishReceived'], event)
+    if (decision.kind === 'refuse') return decision
+    const routed = decision.isReplaced ? replacedPacket(packet, decision.event.packet) : packet
+    return { kind: 'route', packet: await stored(routed) }
+  }
+
+  /** The broker has it, and waits for PUBREL: what comes is a repetition, which it will not route again. */
+  function isReceived(client: Client, packet: Packet): Promise<boolean> {
+    return persistence.incomingGetPacket(client, packet).then(
+      (found) => Boolean(found),
+      () => false,
+    )
+  }
+
+  /** What is left for the broker to store, and to route. */
+  async function stored(packet: Packet): Promise<Packet> {
+    if (!packet.retain || !asker.isSubscribed('storeRetained')) return packet
+    const answer = await asker.request('storeRetained', { packet: packetOf(packet) })
+    if (answer.kind === 'none') return packet
+    if (answer.kind === 'refuse') {
+      asker.counts.retainedRefused += 1
+      asker.report(new Error(`${packet.topic}: ${answer.reason}`), 'a retained message was not stored')
+    }
+    return { ...packet, retain: false }
+  }
+
+  function settle({ packet, question, goOn }: Entry, outcome: Outcome): void {
+    if (outcome.kind === 'route') {
+      goOn(outcome.packet)
       return
     }
-    goOn(verdict.isReplaced ? replacedPacket(packet, verdict.event.packet) : packet)
+    if (question === 'will') asker.counts.willsRefused += 1
+    else asker.counts.publishesRefused += 1
+    asker.dropped(null, packet, outcome)
+    goOn(null)
   }
 
-  function isAsked(isWill: boolean): boolean {
-    return asker.isSubscribed(isWill ? 'onWillPublish' : 'onPublish') || asker.isSubscribed('onPublishReceived')
+  function mustAsk(packet: Packet, question: Question): boolean {
+    if (packet.retain && asker.isSubscribed('storeRetained')) return true
+    if (question === 'store') return false
+    return (
+      asker.isSubscribed(question === 'will' ? 'onWillPublish' : 'onPublish') || asker.isSubscribed('onPublishReceived')
+    )
   }
 
   return {
     authorize(client, packet, isWill, done) {
-      const line = client === null ? ownLine : lines.get(client)
-      const isWaiting = line !== undefined && line.length > 0
-      // _clearWills publishes without a client: it must not be asked about again.
-      if (!isAsked(isWill) && !isWaiting) {
+      const question = isWill ? 'will' : 'message'
+      const isWaiting = client === null ? ownLine.length > 0 : this.hasPublishes(client)
+      if (!isWaiting && !mustAsk(packet, question)) {
+        // An old broker's will is published without a client: it must not be taken for the application's.
         if (isWill) decided.set(packet, packet)
         done(null)
         return
@@ -108,12 +156,7 @@ export function createPublishing(options: PublishingOptions): Publishing {
         if (routed !== packet || isWill) decided.set(packet, routed)
         done(null)
       }
-      let own = line
-      if (own === undefined) {
-        own = lineOf(client)
-        lines.set(client as Client, own)
-      }
-      own.push({ client, packet, isWill, goOn })
+      lineOf(client).push({ client, packet, question, goOn })
     },
     publish(packet, client, done) {
       const routed = decided.get(packet)
@@ -124,7 +167,7 @@ export function createPublishing(options: PublishingOptions): Publishing {
         return
       }
       const isOwn = client === null && !packet.topic.startsWith('$SYS/')
-      if (!isOwn || (!isAsked(false) && ownLine.length === 0)) {
+      if (!isOwn || (ownLine.length === 0 && !mustAsk(packet, 'message'))) {
         route(packet, client, done)
         return
       }
@@ -132,9 +175,15 @@ export function createPublishing(options: PublishingOptions): Publishing {
         if (goes === null) done?.(null)
         else route(goes, null, done)
       }
-      ownLine.push({ client: null, packet, isWill: false, goOn })
+      ownLine.push({ client: null, packet, question: 'message', goOn })
     },
-    publishUnasked: (packet, done) => route(packet, null, done),
+    publishUnasked(packet, done) {
+      if (serviceLine.length === 0 && !mustAsk(packet, 'store')) {
+        route(packet, null, done)
+        return
+      }
+      serviceLine.push({ client: null, packet, question: 'store', goOn: (goes) => route(goes ?? packet, null, done) })
+    },
     hasPublishes: (client) => (lines.get(client)?.length ?? 0) > 0,
   }
 }

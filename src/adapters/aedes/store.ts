@@ -1,13 +1,12 @@
 /**
- * The broker's persistence, with the hooks before it: storeRetained, getRetained, what onSubscribe refused, what the
- * offline queue may deliver, and the end of kept sessions. Host's thread only.
+ * The broker's persistence, with the hooks before it: getRetained, what onSubscribe refused, what the offline queue may
+ * deliver, and the end of kept sessions. Host's thread only.
  *
- * Of retained messages the first plugin that answers has the say; the broker's own persistence is the fallback, where no
- * plugin answers. A plugin that fails has not answered for anybody: the message is not stored, or none are given, and that is
- * counted and reported.
+ * Of retained messages the first plugin that answers has the say; where none answers, the broker's own persistence has. A
+ * plugin that fails has not answered for anybody: no messages are given, and that is counted and reported.
  */
 import { Readable } from 'node:stream'
-import { type Asker, packetOf } from './asking.js'
+import type { Asker } from './asking.js'
 import type { Broker, Client, Packet, Persistence } from './broker.js'
 import type { Deliveries } from './delivery.js'
 import type { Inboxes } from './inbox.js'
@@ -17,7 +16,6 @@ import { isTopicName, matchesFilter } from './topics.js'
 export function wrapStore(broker: Broker, asker: Asker, deliveries: Deliveries, inboxes: Inboxes): () => void {
   const { persistence } = broker
   const bare = {
-    storeRetained: persistence.storeRetained,
     createRetainedStreamCombi: persistence.createRetainedStreamCombi,
     addSubscriptions: persistence.addSubscriptions,
     cleanSubscriptions: persistence.cleanSubscriptions,
@@ -28,14 +26,6 @@ export function wrapStore(broker: Broker, asker: Asker, deliveries: Deliveries, 
     name: Name,
     ...args: Parameters<Persistence[Name]>
   ): ReturnType<Persistence[Name]> => Reflect.apply(bare[name], persistence, args)
-
-  async function storeRetained(packet: Packet): Promise<void> {
-    const answer = await asker.request('storeRetained', { packet: packetOf(packet) })
-    if (answer.kind === 'none') return call('storeRetained', packet)
-    if (answer.kind === 'answer') return
-    asker.counts.retainedRefused += 1
-    asker.report(new Error(`${packet.topic}: ${answer.reason}`), 'a retained message was not stored')
-  }
 
   async function* retainedFor(filters: readonly string[]): AsyncGenerator<Packet> {
     for (const filter of filters) {
@@ -57,8 +47,6 @@ export function wrapStore(broker: Broker, asker: Asker, deliveries: Deliveries, 
   }
 
   const wrapped: Pick<Persistence, Method> = {
-    storeRetained: (packet) =>
-      asker.isSubscribed('storeRetained') ? storeRetained(packet) : call('storeRetained', packet),
     createRetainedStreamCombi(filters) {
       if (!asker.isSubscribed('getRetained')) return call('createRetainedStreamCombi', filters)
       return Readable.from(quiet(retainedFor(filters), (error) => asker.report(error, 'getRetained')))

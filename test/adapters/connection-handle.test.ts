@@ -1,5 +1,5 @@
 /** The current handle: that of the connection inside any hook, under nesting and concurrency; -1 outside. */
-import { currentHandle, withHandle } from 'hookring/connection-plugin'
+import { connectionHooks, currentHandle, withHandle } from 'hookring/connection-plugin'
 import { describe, expect, test } from 'vitest'
 import { guest, journal, seenBy, serve } from '../support/connections.js'
 import { until } from '../support/lab.js'
@@ -35,6 +35,26 @@ describe('in a lane', () => {
       current: c.handle,
     })
     await expect(client({ user: 'ban', password: 'x' })).rejects.toMatchObject({ code: 'CREDENTIALS_REFUSED' })
+  })
+
+  test('hooks keep what they are methods of', async () => {
+    class Counting {
+      #opened = 0
+      open() {
+        this.#opened += 1
+      }
+      auth() {
+        return this.#opened > 0
+      }
+    }
+    const { open, auth } = connectionHooks(new Counting()) as unknown as Record<
+      string,
+      (event: object, ctx: object) => unknown
+    >
+    const event = { handle: 1, user: 'ada', password: '', restricted: false }
+    expect(auth?.(event, {})).toMatchObject({ reason: 'auth refused' })
+    open?.(event, {})
+    expect(auth?.(event, {})).toBe(undefined)
   })
 
   test('outside of hooks it is -1', async () => {
@@ -91,6 +111,10 @@ describe('in the host', () => {
 
   test('a connection made inside a hook is none of that hook’s', async () => {
     const { client, server, address } = await serve({
+      restricted() {
+        outside.push(server.handle)
+        return false
+      },
       hooks: {
         open: () => void handles.push(server.handle),
         async sync(message) {
@@ -100,11 +124,13 @@ describe('in the host', () => {
       },
     })
     const handles: number[] = []
+    const outside: number[] = []
     const c = await client()
     const second = (await c.sync('listen')) as typeof address
     const d = await client(second)
     expect(await d.sync(1)).toBe(d.handle)
     expect(handles).toEqual([c.handle, d.handle])
+    expect(outside).toEqual([-1, -1])
   })
 
   test('two servers know their own handles alone', async () => {

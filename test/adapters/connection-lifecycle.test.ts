@@ -217,6 +217,31 @@ describe('closing', () => {
     expect(await refusalOf(server.listen({ port: 0 }))).toMatchObject({ code: 'LISTEN_FAILED' })
   })
 
+  test('takes no more messages while it finishes those that it has', async () => {
+    const asked: unknown[] = []
+    const releases = new Map<unknown, () => void>()
+    const { client, server } = await serve({
+      handler(message) {
+        asked.push(message)
+        return new Promise<string>((resolve) => releases.set(message, () => resolve('done')))
+      },
+    })
+    const c = await client()
+    const answers = [c.sync(1), c.sync(2)]
+    await until('two requests', () => asked.length === 2)
+    const closed = server.close()
+    const late = refusalOf(c.sync(3))
+    releases.get(1)?.()
+    expect(await answers[0]).toBe('done')
+    // It has passed the kernel, and the server's loop has had its turns.
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+    releases.get(2)?.()
+    expect(await answers[1]).toBe('done')
+    expect(await late).toMatchObject({ code: 'CONNECTION_CLOSED' })
+    await closed
+    expect(asked).toEqual([1, 2])
+  })
+
   test('gives up what takes longer than its grace', async () => {
     const { client, server } = await serve({ handler: () => new Promise(() => {}) })
     const c = await client()

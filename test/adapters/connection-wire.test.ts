@@ -254,6 +254,21 @@ test('what a client sends ahead of its welcome is answered after it, and not bef
   for (let id = 1; id <= 3; id += 1) expect((await bare.next())?.payload[4]).toBe(id)
 })
 
+test('what a client sends before its user was checked waits outside the server', async () => {
+  const served = await open({ users: () => new Promise<boolean>(() => {}) })
+  const bare = await served.socket()
+  bare.hello('ada:x')
+  bare.write(Buffer.alloc(32 * 1024 * 1024, 1))
+  let left = -1
+  for (let still = 0; still < 50; still += 1) {
+    await new Promise((resolve) => setImmediate(resolve))
+    if (bare.socket.writableLength !== left) still = 0
+    left = bare.socket.writableLength
+  }
+  expect(left).toBeGreaterThan(0)
+  bare.socket.destroy()
+})
+
 /** Numbers below 2^32 that are the same each time. */
 function draws(seed: number): () => number {
   let state = seed

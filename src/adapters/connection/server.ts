@@ -152,10 +152,7 @@ export function createConnectionServer(given: ConnectionServerOptions): Connecti
     async listen(where) {
       if (closing !== null) throw new HookringError('LISTEN_FAILED', 'the server is closing or closed')
       const transport = checkWhere(where)
-      // Connections are no part of what a hook has started that happens to listen.
-      const listener = scope.run(null, () =>
-        createServer({ allowHalfOpen: true }, (socket) => accept(socket, transport)),
-      )
+      const listener = createServer({ allowHalfOpen: true }, (socket) => accept(socket, transport))
       await listenOn(listener, where)
       listeners.add(listener)
       startSweep()

@@ -79,7 +79,6 @@ export default definePlugin(mqtt, {
       table,
       routes,
       queue,
-      log,
       takeOver: (clientId, from) => fanout.takeOver(clientId, from),
     })
     const fanout = createFanout(connection, {

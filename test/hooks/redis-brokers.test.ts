@@ -39,6 +39,25 @@ describe.skipIf(noRedis !== null)(`brokers on Redis${noRedis === null ? '' : ` (
     expect(await late.receives(1)).toEqual(['t/1 x'])
   })
 
+  test('Redis hangs: each question costs the deadline, the policy answers, and nobody stalls', async () => {
+    const hasty = await start('cluster', 'hasty', { onFailure: 'allow', timeoutMs: 200 })
+    const [publisher, subscriber] = [await connect(hasty), await connect(hasty)]
+    await subscriber.subscribe({ 'slow/#': 1 })
+    server.pause()
+    try {
+      await Promise.all(
+        Array.from({ length: 40 }, (_, index) => publisher.publish('slow/1', String(index), { qos: 1 })),
+      )
+      await subscriber.receives(40)
+      expect((await connect(hasty, { clientId: 'new', clean: false })).isConnected).toBe(true)
+    } finally {
+      server.resume()
+    }
+    await until('Redis to answer', async () => (await server.client.exists('mqtt:node:hasty')) === 1)
+    expect(publisher.isConnected && subscriber.isConnected).toBe(true)
+    await hasty.kill()
+  })
+
   test('Redis is killed under load: everything is answered, the policy says how, and clients stay', async () => {
     const allowing = await start('cluster', 'c', { onFailure: 'allow' })
     const [publisher, subscriber] = [await connect(allowing), await connect(allowing)]

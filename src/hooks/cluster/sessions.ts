@@ -6,7 +6,6 @@
  * in one step, so that of two nodes one comes second and asks the other to let go.
  */
 import type { MqttClientInfo, MqttSubscription } from '../../contracts/mqtt.js'
-import type { PluginLogger } from '../../plugin/index.js'
 import type { RedisConnection } from '../redis/connection.js'
 import { parseFilter } from '../topic-filter.js'
 import type { Keys } from './keys.js'
@@ -63,7 +62,6 @@ export function createSessions(
     table: RouteTable
     routes: OwnRoutes
     queue: SessionQueue
-    log: PluginLogger
     /** Asks the node to let go; resolves when it has, or cannot be reached. */
     takeOver(clientId: string, from: string): Promise<void>
   },

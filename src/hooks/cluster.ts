@@ -12,6 +12,7 @@ import { definePlugin } from '../plugin/index.js'
 import { createFanout } from './cluster/fanout.js'
 import { keysOf } from './cluster/keys.js'
 import { createNode } from './cluster/node.js'
+import { createOwed } from './cluster/owed.js'
 import { createOwnRoutes } from './cluster/own-routes.js'
 import { createSessionQueue } from './cluster/queue.js'
 import { createRouteTable } from './cluster/route-table.js'
@@ -60,19 +61,24 @@ export default definePlugin(mqtt, {
     const connection = await connectRedis(config, { plugin, log, subscribes: true })
     const { commands, subscriber } = connection
     const channel = keys.fanout(nodeId)
+    const lane = randomUUID()
+    /** Of the lanes of one broker, one listens: during a reload there are two. */
+    let turn: 'not yet' | 'ours' | 'over' = 'not yet'
+    /** No other lane of this broker was there before. */
+    let isFirst = true
 
     const table = createRouteTable(connection, keys)
     const routes = createOwnRoutes(connection, { keys, nodeId, table })
     const queue = createSessionQueue(connection, { ...config, keys, wire, log })
     const retained = createRetainedStore(connection, { keys, wire, log })
     const inbox = createInbox({ publish, log })
+    const owed = createOwed({ log, isThere: () => commands.status === 'ready' })
     const sessions = createSessions(connection, {
       keys,
       nodeId,
       table,
       routes,
       queue,
-      log,
       takeOver: (clientId, from) => fanout.takeOver(clientId, from),
     })
     const fanout = createFanout(connection, {
@@ -86,16 +92,23 @@ export default definePlugin(mqtt, {
       takeoverMs: config.takeoverMs,
       isActive: (other) => node.isActive(other),
       isHere: sessions.isHere,
+      isOurs: () => turn === 'ours',
+      succeededBy(other) {
+        if (other === lane) turn = 'ours'
+        else if (turn === 'ours') stepBack()
+      },
       release: (clientId) => sessions.release(clientId, () => letGo(clientId)),
       deliver,
     })
     const node = createNode(connection, keys, {
       ...config,
-      broker: `${hostname()}/${process.pid}/${config.instance}`,
-      lane: randomUUID(),
+      // The same for every lane that this broker starts, also in other processes.
+      broker: `${hostname()}/${config.instance === '' ? process.pid : config.instance}`,
+      lane,
       plugin,
       log,
       async known() {
+        await sessions.tidy()
         await table.sync()
         return new Set([...table.nodes(), ...(await commands.smembers(keys.nodeIndex))])
       },
@@ -106,8 +119,13 @@ export default definePlugin(mqtt, {
         await commands.srem(keys.nodeIndex, dead)
       },
       revive,
-      succeeded: () => void subscriber.unsubscribe(channel).catch(() => {}),
+      succeeded: stepBack,
     })
+
+    function stepBack(): void {
+      turn = 'over'
+      subscriber.unsubscribe(channel).catch(() => {})
+    }
 
     async function letGo(clientId: string): Promise<void> {
       // A broker without a session store has only the connection to give up.
@@ -127,39 +145,52 @@ export default definePlugin(mqtt, {
 
     /** Writes again what others may have removed, or Redis may have lost. */
     async function revive(): Promise<void> {
+      if (turn === 'over' && node.isOwner) {
+        // The lane that came after this one did not stay.
+        await subscriber.subscribe(channel)
+        turn = 'ours'
+      }
       await commands.sadd(keys.nodeIndex, nodeId)
       await routes.restore()
       await sessions.restore()
+      await owed.pay()
       await table.reload()
+      // Of clients that have gone while nothing could be written. A later lane does not know all that there are.
+      if (!isFirst) return
+      const own = new Set(routes.filters)
+      await routes.remove(
+        nodeId,
+        table.filtersOf(nodeId).filter((filter) => !own.has(filter)),
+      )
     }
 
     /** What the node's last broker left behind, as far as it is not this one's. */
-    async function begin(): Promise<void> {
+    async function begin(): Promise<'new' | 'again'> {
       const came = await node.register()
+      isFirst = came === 'new'
       await commands.sadd(keys.nodeIndex, nodeId)
       await table.reload()
       if (came === 'again') {
         sessions.adopt(table.sessionsOf(nodeId))
         routes.pin(table.filtersOf(nodeId))
+        await fanout.succeed(lane)
       } else {
         await sessions.bury(nodeId)
         await routes.remove(nodeId, table.filtersOf(nodeId))
         await table.reload()
       }
+      return came
     }
 
-    let isReady = false
-    subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => {
-      if (isReady) fanout.receive(bytes)
-    })
+    subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => fanout.receive(bytes))
     try {
       await subscriber.subscribe(channel)
-      await begin()
+      if ((await begin()) === 'new') turn = 'ours'
     } catch (error) {
+      await node.leave().catch(() => {})
       connection.close()
       throw error
     }
-    isReady = true
     connection.onReturn(() => {
       node
         .beat()
@@ -183,26 +214,31 @@ export default definePlugin(mqtt, {
         return { messages: known, released, received, next }
       },
       onConnected: ({ client }) => sessions.connected(client),
-      onDisconnect: ({ client }) => sessions.disconnected(client),
-      onSessionEnded: ({ clientId }) => sessions.ended(clientId),
+      onDisconnect: ({ client: { clientId, clean } }) => owed.write(() => sessions.disconnected({ clientId, clean })),
+      onSessionEnded: ({ clientId }) => owed.write(() => sessions.ended(clientId)),
       async onSubscribe({ client, subscriptions }) {
         await sessions.subscribe(client, [...subscriptions])
       },
-      onUnsubscribe: ({ client, filters }) => sessions.unsubscribe(client, [...filters]),
+      onUnsubscribe({ client: { clientId, clean }, filters }) {
+        const all = [...filters]
+        return owed.write(() => sessions.unsubscribe({ clientId, clean }, all))
+      },
       async onPublishReceived({ packet: { topic, payload, qos, retain } }) {
         if (!topic.startsWith('$SYS/')) await fanout.route({ topic, payload, qos, retain })
       },
       queueMessage: ({ clientIds, packet: { topic, payload, qos, retain } }) =>
         Promise.all([...clientIds].map((clientId) => queue.add(clientId, { topic, payload, qos, retain }))),
       trackInflight: ({ clientId, direction, packetId, id, state }) =>
-        queue.track({ clientId, direction, packetId, id, state }),
-      ackInflight: ({ clientId, direction, packetId, id }) => queue.settle({ clientId, direction, packetId, id }),
+        owed.write(() => queue.track({ clientId, direction, packetId, id, state })),
+      ackInflight: ({ clientId, direction, packetId, id }) =>
+        owed.write(() => queue.settle({ clientId, direction, packetId, id })),
       async storeRetained({ packet: { topic, payload, qos, retain } }) {
         await retained.store({ topic, payload, qos, retain })
         return true as const
       },
       getRetained: ({ filter }) => retained.find(filter),
       async destroy() {
+        await owed.pay()
         // A lane that another one of this broker has succeeded leaves everything to it.
         await node.beat().catch(() => {})
         if (node.isOwner) {
@@ -210,6 +246,7 @@ export default definePlugin(mqtt, {
           await commands.srem(keys.nodeIndex, nodeId).catch(() => {})
         }
         await node.leave().catch(() => {})
+        owed.close()
         connection.close()
       },
     }

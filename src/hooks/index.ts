@@ -94,7 +94,11 @@ export function sys(config: SysConfig = {}, options: RegistrationOptions = {}): 
 
 /** Retained messages of mqtt@1 in Redis, and with a `nodeId` every message to all nodes. Behind plugins that drop messages. */
 export function redis(config: RedisConfig = {}, options: RegistrationOptions = {}): Registration<RedisConfig> {
-  return register('./redis.js', config, { ...IN_REDIS, services: ['publish'], ...options })
+  return register(
+    './redis.js',
+    { instance: randomUUID(), ...config },
+    { ...IN_REDIS, services: ['publish'], ...options },
+  )
 }
 
 /**

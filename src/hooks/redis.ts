@@ -3,6 +3,7 @@
  * all listen to. Runs in a lane. For sessions that move and messages that go only where somebody listens, there is the
  * cluster plugin.
  */
+import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { mqtt } from '../contracts/mqtt.js'
 import { definePlugin } from '../plugin/index.js'
@@ -17,17 +18,24 @@ export const redisConfig = z
     ...redisAddress,
     /** This broker's name among the nodes; empty: messages do not cross. */
     nodeId: z.string().max(128).default(''),
+    /** Tells brokers apart that were given one name; set by redis(). */
+    instance: z.string().max(64).default(''),
   })
   .prefault({})
 export type RedisConfig = z.input<typeof redisConfig>
 
-const envelope = z.object({ n: z.string(), m: z.unknown() })
+const envelope = z.union([
+  /** A message, from node `n`. */
+  z.object({ n: z.string(), m: z.unknown() }),
+  /** Lane `l` of broker `i` listens from here on, in place of the one before. */
+  z.object({ l: z.string(), i: z.string() }),
+])
 
 export default definePlugin(mqtt, {
   name: 'redis',
   config: redisConfig,
   async setup({ config, plugin, log, services: { publish } }) {
-    const { nodeId, keyPrefix } = config
+    const { nodeId, keyPrefix, instance } = config
     if (nodeId !== '' && publish === undefined) {
       throw new Error("redis needs the host service publish: register it with services: ['publish']")
     }
@@ -46,13 +54,22 @@ export default definePlugin(mqtt, {
 
     if (nodeId !== '' && publish !== undefined) {
       const inbox = createInbox({ publish, log })
+      const lane = randomUUID()
+      const broker = `${nodeId}/${instance}`
+      // During a reload two lanes would listen, and each message come twice.
+      let isOurs = false
       subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => {
-        const { success, data } = envelope.safeParse(wire.decode(bytes))
-        const packet = success ? unpackPacket(data.m) : null
+        const said = envelope.safeParse(wire.decode(bytes)).data
+        if (said !== undefined && 'l' in said) {
+          if (said.i === broker) isOurs = said.l === lane
+          return
+        }
+        const packet = said === undefined ? null : unpackPacket(said.m)
         if (packet === null) log.warn('another node sent what is no message', { channel })
-        else if (data?.n !== nodeId) inbox.add(packet)
+        else if (isOurs && said?.n !== nodeId) inbox.add(packet)
       })
       await subscriber.subscribe(channel)
+      await commands.publish(channel, wire.encode({ l: lane, i: broker }))
     }
 
     return {

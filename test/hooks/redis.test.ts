@@ -80,6 +80,18 @@ describe.skipIf(noRedis !== null)(`the redis hook${noRedis === null ? '' : ` (${
     expect(await a.got(1)).toEqual(['from/b x'])
   })
 
+  test('while the plugin is reloaded each message still comes once', async () => {
+    const [a, b] = [await start('a'), await start('b')]
+    const publishing = Array.from({ length: 100 }, async (_, index) => {
+      if (index === 50) await a.engine.reload('redis')
+      else await b.publish('t', String(index))
+    })
+    await Promise.all(publishing)
+    await b.publish('t', 'after')
+    await until('the last', () => a.published.includes('t after'))
+    expect(new Set(a.published).size).toBe(a.published.length)
+  })
+
   test('without a node id nothing crosses, and no channel is listened to', async () => {
     const [a, b] = [await start(), await start('b')]
     await a.publish('news')

@@ -21,6 +21,8 @@ const envelope = z.discriminatedUnion('k', [
   z.object({ k: z.literal('released'), i: z.string() }),
   /** Somebody has put something into the queue of `c`. */
   z.object({ k: z.literal('queued'), c: z.string() }),
+  /** Lane `l` of the receiver's own broker has the channel from here on. */
+  z.object({ k: z.literal('succeed'), l: z.string() }),
 ])
 type Envelope = z.infer<typeof envelope>
 
@@ -28,6 +30,8 @@ export interface Fanout {
   /** Resolves when it is on its way to everybody; calls are routed in their order. */
   route(packet: MqttPublishPacket): Promise<void>
   receive(bytes: Uint8Array): void
+  /** Tells all lanes that listen as this node that it is this one's turn. */
+  succeed(lane: string): Promise<void>
   /** Asks a node to let go of a session; resolves when it has, or after a time. */
   takeOver(clientId: string, from: string): Promise<void>
 }
@@ -46,11 +50,15 @@ export function createFanout(
     isActive(nodeId: string): Promise<boolean>
     isHere(clientId: string): boolean
     release(clientId: string): Promise<void>
+    /** What comes is for this lane, not for another one of the same broker. */
+    isOurs(): boolean
+    succeededBy(lane: string): void
     /** There is something new in its queue. */
     deliver(clientId: string): Promise<void>
   },
 ): Fanout {
   const { keys, wire, nodeId, table, queue, inbox, log, takeoverMs, isActive, isHere, release, deliver } = options
+  const { isOurs, succeededBy } = options
   const awaited = new Map<string, () => void>()
   let asked = 0
 
@@ -73,7 +81,7 @@ export function createFanout(
     promise.catch((error: unknown) => log.warn(`${task} failed`, { error: String(error) }))
   }
 
-  function take(message: Envelope): void {
+  function take(message: Exclude<Envelope, { k: 'succeed' }>): void {
     switch (message.k) {
       case 'message': {
         const packet = unpackPacket(message.m)
@@ -126,8 +134,16 @@ export function createFanout(
     },
     receive(bytes) {
       const { success, data } = envelope.safeParse(wire.decode(bytes))
-      if (success) take(data)
-      else log.warn('another node sent what is no message')
+      if (!success) {
+        if (isOurs()) log.warn('another node sent what is no message')
+      } else if (data.k === 'succeed') {
+        succeededBy(data.l)
+      } else if (isOurs()) {
+        take(data)
+      }
+    },
+    async succeed(lane) {
+      await send(nodeId, { k: 'succeed', l: lane })
     },
     async takeOver(clientId, from) {
       asked += 1

@@ -9,7 +9,7 @@ import type { Keys } from './keys.js'
 
 export interface NodeOptions {
   readonly nodeId: string
-  /** Names the broker, for as long as it runs: `HOST/PROCESS/...`. */
+  /** Names the broker, for as long as it runs: `HOST/...`. */
   readonly broker: string
   /** Names the lane. */
   readonly lane: string
@@ -67,8 +67,8 @@ export function createNode({ commands, isCluster }: RedisConnection, keys: Keys,
     (await commands.eval(REPLACE, 1, key, current, token, nodeTtlMs)) === 1
 
   function refuse(current: string): HookringError {
-    const owner = current.split('/').slice(0, 2).join(', process ')
-    const message = `plugin ${plugin}: another broker is in the cluster as node ${JSON.stringify(nodeId)} (${owner}); give each its own nodeId`
+    const [host] = current.split('/')
+    const message = `plugin ${plugin}: another broker is in the cluster as node ${JSON.stringify(nodeId)}, on host ${host}; give each its own nodeId`
     return new HookringError('NODE_ID_TAKEN', message, { plugin })
   }
 

@@ -6,13 +6,14 @@
  * in one step, so that of two nodes one comes second and asks the other to let go.
  */
 import type { MqttClientInfo, MqttSubscription } from '../../contracts/mqtt.js'
-import type { PluginLogger } from '../../plugin/index.js'
 import type { RedisConnection } from '../redis/connection.js'
 import { parseFilter } from '../topic-filter.js'
 import type { Keys } from './keys.js'
 import type { OwnRoutes } from './own-routes.js'
 import type { SessionQueue } from './queue.js'
 import type { RouteTable } from './route-table.js'
+
+type Who = Pick<MqttClientInfo, 'clientId' | 'clean'>
 
 export interface Sessions {
   /** The session is this node's from now on. */
@@ -21,16 +22,18 @@ export interface Sessions {
   settle(clientId: string): Promise<void>
   /** The client of a broker that opens no sessions is connected. */
   connected(client: MqttClientInfo): Promise<void>
-  disconnected(client: MqttClientInfo): Promise<void>
+  disconnected(client: Who): Promise<void>
   ended(clientId: string): Promise<void>
   subscribe(client: MqttClientInfo, subscriptions: readonly MqttSubscription[]): Promise<void>
-  unsubscribe(client: MqttClientInfo, filters: readonly string[]): Promise<void>
+  unsubscribe(client: Who, filters: readonly string[]): Promise<void>
   /** Another node has opened it. Settled when nothing more is queued for it here. */
   release(clientId: string, letGo: () => Promise<unknown>): Promise<void>
   /** Whether this node's broker queues messages for it. */
   isHere(clientId: string): boolean
   /** A lane of this broker had these before. */
   adopt(clientIds: readonly string[]): void
+  /** Forgets what belongs to connections that were opened and have come to nothing. */
+  tidy(): Promise<void>
   /** Writes all homes again. */
   restore(): Promise<void>
   /** What a dead node had. */
@@ -48,6 +51,8 @@ const CLEAR_HOME =
 const REMOVE_OWNED = "if redis.call('HGET',KEYS[1],'owner')==ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0"
 
 const READ_AT_ONCE = 500
+/** A connection that was opened and has no CONNACK after this long will have none. */
+const OPENING_MS = 60_000
 
 export function createSessions(
   { commands }: Pick<RedisConnection, 'commands'>,
@@ -57,13 +62,14 @@ export function createSessions(
     table: RouteTable
     routes: OwnRoutes
     queue: SessionQueue
-    log: PluginLogger
     /** Asks the node to let go; resolves when it has, or cannot be reached. */
     takeOver(clientId: string, from: string): Promise<void>
   },
 ): Sessions {
   const { keys, nodeId, table, routes, queue, takeOver } = options
   const here = new Set<string>()
+  /** Opened, and not connected: what ends in between is the connection before. */
+  const opening = new Map<string, { readonly sinceMs: number; readonly clean: boolean }>()
 
   async function swapOwner(clientId: string): Promise<string> {
     return ((await commands.eval(SWAP_OWNER, 1, keys.session(clientId), nodeId)) as string | null) ?? ''
@@ -102,6 +108,7 @@ export function createSessions(
   return {
     async open(client) {
       const { clientId, clean } = client
+      opening.set(clientId, { sinceMs: performance.now(), clean })
       const owner = await swapOwner(clientId)
       if (owner !== '' && owner !== nodeId) await takeOver(clientId, owner)
       if (clean) {
@@ -130,16 +137,18 @@ export function createSessions(
       await table.announce({ sessions: [clientId] })
     },
     async connected(client) {
+      opening.delete(client.clientId)
       const owner = await swapOwner(client.clientId)
       if (owner !== '' && owner !== nodeId) await takeOver(client.clientId, owner)
       if (client.clean || !here.has(client.clientId)) await note(client, client.clean ? nodeId : null)
     },
     async disconnected({ clientId, clean }) {
-      if (!clean) return
+      if (!clean || opening.has(clientId)) return
       await routes.dropAll(clientId)
       await removeOwned(clientId, nodeId)
     },
     async ended(clientId) {
+      if (opening.has(clientId)) return
       here.delete(clientId)
       await routes.dropAll(clientId)
       if (await removeOwned(clientId, nodeId)) await forget(clientId)
@@ -174,6 +183,14 @@ export function createSessions(
     isHere: (clientId) => here.has(clientId),
     adopt(clientIds) {
       for (const clientId of clientIds) here.add(clientId)
+    },
+    async tidy() {
+      const beforeMs = performance.now() - OPENING_MS
+      for (const [clientId, { sinceMs, clean }] of opening) {
+        if (sinceMs > beforeMs) return
+        opening.delete(clientId)
+        if (clean) await removeOwned(clientId, nodeId)
+      }
     },
     async restore() {
       const clientIds = [...here]

@@ -80,13 +80,34 @@ const deliverEvent = z.object({
 
 const sessionEvent = z.object({ client: clientInfo })
 
+/** A message of a session that outlives its connection. */
+const queuedMessage = z.object({
+  /** The store's name for it. */
+  id: z.string(),
+  /** Under which it was sent and not yet acknowledged; null: not sent. */
+  packetId: u16().nullable(),
+  packet: publishPacket,
+})
+
+const inflightEvent = z.object({
+  clientId: z.string(),
+  /** `out`: from the broker to the client. The two count their packet ids apart. */
+  direction: z.enum(['in', 'out']),
+  packetId: u16(),
+  /** The queued message's, where there is one. */
+  id: z.string().nullable(),
+})
+
 export type MqttClientInfo = z.infer<typeof clientInfo>
 export type MqttPublishPacket = z.infer<typeof publishPacket>
 export type MqttSubscription = z.infer<typeof subscription>
+export type MqttQueuedMessage = z.infer<typeof queuedMessage>
 
 /** Room for payloads that replacements change, on top of the event's own size. */
 const REPLACEMENT_BYTES = 64 * 1024
 const RETAINED_BYTES = 1024 * 1024
+/** A session's subscriptions, a part of its queue. */
+const SESSION_BYTES = 512 * 1024
 
 /** The contract. Each hookpoint says what the document says of the method it stands for. */
 export const mqtt = defineContract(
@@ -128,6 +149,39 @@ export const mqtt = defineContract(
     storeRetained: respond(z.object({ packet: publishPacket }), z.literal(true)),
     /** Respond. The retained messages that match a filter; without an answer the broker's memory has them. */
     getRetained: respond(z.object({ filter: z.string() }), z.array(publishPacket), { maxReplyBytes: RETAINED_BYTES }),
+    /**
+     * Respond. A client has passed onConnect, its CONNACK is not sent: its session belongs to this broker from now on. A
+     * clean one is forgotten, of another the subscriptions are told. Without an answer the broker's memory is all there is;
+     * a reject ends the connection.
+     */
+    openSession: respond(sessionEvent, z.object({ subscriptions: z.array(subscription) }), {
+      maxReplyBytes: SESSION_BYTES,
+    }),
+    /**
+     * Respond. The broker is subscribed for a session that outlives its connection: what was queued for it, part by part.
+     * `after`: empty, then what the last answer said in `next`.
+     */
+    resumeSession: respond(
+      z.object({ clientId: z.string(), after: z.string() }),
+      z.object({
+        messages: z.array(queuedMessage),
+        /** Packet ids of QoS 2 messages that the client has and that are to be released (PUBREL). */
+        released: z.array(u16()),
+        /** Packet ids of QoS 2 messages of the client that the broker has passed on already. */
+        received: z.array(u16()),
+        /** null: that was all. */
+        next: z.string().nullable(),
+      }),
+      { maxReplyBytes: SESSION_BYTES },
+    ),
+    /** Respond. A message is kept for sessions until ackInflight says its id; the answer has an id for each of them. */
+    queueMessage: respond(z.object({ clientIds: z.array(z.string()), packet: publishPacket }), z.array(z.string()), {
+      maxReplyBytes: REPLACEMENT_BYTES,
+    }),
+    /** Observe. A message is under way to or from a client; `released`: QoS 2, it has come, and PUBREL is due. */
+    trackInflight: observe(inflightEvent.extend({ state: z.enum(['sent', 'released', 'received']) })),
+    /** Observe. The exchange under this packet id is over. */
+    ackInflight: observe(inflightEvent),
   },
   {
     services: {
@@ -135,6 +189,10 @@ export const mqtt = defineContract(
       publish: service(publishPacket, z.void()),
       /** Ends a client's connection. False: there is none of this id here. */
       disconnect: service(z.object({ clientId: z.string(), code: u8().optional() }), z.boolean()),
+      /** Another broker has the session now: ends the client's connection and forgets it. False: it was not here. */
+      releaseSession: service(z.object({ clientId: z.string() }), z.boolean()),
+      /** Queued messages of a session that is here: those that it does not know reach it. False: it is not here. */
+      deliverQueued: service(z.object({ clientId: z.string(), messages: z.array(queuedMessage) }), z.boolean()),
       /** Subscriptions on this broker: all, and of how many clients. */
       subscriptions: service(z.void(), z.object({ count: u32(), clients: u32() })),
       /** What the broker has counted since it started. */

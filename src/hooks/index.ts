@@ -2,23 +2,29 @@
  * The door `hookring/hooks`: functions that register the plugins which ship with hookring. Called by operators on the
  * host's thread: `plugins: [payloadLimiter({ maxBytes: 65_536 }), tracing()]`. The plugins themselves are loaded by lanes.
  */
+import { randomUUID } from 'node:crypto'
 import type { PluginOptions } from '../contracts/options.js'
 import type { AclConfig } from './acl.js'
 import type { AuthConfig } from './auth.js'
+import type { ClusterConfig } from './cluster.js'
 import type { LoggerConfig } from './logger.js'
 import type { LoginAuditorConfig } from './login-auditor.js'
 import type { PayloadLimiterConfig } from './payload-limiter.js'
 import type { RateLimitConfig } from './rate-limit.js'
+import type { RedisConfig } from './redis.js'
 import type { SysConfig } from './sys.js'
 import type { TracingConfig } from './tracing.js'
 
 export type { AclConfig, AclRule } from './acl.js'
-export type { AuthConfig } from './auth.js'
+export type { AuthConfig, AuthValidator, Login } from './auth.js'
+export type { ClusterConfig } from './cluster.js'
+export { type AclControl, type AuthControl, aclControl, authControl, type ReloadingEngine } from './controls.js'
 export type { LoggerConfig } from './logger.js'
 export type { LoginAuditorConfig } from './login-auditor.js'
 export { hashPassword } from './password-hash.js'
 export type { PayloadLimiterConfig } from './payload-limiter.js'
 export type { RateLimitConfig } from './rate-limit.js'
+export type { RedisConfig } from './redis.js'
 export type { SysConfig } from './sys.js'
 export type { TracingConfig } from './tracing.js'
 
@@ -85,6 +91,23 @@ export function logger(config: LoggerConfig = {}, options: RegistrationOptions =
 export function sys(config: SysConfig = {}, options: RegistrationOptions = {}): Registration<SysConfig> {
   return register('./sys.js', config, { services: ['publish', 'stats'], ...options })
 }
+
+/** Retained messages of mqtt@1 in Redis, and with a `nodeId` every message to all nodes. Behind plugins that drop messages. */
+export function redis(config: RedisConfig = {}, options: RegistrationOptions = {}): Registration<RedisConfig> {
+  return register('./redis.js', config, { ...IN_REDIS, services: ['publish'], ...options })
+}
+
+/**
+ * Makes a broker of mqtt@1 a node of a cluster: routes, sessions, queues and retained messages in Redis. One lane, behind
+ * the plugins that refuse clients and drop messages.
+ */
+export function cluster(config: ClusterConfig, options: RegistrationOptions = {}): Registration<ClusterConfig> {
+  const services = ['publish', 'disconnect', 'releaseSession', 'deliverQueued']
+  return register('./cluster.js', { instance: randomUUID(), ...config }, { ...IN_REDIS, services, ...options })
+}
+
+/** Redis is asked last, by one lane, and may take its time. */
+const IN_REDIS = { priority: -1_000, workers: 1, timeoutMs: 1_000 } as const
 
 function register<Config>(file: string, config: Config, options: RegistrationOptions): Registration<Config> {
   return { from: new URL(file, import.meta.url), config, ...options }

@@ -119,6 +119,8 @@ async function runSetup(
   try {
     hooks = await definition.setup(context)
   } catch (error) {
+    // What it has a code for, it says itself.
+    if (error instanceof HookringError) throw error
     const message = `plugin ${context.plugin}: setup threw: ${describe(error)}`
     throw new HookringError('PLUGIN_SETUP_FAILED', message, { cause: error })
   }

@@ -1,8 +1,11 @@
 import { createHookEngine } from 'hookring'
 import { mqtt } from 'hookring/contracts'
 import { rateLimit } from 'hookring/hooks'
-import { expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { createTokenBuckets } from '../../dist/hooks/token-bucket.js'
+import { until } from '../support/lab.js'
+import { startNode } from '../support/nodes.js'
+import { noRedis, type RedisServer, startRedis } from '../support/redis.js'
 
 test('a bucket refills by rate, in fractions, up to its burst', () => {
   const buckets = createTokenBuckets({ rate: 2, intervalMs: 1_000, burst: 2, maxKeys: 10 })
@@ -35,4 +38,41 @@ test('with several lanes each client has its own burst, and no more', async () =
     expect(verdicts.filter(({ kind }) => kind === 'continue')).toHaveLength(4)
     expect(verdicts.find(({ kind }) => kind === 'reject')).toMatchObject({ code: 0x96 })
   }
+})
+
+describe.skipIf(noRedis !== null)(`a limit in Redis${noRedis === null ? '' : ` (${noRedis})`}`, () => {
+  const config = (server: RedisServer) => ({
+    publishRate: 2,
+    intervalMs: 600,
+    burstSize: 3,
+    redis: { addr: server.path },
+  })
+  const node = (server: RedisServer, options = {}) =>
+    startNode(rateLimit(config(server), { timeoutMs: 5_000, workers: 2, ...options }))
+
+  test('is one limit over all nodes and lanes, and refills by rate', async () => {
+    const server = await startRedis()
+    onTestFinished(() => server.stop())
+    const nodes = [await node(server), await node(server)]
+    const verdicts = await Promise.all(Array.from({ length: 10 }, (_, index) => nodes[index % 2]?.publish('t')))
+    expect(verdicts.filter((verdict) => verdict?.kind === 'continue')).toHaveLength(3)
+    expect(verdicts.find((verdict) => verdict?.kind === 'reject')).toMatchObject({ code: 0x96 })
+    const [key = ''] = await server.client.keys('mqtt:rate*')
+    expect(key).toBe('mqtt:rate:publisher')
+    // Two come back per 600 ms: the third does not wait for a window to end.
+    await until('a token', async () => (await nodes[0]?.publish('t'))?.kind === 'continue')
+    expect(await server.client.pttl(key)).toBeGreaterThan(300)
+  })
+
+  test('is what the policy says when Redis is away', async () => {
+    const server = await startRedis()
+    onTestFinished(() => server.stop())
+    const [strict, lenient] = [await node(server), await node(server, { onFailure: 'allow' })]
+    await server.kill()
+    await until('Redis to be missed', async () => {
+      const verdict = await strict.publish('t')
+      return verdict.kind === 'reject' && verdict.failure?.kind === 'error'
+    })
+    expect((await lenient.publish('t')).kind).toBe('continue')
+  })
 })

@@ -20,6 +20,7 @@ import { createDeliveries } from './delivery.js'
 import { createInboxes } from './inbox.js'
 import { createPublishing } from './publishing.js'
 import { createServices, createTraffic } from './services.js'
+import { createSessionStore } from './session-store.js'
 import { wrapStore } from './store.js'
 
 export interface AttachOptions {
@@ -85,7 +86,31 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
     hasPublishes: publishing.hasPublishes,
     onPacket: traffic.received,
   })
+<<<<<<< HEAD
   wrapStore(broker, asker, deliveries, inboxes)
+=======
+  // Before the hooks of the store: what it does there by itself is nobody's to refuse.
+  const sessions = createSessionStore(broker, { asker, infoOf })
+  const giveBackStore = wrapStore(broker, asker, deliveries, inboxes)
+>>>>>>> a0c63796cc3042cbe58ee76e1dc1508562fb9d3c
+
+  /** Whose session cannot be had is not let in without it. */
+  function admit(
+    client: Client,
+    refusal: Error | null,
+    isIn: boolean | null,
+    done: Parameters<Broker['authenticate']>[3],
+  ) {
+    if (refusal || !isIn || !sessions.isAsked()) {
+      done(refusal, isIn)
+      return
+    }
+    const opened = sessions.open(client).catch((error: unknown) => String(error))
+    void opened.then((reason) => {
+      if (reason === null) done(null, true)
+      else done(Object.assign(new Error(reason), { returnCode: 3 }), null)
+    })
+  }
 
   const doors: typeof bare = {
     preConnect(client, packet, done) {
@@ -105,7 +130,7 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
     authenticate(client, username, password, done) {
       call('authenticate', client, username, password, (error, success) => {
         if (error || !success) done(error, success)
-        else connections.authenticate(client, password, done)
+        else connections.authenticate(client, password, (refusal, isIn) => admit(client, refusal, isIn, done))
       })
     },
     authorizePublish(client, packet, done) {
@@ -141,18 +166,31 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
   broker.on('clientDisconnect', connections.ended)
   broker.on('unsubscribe', (filters: string[], client: Client) => connections.unsubscribed(client, filters))
 
-  engine.provide(
-    createServices({
+  engine.provide({
+    ...createServices({
       broker,
       traffic,
       startedAtMs: Date.now(),
       publish: publishing.publishUnasked,
       onDisconnect: connections.ending,
     }),
-  )
+    ...sessions.services,
+  })
 
   return {
     counts: asker.counts,
+<<<<<<< HEAD
     detach: asker.detach,
+=======
+    detach() {
+      asker.detach()
+      for (const [name, listener] of Object.entries(listeners)) broker.off(name, listener as () => void)
+      for (const name of Object.keys(doors) as (keyof typeof doors)[]) {
+        if (broker[name] === doors[name]) Object.assign(broker, { [name]: bare[name] })
+      }
+      giveBackStore()
+      sessions.detach()
+    },
+>>>>>>> a0c63796cc3042cbe58ee76e1dc1508562fb9d3c
   }
 }

@@ -1,0 +1,73 @@
+/**
+ * The redis plugin of mqtt@1: retained messages in Redis, and messages between the nodes of a broker by one channel that
+ * all listen to. Runs in a lane. For sessions that move and messages that go only where somebody listens, there is the
+ * cluster plugin.
+ */
+import { z } from 'zod'
+import { mqtt } from '../contracts/mqtt.js'
+import { definePlugin } from '../plugin/index.js'
+import { connectRedis, redisAddress } from './redis/connection.js'
+import { createInbox } from './redis/inbox.js'
+import { escapeName } from './redis/names.js'
+import { createRetainedStore } from './redis/retained.js'
+import { openWire, packPacket, unpackPacket } from './redis/wire.js'
+
+export const redisConfig = z
+  .strictObject({
+    ...redisAddress,
+    /** This broker's name among the nodes; empty: messages do not cross. */
+    nodeId: z.string().max(128).default(''),
+  })
+  .prefault({})
+export type RedisConfig = z.input<typeof redisConfig>
+
+const envelope = z.object({ n: z.string(), m: z.unknown() })
+
+export default definePlugin(mqtt, {
+  name: 'redis',
+  config: redisConfig,
+  async setup({ config, plugin, log, services: { publish } }) {
+    const { nodeId, keyPrefix } = config
+    if (nodeId !== '' && publish === undefined) {
+      throw new Error("redis needs the host service publish: register it with services: ['publish']")
+    }
+    const wire = await openWire(plugin)
+    const connection = await connectRedis(config, { plugin, log, subscribes: nodeId !== '' })
+    const { commands, subscriber, close } = connection
+    const retained = createRetainedStore(connection, {
+      keys: {
+        retained: (topic) => `${keyPrefix}retained:${escapeName(topic)}`,
+        retainedIndex: `${keyPrefix}retained:_idx`,
+      },
+      wire,
+      log,
+    })
+    const channel = `${keyPrefix}fanout`
+
+    if (nodeId !== '' && publish !== undefined) {
+      const inbox = createInbox({ publish, log })
+      subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => {
+        const { success, data } = envelope.safeParse(wire.decode(bytes))
+        const packet = success ? unpackPacket(data.m) : null
+        if (packet === null) log.warn('another node sent what is no message', { channel })
+        else if (data?.n !== nodeId) inbox.add(packet)
+      })
+      await subscriber.subscribe(channel)
+    }
+
+    return {
+      ...(nodeId !== '' && {
+        async onPublishReceived({ packet: { topic, payload, qos, retain } }) {
+          if (topic.startsWith('$SYS/')) return
+          await commands.publish(channel, wire.encode({ n: nodeId, m: packPacket({ topic, payload, qos, retain }) }))
+        },
+      }),
+      async storeRetained({ packet: { topic, payload, qos, retain } }) {
+        await retained.store({ topic, payload, qos, retain })
+        return true as const
+      },
+      getRetained: ({ filter }) => retained.find(filter),
+      destroy: close,
+    }
+  },
+})

@@ -1,0 +1,96 @@
+/**
+ * A Redis of a test's own: on a unix socket and a port of the loopback, in a temporary folder, gone with the test. Needs
+ * redis-server; where there is none, `noRedis` says so and tests are skipped.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+
+/** Why there is no Redis here; null: there is one. */
+export const noRedis: string | null =
+  spawnSync('redis-server', ['--version'], { timeout: 10_000 }).status === 0 ? null : 'redis-server is not installed'
+
+export interface RedisServer {
+  /** Its unix socket. */
+  readonly path: string
+  readonly port: number
+  /** `HOST:PORT`. */
+  readonly addr: string
+  /** A client for looking at what is there; closed with the server. */
+  readonly client: Redis
+  /** SIGKILL. */
+  kill(): Promise<void>
+  /** Starts it again, on what it has kept. */
+  restart(): Promise<void>
+  /** It hangs: connections stay, nothing is answered. */
+  pause(): void
+  resume(): void
+  stop(): Promise<void>
+}
+
+/** @param keeps every write is on disk before it is answered */
+export async function startRedis({ keeps = false, cluster = false } = {}): Promise<RedisServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'hookring-redis-'))
+  const path = join(folder, 'socket')
+  const port = await freePort()
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--unixsocket', path, '--dir', folder, '--save', '']
+  args.push('--appendonly', keeps ? 'yes' : 'no', '--appendfsync', 'always')
+  if (cluster) args.push('--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1')
+  let child: ChildProcess = await start()
+  const client = new Redis({ path, lazyConnect: true, retryStrategy: () => 20 })
+  client.on('error', () => {})
+  if (cluster) await client.cluster('ADDSLOTSRANGE', 0, 16_383)
+
+  async function start(): Promise<ChildProcess> {
+    const started = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    await new Promise<void>((resolve, reject) => {
+      let said = ''
+      started.once('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${said}`)))
+      started.stdout?.setEncoding('utf8').on('data', (part: string) => {
+        said += part
+        if (said.includes('Ready to accept connections')) resolve()
+      })
+    })
+    return started
+  }
+
+  async function end(): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const gone = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await gone
+  }
+
+  return {
+    path,
+    port,
+    addr: `127.0.0.1:${port}`,
+    client,
+    kill: end,
+    async restart() {
+      await end()
+      child = await start()
+    },
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+    async stop() {
+      client.disconnect()
+      await end()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}

@@ -86,13 +86,9 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
     hasPublishes: publishing.hasPublishes,
     onPacket: traffic.received,
   })
-<<<<<<< HEAD
-  wrapStore(broker, asker, deliveries, inboxes)
-=======
   // Before the hooks of the store: what it does there by itself is nobody's to refuse.
   const sessions = createSessionStore(broker, { asker, infoOf })
-  const giveBackStore = wrapStore(broker, asker, deliveries, inboxes)
->>>>>>> a0c63796cc3042cbe58ee76e1dc1508562fb9d3c
+  wrapStore(broker, asker, deliveries, inboxes)
 
   /** Whose session cannot be had is not let in without it. */
   function admit(
@@ -179,18 +175,9 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
 
   return {
     counts: asker.counts,
-<<<<<<< HEAD
-    detach: asker.detach,
-=======
     detach() {
       asker.detach()
-      for (const [name, listener] of Object.entries(listeners)) broker.off(name, listener as () => void)
-      for (const name of Object.keys(doors) as (keyof typeof doors)[]) {
-        if (broker[name] === doors[name]) Object.assign(broker, { [name]: bare[name] })
-      }
-      giveBackStore()
       sessions.detach()
     },
->>>>>>> a0c63796cc3042cbe58ee76e1dc1508562fb9d3c
   }
 }

@@ -176,12 +176,21 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
       }
     }
 
+    /** Past the hooks of delivery, which nobody has. */
+    const pass = (deliver: Deliver, packet: Packet, done: () => void): void => {
+      // Without plugins a message gets from its counter to its subscribers before another does.
+      if (!asker.isSubscribed('queueMessage')) deliver(packet, done)
+      else if (isCopy(packet)) setImmediate(done)
+      else deliverOnce(deliver, packet, done)
+    }
+
     client.deliver0 = (packet, done) => {
-      if (line.length === 0 && !isAsked()) deliver0(packet, done)
+      if (line.length === 0 && !isAsked()) pass(deliver0, packet, done)
       else take(packet, done, true)
     }
     client.deliverQoS = (packet, done) => {
-      if (line.length === 0 && !isAsked()) deliverQoS(packet, done)
+      if (packet.qos === 0) client.deliver0(packet, done)
+      else if (line.length === 0 && !isAsked()) pass(deliverQoS, packet, done)
       else take(packet, done, false)
     }
   }

@@ -117,6 +117,25 @@ describe('a subscriber’s messages', () => {
     expect(slow.received).toEqual([])
   })
 
+  it('are not taken for copies when others overtake them on their way into the broker', async () => {
+    const acts = [
+      { on: 'openSession', clientId: 'kept', answer: { subscriptions: [] } },
+      { on: 'resumeSession', answer: { messages: [], released: [], received: [], next: null } },
+      { on: 'queueMessage', topic: 'slow', waitMs: 50, answer: ['1'] },
+    ]
+    const broker = await startBroker({ plugins: [mqttActor({ acts })] })
+    const kept = await connect(broker, { clientId: 'kept', clean: false })
+    const client = await connect(broker)
+    for (const subscriber of [kept, client]) await subscriber.subscribe({ '+': 1, '#': 1 })
+    const other = await connect(broker)
+    await client.publish('slow', 'x', { qos: 1 })
+    await other.publish('quick', 'y')
+    expect(await client.receives(2)).toEqual(['quick y', 'slow x'])
+    expect(await kept.receives(2)).toEqual(['quick y', 'slow x'])
+    await client.publish('last', 'z', { qos: 0 })
+    expect(await client.receives(3)).toEqual(['quick y', 'slow x', 'last z'])
+  })
+
   it('come once, and are asked about once, when subscriptions overlap', async () => {
     const broker = await startBroker({ plugins: [mqttActor({ hears: ['canRead'] })] })
     const client = await connect(broker)

@@ -14,7 +14,7 @@
  */
 import type { Aedes } from 'aedes'
 import { createAsker, type HookCounts, type MqttEngine } from './asking.js'
-import { type Broker, type Client, checkBroker, checkClient } from './broker.js'
+import { type Broker, type Client, type ConnackPacket, checkBroker, checkClient } from './broker.js'
 import { createConnections } from './connections.js'
 import { createDeliveries } from './delivery.js'
 import { createInboxes } from './inbox.js'
@@ -35,7 +35,7 @@ export interface AttachOptions {
 export interface AttachedHooks {
   /** What the hooks have refused, and what was dropped, since they were attached. */
   readonly counts: Readonly<HookCounts>
-  /** Leaves the broker as it was. Clients that are connected keep their sessions; nothing is asked any more. */
+  /** Nothing is asked or told any more, and the broker goes on by itself. What was refused before stays refused. */
   detach(): void
 }
 
@@ -88,7 +88,7 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
   })
   // Before the hooks of the store: what it does there by itself is nobody's to refuse.
   const sessions = createSessionStore(broker, { asker, infoOf })
-  const giveBackStore = wrapStore(broker, asker, deliveries, inboxes)
+  wrapStore(broker, asker, deliveries, inboxes)
 
   /** Whose session cannot be had is not let in without it. */
   function admit(
@@ -153,17 +153,14 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
   }
   Object.assign(broker, doors)
 
-  const listeners: Readonly<Record<string, (...args: never[]) => void>> = {
-    connackSent({ returnCode, sessionPresent }: { returnCode: number; sessionPresent: boolean }, client: Client) {
-      if (returnCode !== 0) return
-      connections.accepted(client, sessionPresent)
-      inboxes.accepted(client)
-    },
-    clientError: (client: Client, error: Error) => connections.ending(client, error.message),
-    clientDisconnect: (client: Client) => connections.ended(client),
-    unsubscribe: (filters: string[], client: Client) => connections.unsubscribed(client, filters),
-  }
-  for (const [name, listener] of Object.entries(listeners)) broker.on(name, listener as () => void)
+  broker.on('connackSent', ({ returnCode, sessionPresent }: ConnackPacket, client: Client) => {
+    if (returnCode !== 0) return
+    connections.accepted(client, sessionPresent)
+    inboxes.accepted(client)
+  })
+  broker.on('clientError', (client: Client, error: Error) => connections.ending(client, error.message))
+  broker.on('clientDisconnect', connections.ended)
+  broker.on('unsubscribe', (filters: string[], client: Client) => connections.unsubscribed(client, filters))
 
   engine.provide({
     ...createServices({
@@ -180,11 +177,6 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
     counts: asker.counts,
     detach() {
       asker.detach()
-      for (const [name, listener] of Object.entries(listeners)) broker.off(name, listener as () => void)
-      for (const name of Object.keys(doors) as (keyof typeof doors)[]) {
-        if (broker[name] === doors[name]) Object.assign(broker, { [name]: bare[name] })
-      }
-      giveBackStore()
       sessions.detach()
     },
   }

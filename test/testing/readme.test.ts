@@ -78,6 +78,9 @@ const PRINTED: Readonly<Record<string, readonly string[]>> = {
   'recorded-server.ts': ['onOrder 12000'],
   'coupons.test.ts': ['pass 2', 'fail 0'],
   'grpc-server.ts': [],
+  'mqtt-broker.ts': ['news/today hello'],
+  'connection-server.ts': ['told hello', 'ada', "{ evaluated: 'orders' }", 'CREDENTIALS_REFUSED'],
+  'hookring.config.ts': [],
 }
 
 const CONTRACTS = new Set(['shop.ts', 'orders.ts'])

@@ -146,6 +146,20 @@ describe('a subscriber’s messages', () => {
     expect(broker.heard('canRead')).toHaveLength(2)
   })
 
+  it('to very many subscribers wait their turn, and do not overload the engine', async () => {
+    const limits = { slots: 8, queue: 8 }
+    const acts = [{ on: 'canRead', topic: 't', waitMs: 1 }]
+    const broker = await startBroker({
+      plugins: [mqttActor({ acts }, { limits })],
+      attach: { maxCallsUnderWay: 8 },
+    })
+    const clients = await Promise.all(Array.from({ length: 20 }, () => connect(broker)))
+    for (const client of clients) await client.subscribe({ t: 0 })
+    await Promise.all(numbered(10).map((line) => clients[0]!.publish('t', line.slice(2), { qos: 1 })))
+    for (const client of clients) expect(await client.receives(10)).toEqual(numbered(10))
+    expect(broker.attached.counts).toMatchObject({ failures: 0, deliveriesRefused: 0, deliveriesDropped: 0 })
+  })
+
   it('past the bound are dropped, counted and told', async () => {
     const acts = [{ on: 'canRead', clientId: 'slow', waitMs: 200 }]
     const broker = await startBroker({

@@ -6,6 +6,8 @@ export default defineConfig({
     pool: 'forks',
     // Most tests run lanes and deadlines of their own: two files at once would measure each other.
     fileParallelism: false,
+    // For tests that start commands and say that they may run beside each other (`concurrent`).
+    maxConcurrency: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     server: {

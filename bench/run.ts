@@ -16,8 +16,10 @@ const CASES: Readonly<Record<string, () => Promise<BenchCase>>> = {
   recovery: async () => (await import('./cases/recovery.js')).recovery,
   startup: async () => (await import('./cases/startup.js')).startup,
   idle: async () => (await import('./cases/idle.js')).idle,
+  mqtt: async () => (await import('./cases/mqtt.js')).mqtt,
   memory: async () => (await import('./cases/memory.js')).memory,
   runtimes: async () => (await import('./cases/runtimes.js')).runtimes,
+  exhook: async () => (await import('./cases/exhook.js')).exhook,
   unsubscribed: async () => (await import('./cases/unsubscribed.js')).unsubscribed,
 }
 

@@ -5,6 +5,7 @@ export { defineContract } from './contracts/contract.js'
 export { ERROR_CODES, type ErrorCode, HookringError } from './contracts/errors.js'
 export type { Logger, MatchCondition, MatchOption, PluginOptions } from './contracts/options.js'
 export type { FailureAction, FailurePolicy } from './contracts/policy.js'
+export { defineConfig, type ServeConfig } from './contracts/serve-config.js'
 export type {
   AnswerVerdict,
   ContinueVerdict,
@@ -21,6 +22,7 @@ export type {
   EngineHooks,
   EngineOptions,
   HookEngine,
+  PluginChange,
   PluginStatus,
   Recording,
   RecordingSummary,

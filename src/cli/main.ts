@@ -8,7 +8,9 @@ import { Command, CommanderError } from 'commander'
 import { benchCommand } from './bench.js'
 import { checkCommand } from './check.js'
 import { errorText, UsageError } from './errors.js'
+import { exhookCommand } from './exhook.js'
 import { EXIT_USAGE, endProcess, print } from './exit.js'
+import { serveCommand } from './serve.js'
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
@@ -19,7 +21,7 @@ const program = new Command('hookring')
   .showHelpAfterError('(add --help for the options and examples)')
   .addHelpText('after', '\nEach command has --help with examples.')
 
-for (const command of [benchCommand(), checkCommand()]) {
+for (const command of [serveCommand(), exhookCommand(), benchCommand(), checkCommand()]) {
   program.addCommand(command.exitOverride().showHelpAfterError('(add --help for the options and examples)'))
 }
 

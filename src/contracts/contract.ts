@@ -27,6 +27,8 @@ export interface Hookpoint<
   readonly order: ChainOrder
   /** Room for the encoded answer or replacement, in bytes, on top of the event's own size; null: the engine's default. */
   readonly maxReplyBytes: number | null
+  /** A boolean field of a transform's event: a replacement in which it is true ends the chain. */
+  readonly endsOn: string | null
   readonly plan: LayoutPlan
   readonly replyPlan: LayoutPlan | null
 }
@@ -61,19 +63,28 @@ export interface ReplyOptions {
   maxReplyBytes?: number
 }
 
+export interface TransformOptions extends ReplyOptions {
+  /** See Hookpoint.endsOn. Such a hookpoint asks its plugins one by one, each in a hop of its own. */
+  endsOn?: string
+}
+
 /** A hookpoint that asks: plugins continue or reject. */
 export function gate<E extends z.ZodType>(event: E, options: GateOptions = {}): Hookpoint<'gate', E, never> {
-  return hookpoint('gate', event, null as never, optionOf(options, 'order') ?? 'sequential', null)
+  return hookpoint('gate', event, null as never, { order: optionOf(options, 'order') })
 }
 
 /** A hookpoint that tells: plugins return nothing, the server does not wait. */
 export function observe<E extends z.ZodType>(event: E): Hookpoint<'observe', E, never> {
-  return hookpoint('observe', event, null as never, 'sequential', null)
+  return hookpoint('observe', event, null as never, {})
 }
 
 /** A hookpoint whose plugins may replace the event, or reject. */
-export function transform<E extends z.ZodType>(event: E, options: ReplyOptions = {}): Hookpoint<'transform', E, never> {
-  return hookpoint('transform', event, null as never, 'sequential', optionOf(options, 'maxReplyBytes') ?? null)
+export function transform<E extends z.ZodType>(
+  event: E,
+  options: TransformOptions = {},
+): Hookpoint<'transform', E, never> {
+  const maxReplyBytes = optionOf(options, 'maxReplyBytes')
+  return hookpoint('transform', event, null as never, { maxReplyBytes, endsOn: optionOf(options, 'endsOn') })
 }
 
 /** A hookpoint whose first returned value is the answer. */
@@ -82,7 +93,7 @@ export function respond<E extends z.ZodType, R extends z.ZodType>(
   reply: R,
   options: ReplyOptions = {},
 ): Hookpoint<'respond', E, R> {
-  return hookpoint('respond', event, reply, 'sequential', optionOf(options, 'maxReplyBytes') ?? null)
+  return hookpoint('respond', event, reply, { maxReplyBytes: optionOf(options, 'maxReplyBytes') })
 }
 
 /** A service of a contract: `{ services: { publish: service(z.object({ topic: z.string() }), z.void()) } }`. */
@@ -156,6 +167,7 @@ function compileContract<Points extends Hookpoints, Offered extends Services>(
       plan: compileLayout(point.event, [key]),
       replyPlan: point.reply === null ? null : compileLayout(point.reply, [key, 'reply']),
     })
+    checkEndsOn(compiled[key], `contract ${name}@${version}: ${key}`)
   }
   checkServices(services, `contract ${name}@${version}`)
   return Object.freeze({
@@ -246,6 +258,16 @@ function checkReplyBytes({ maxReplyBytes, order }: Hookpoint, where: string): vo
   throw new HookringError('CONTRACT_INVALID', `${where}: order must be sequential or parallel, got ${shown(order)}`)
 }
 
+function checkEndsOn({ endsOn, plan: { root } }: Hookpoint, where: string): void {
+  if (endsOn === null) return
+  const field = root.kind === 'object' ? root.fields.find(({ key }) => key === endsOn)?.node : undefined
+  if ((field?.kind === 'maybe' ? field.inner : field)?.kind === 'bool') return
+  throw new HookringError(
+    'CONTRACT_INVALID',
+    `${where}: endsOn must name a boolean field of the event, got ${shown(endsOn)}`,
+  )
+}
+
 function optionOf<Options extends object, Key extends keyof Options>(options: Options, key: Key): Options[Key] {
   try {
     return options[key]
@@ -260,15 +282,29 @@ function shown(value: unknown): string {
   return typeof value === 'number' || value === null || value === undefined ? String(value) : `a ${typeof value}`
 }
 
+interface PointOptions {
+  order?: ChainOrder | undefined
+  maxReplyBytes?: number | undefined
+  endsOn?: string | undefined
+}
+
 function hookpoint<Kind extends HookpointKind, E extends z.ZodType, R extends z.ZodType>(
   kind: Kind,
   event: E,
   reply: R,
-  order: ChainOrder,
-  maxReplyBytes: number | null,
+  { order, maxReplyBytes, endsOn }: PointOptions,
 ): Hookpoint<Kind, E, R> {
-  // Plans are compiled by defineContract, which knows the path to name in an error.
-  return { kind, event, reply, order, maxReplyBytes, plan: UNCOMPILED, replyPlan: null }
+  return {
+    kind,
+    event,
+    reply,
+    order: order ?? 'sequential',
+    maxReplyBytes: maxReplyBytes ?? null,
+    endsOn: endsOn ?? null,
+    // Plans are compiled by defineContract, which knows the path to name in an error.
+    plan: UNCOMPILED,
+    replyPlan: null,
+  }
 }
 
 const UNCOMPILED: LayoutPlan = { root: { kind: 'json', fixedBytes: 8 }, fixedBytes: 8 }

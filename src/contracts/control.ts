@@ -24,7 +24,7 @@ export interface PluginSpec {
   readonly name: string
   /** Whether the operator named it. */
   readonly isNamed: boolean
-  /** file: URL of the module. */
+  /** file: URL of the module; of a remote provider where it is reached. */
   readonly url: string
   /** Structured-cloneable, not yet parsed. */
   readonly config: unknown
@@ -32,6 +32,8 @@ export interface PluginSpec {
   readonly timeoutMs: number
   readonly runtime: RuntimeName
   readonly boundary: Boundary
+  /** Of the protocol that a remote provider speaks; left out: the contract's. */
+  readonly version?: number | undefined
   /** Memory that a runtime with a heap of its own gives to the plugin, MiB. */
   readonly memoryMb: number
   /** Host services that it was granted, by name. */
@@ -49,6 +51,8 @@ export interface LaneSpec {
   readonly wait: 'adaptive' | 'park' | 'spin'
   readonly spinUs: number
   readonly shutdownTimeoutMs: number
+  /** How long the host waits for the answer to `load`; left out: the lane is not told. */
+  readonly setupTimeoutMs?: number | undefined
 }
 
 const text = z.string().max(4096)

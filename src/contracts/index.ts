@@ -2,6 +2,7 @@
  * The door `hookring/contracts`: the contracts that ship, what it takes to define one's own, and the types of what calls
  * come to.
  */
+export * from './connection.js'
 export {
   type Contract,
   defineContract,
@@ -22,11 +23,16 @@ export {
   type ServiceCaller,
   type Services,
   service,
+  type TransformOptions,
   transform,
   type VerdictOf,
 } from './contract.js'
 export * from './delivery.js'
 export { ERROR_CODES, type ErrorCode, HookringError } from './errors.js'
+export * from './exhook/exhook1.js'
+export * from './exhook/exhook2.js'
+export * from './exhook/exhook3.js'
+export * from './exhook/rpcs.js'
 export * from './mqtt.js'
 export type { FailureAction, FailurePolicy } from './policy.js'
 export { bytes, i32, i64, u8, u16, u32, u64 } from './types.js'

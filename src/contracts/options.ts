@@ -114,9 +114,11 @@ export const pluginOptionsSchema = z.strictObject({
     .optional(),
   config: z.unknown().optional(),
   trust: z.enum(['trusted', 'untrusted']).default('trusted'),
-  /** Left out: by the file's name (.wasm, .so), `quickjs` for untrusted JavaScript, else `module`. */
+  /** Left out: by the file's name (.wasm, .so), `quickjs` for untrusted JavaScript, else `module`. `exhook`: `from` is a URL. */
   runtime: z.enum(RUNTIMES).optional(),
   boundary: z.enum(BOUNDARIES).optional(),
+  /** Runtime exhook: the version of the protocol that the provider speaks. Left out: the contract's; of mqtt@1, 3. */
+  version: z.union([z.literal(1), z.literal(2), z.literal(3)], 'must be 1, 2 or 3').optional(),
   /** What to do where the process boundary lacks a part of its sandbox: refuse (the default), or go on without it. */
   sandbox: z.enum(['required', 'best-effort']).optional(),
   /** A subresource-integrity value that the file, or the bundle made from it, must match: `sha384-...`. */

@@ -1,7 +1,9 @@
 /**
- * The auth plugin of mqtt@1: names and passwords of clients, against credentials. Runs in a lane. An unknown name costs as much as a wrong password, so that names cannot be found out by time.
+ * The auth plugin of mqtt@1: names and passwords of clients, against credentials or by a function of the operator's. Runs
+ * in a lane. An unknown name costs as much as a wrong password, so that names cannot be found out by time.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { MQTT_REASON, type MqttClientInfo, mqtt } from '../contracts/mqtt.js'
 import { definePlugin, reject } from '../plugin/index.js'
@@ -11,29 +13,49 @@ export const authConfig = z
   .strictObject({
     /** Passwords by user name, plain or as hashPassword makes them. Left out: everybody may in. `{}`: nobody may. */
     credentials: z.record(z.string(), z.string()).optional(),
+    /**
+     * A module whose default export decides in their place, `(login: Login) => boolean | Promise<boolean>`: an absolute
+     * path or a file: URL. It is loaded in the lane; `credentials` is ignored then.
+     */
+    validator: z.string().optional(),
   })
   .prefault({})
 export type AuthConfig = z.input<typeof authConfig>
 
-type CredentialCheck = (login: { client: MqttClientInfo; password: Uint8Array | null }) => Promise<boolean>
+/** What a validator is given. The password is null when the client sent none. */
+export interface Login {
+  readonly client: MqttClientInfo
+  readonly password: Uint8Array | null
+}
+export type AuthValidator = (login: Login) => boolean | Promise<boolean>
 
 export default definePlugin(mqtt, {
   name: 'auth',
   config: authConfig,
-  setup({ config: { credentials } }) {
-    if (credentials === undefined) return {}
-    const check = createCredentialCheck(credentials)
+  async setup({ config: { credentials, validator } }) {
+    if (validator === undefined && credentials === undefined) return {}
+    const check = validator === undefined ? createCredentialCheck(credentials ?? {}) : await loadValidator(validator)
     return {
-      async onConnect({ client, password }) {
-        const login = { client, password: password === null ? null : Uint8Array.from(password) }
-        if (await check(login)) return
+      async onConnect(event) {
+        // A copy: checks may take longer than the event's place in the ring is theirs.
+        const { client, password } = event.copy()
+        // Anything else than true is a no: a validator that forgets its answer must not let anybody in.
+        if ((await check({ client, password })) === true) return
         return reject('bad user name or password', MQTT_REASON.badUserNameOrPassword)
       },
     }
   },
 })
 
-function createCredentialCheck(credentials: Readonly<Record<string, string>>): CredentialCheck {
+async function loadValidator(path: string): Promise<AuthValidator> {
+  const url = path.startsWith('file:') ? path : pathToFileURL(path).href
+  const { default: validator } = (await import(url)) as { default?: unknown }
+  if (typeof validator !== 'function')
+    throw new TypeError(`the validator ${path} has no function as its default export`)
+  return validator as AuthValidator
+}
+
+function createCredentialCheck(credentials: Readonly<Record<string, string>>): AuthValidator {
   const key = randomBytes(32)
   const plain = new Map<string, Buffer>()
   const hashed = new Map<string, ScryptHash>()

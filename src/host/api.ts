@@ -3,7 +3,7 @@
  */
 import type { z } from 'zod'
 import type { Contract, EventInput, Hookpoints, ProvidedServices, Services, VerdictOf } from '../contracts/contract.js'
-import type { engineOptionsSchema, PluginOptions } from '../contracts/options.js'
+import type { engineOptionsSchema, MatchOption, PluginOptions } from '../contracts/options.js'
 import type { FailurePolicy } from '../contracts/policy.js'
 import type { CallOptions } from './dispatcher.js'
 import type { EngineEvents } from './events.js'
@@ -67,11 +67,16 @@ export interface RecordingSummary {
   readonly problem: string | null
 }
 
+/** What to change of a plugin's options, given the present ones; null: nothing. Must not wait. */
+export type PluginChange = (present: Readonly<PluginOptions>) => Partial<PluginOptions> | null
+
 export interface PluginStatus {
   readonly name: string
   readonly bulkhead: string
   readonly hooks: readonly string[]
   readonly mode: 'enforce' | 'shadow'
+  /** The operator's option. */
+  readonly match: MatchOption | undefined
   readonly state: 'active' | 'probing' | 'quarantined' | 'held'
 }
 
@@ -91,8 +96,14 @@ export interface HookEngine<Points extends Hookpoints = Hookpoints, Offered exte
   add(plugin: PluginOptions): Promise<void>
   /** Takes a plugin out; calls that are under way still pass it. @throws HookringError PLUGIN_UNKNOWN */
   remove(name: string): Promise<void>
-  /** Loads a plugin's file anew, with the options given in place of the old ones. Stays with the old one if that fails. @throws HookringError */
-  reload(name: string, changes?: Partial<PluginOptions>): Promise<void>
+  /**
+   * Loads a plugin's file anew, with the options given in place of the old ones. Stays with the old one if that fails. The
+   * lanes of its bulkhead are replaced, so that plugins beside it start anew as well.
+   *
+   * A function is given the options as they are when its turn comes, after the changes asked for before it, and says what
+   * to change; null: nothing, and nothing is reloaded. @throws HookringError
+   */
+  reload(name: string, changes?: Partial<PluginOptions> | PluginChange): Promise<void>
   /** Host services, in place of those of the same name. @throws HookringError OPTIONS_INVALID */
   provide(services: ProvidedServices<Offered>): void
   /**

@@ -53,7 +53,7 @@ export function planBulkheads(
   return new Map([...groups].map(([name, group]) => [name, planGroup(name, group, defaults)]))
 }
 
-/** Untrusted plugins, shadows, plugins with walls of their own and plugins with lanes of their own making share with nobody unless they are told to. */
+/** Untrusted plugins, shadows, plugins with walls of their own, remote providers and plugins with lanes of their own making share with nobody unless they are told to. */
 function bulkheadOf({ options, ownBulkhead, runtime, boundary }: Registration): string {
   if (options.bulkhead !== undefined) return options.bulkhead
   const isOwn =
@@ -61,6 +61,7 @@ function bulkheadOf({ options, ownBulkhead, runtime, boundary }: Registration): 
     options.mode === 'shadow' ||
     boundary === 'process' ||
     runtime === 'compartment' ||
+    runtime === 'exhook' ||
     options.workers !== undefined ||
     options.partitionBy !== undefined ||
     options.limits !== undefined

@@ -5,7 +5,7 @@ import { EventEmitter } from 'node:events'
 import type { Contract, Hookpoints, Services } from '../contracts/contract.js'
 import type { LogBatch } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
-import { DEFAULTS, engineOptionsSchema, type Logger, parseOptions } from '../contracts/options.js'
+import { DEFAULTS, engineOptionsSchema, type Logger, type PluginOptions, parseOptions } from '../contracts/options.js'
 import { monotonicMs } from '../ring/clock.js'
 import type { EngineOptions, HookEngine } from './api.js'
 import type { Bulkhead } from './bulkhead.js'
@@ -172,7 +172,12 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
         slots: resolved.limits?.slots ?? DEFAULTS.slots,
       },
     },
-    lane: { wait: resolved.wait, spinUs: resolved.spinUs, shutdownTimeoutMs: resolved.shutdownTimeoutMs },
+    lane: {
+      wait: resolved.wait,
+      spinUs: resolved.spinUs,
+      shutdownTimeoutMs: resolved.shutdownTimeoutMs,
+      setupTimeoutMs: resolved.setupTimeoutMs,
+    },
     onBulkhead(bulkhead) {
       bulkhead.onSubmitted = pump.submitted
     },
@@ -297,6 +302,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
             bulkhead: plugin.bulkhead.name,
             hooks: [...plugin.hooks],
             mode: plugin.registration.options.mode,
+            match: plugin.registration.options.match,
             state,
           },
         ]
@@ -330,7 +336,9 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
         // As it is in its turn: changes that were asked for before this one are made by now.
         const present = current.find((other) => other.order === order)
         if (present === undefined) throw unknownPlugin(name)
-        const renewed = await registrations.renew(present, changes)
+        const wanted = typeof changes === 'function' ? changes(present.options as Readonly<PluginOptions>) : changes
+        if (wanted === null) return current
+        const renewed = await registrations.renew(present, wanted)
         return current.map((other) => (other === present ? renewed : other))
       })
     },

@@ -188,6 +188,10 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     const { lane } = call
     call.left &= ~done
     if (call.rare.hasNewEvent && call.rare.replacement !== null) {
+      if (endsChain(call)) {
+        settleChain(call)
+        return
+      }
       // Encoded anew for whoever comes next; whom it concerns may have changed with it.
       rareOf(call).hasNewEvent = false
       if (call.route.isSelective) select(call, call.rare.replacement.event)
@@ -292,6 +296,13 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     refuse,
     withdraw,
   }
+}
+
+/** Whether the plugin that has replaced the event just now said that this is the last word. */
+function endsChain({ point, rare }: Call): boolean {
+  const { endsOn } = point.hookpoint
+  const replaced = rare.replacement?.event as Record<string, unknown> | undefined
+  return endsOn !== null && replaced?.[endsOn] === true
 }
 
 function maskBefore(step: Step, plugin: ActivePlugin): number {

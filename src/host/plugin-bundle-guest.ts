@@ -4,8 +4,12 @@
  */
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import * as connectionModule from '../contracts/connection.js'
 import { type Contract, HOOKPOINT_KINDS } from '../contracts/contract.js'
 import * as deliveryModule from '../contracts/delivery.js'
+import * as exhook1Module from '../contracts/exhook/exhook1.js'
+import * as exhook2Module from '../contracts/exhook/exhook2.js'
+import * as exhook3Module from '../contracts/exhook/exhook3.js'
 import * as mqttModule from '../contracts/mqtt.js'
 
 /** The folder of hookring's own compiled files, with a slash at its end. */
@@ -56,8 +60,12 @@ export const bytesLength = (value) => lengthOf.call(value)
 
 /** Contracts that ship, by their file. One that is missing here is taken as it is written, with zod. */
 const SHIPPED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'connection.js': connectionModule,
   'delivery.js': deliveryModule,
   'mqtt.js': mqttModule,
+  'exhook/exhook1.js': exhook1Module,
+  'exhook/exhook2.js': exhook2Module,
+  'exhook/exhook3.js': exhook3Module,
 }
 
 function contractsIn(name: string): string | null {

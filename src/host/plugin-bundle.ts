@@ -128,6 +128,7 @@ function ownDoor(specifier: string): string {
   const door = specifier.slice('hookring/'.length)
   if (door === '' || door === 'contracts') return `${OWN_FOLDER}contracts/index.js`
   if (door === 'plugin' || door === 'hooks') return `${OWN_FOLDER}${door}/index.js`
+  if (door === 'connection-plugin') return `${OWN_FOLDER}adapters/connection/plugin.js`
   return `${OWN_FOLDER}${door}.js`
 }
 

@@ -15,9 +15,9 @@ import { bundleForProcess } from './plugin-bundle-process.js'
 
 export interface PluginSources {
   /**
-   * The file: URL of what lanes load. With an integrity value it is a copy of bytes that match it, in a folder of our own.
+   * The file: URL of what lanes load; of a remote provider where it is reached. With an integrity value it is a copy of bytes that match it, in a folder of our own.
    *
-   * @throws HookringError PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED (it does not compile), TYPESCRIPT_UNSUPPORTED,
+   * @throws HookringError OPTIONS_INVALID, PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED (it does not compile), TYPESCRIPT_UNSUPPORTED,
    * ESBUILD_MISSING, INTEGRITY_MISMATCH
    */
   locate(from: string | URL, needs?: SourceNeeds): Promise<string>
@@ -50,6 +50,7 @@ export function createPluginSources(): PluginSources {
 
   return {
     async locate(from, { runtime, boundary, integrity } = { runtime: 'module', boundary: 'thread' }) {
+      if (runtime === 'exhook') return providerUrl(from)
       const url = await findModule(from)
       const path = fileURLToPath(url)
       const isBinary = runtime === 'wasm' || runtime === 'native'
@@ -73,12 +74,32 @@ export function createPluginSources(): PluginSources {
   }
 }
 
+/** Of a provider: `http://HOST:PORT`, `https://HOST:PORT` or `unix:///PATH`. @throws HookringError OPTIONS_INVALID */
+function providerUrl(from: string | URL): string {
+  let url: URL | null = null
+  try {
+    url = new URL(String(from))
+  } catch {
+    // Said below.
+  }
+  const isSocket = url?.protocol === 'unix:' && url.host === '' && url.pathname.length > 1
+  const isHost = /^https?:$/.test(url?.protocol ?? '') && url?.pathname === '/'
+  if (url !== null && (isSocket || isHost) && `${url.username}${url.password}${url.search}${url.hash}` === '') {
+    return isSocket ? `unix://${url.pathname}` : url.origin
+  }
+  throw new HookringError(
+    'OPTIONS_INVALID',
+    'plugin of runtime exhook: from must be http://HOST:PORT, https://HOST:PORT or unix:///PATH, and no more',
+    { path: ['from'] },
+  )
+}
+
 async function findModule(from: string | URL): Promise<string> {
   const url = resolveFrom(from)
   if (!url.startsWith('file:')) {
     throw new HookringError(
       'PLUGIN_NOT_FOUND',
-      `plugin ${String(from)}: only files and packages can be loaded, not ${url}`,
+      `plugin ${String(from)}: only files and packages can be loaded, not ${url}${/^(?:https?|unix):/.test(url) ? " (a remote provider takes runtime: 'exhook')" : ''}`,
     )
   }
   const found = await stat(new URL(url)).catch(() => null)

@@ -19,7 +19,7 @@ export interface Registration {
   readonly options: ResolvedPluginOptions
   readonly runtime: RuntimeName
   readonly boundary: Boundary
-  /** file: URL of what lanes load: a module, a bundle, a binary. */
+  /** file: URL of what lanes load: a module, a bundle, a binary. Of a remote provider where it is reached. */
   readonly url: string
   /** Counts registrations: ties of priority go by it. */
   readonly order: number

@@ -28,7 +28,10 @@ export interface Point {
   /** Reply areas in a slot's extent, and the room in each for an event of the given size. */
   readonly replyAreas: number
   replyRoom(eventBytes: number): number
-  /** The schema checks more of a replacement than lanes can: the host does, before the next plugin sees it. */
+  /**
+   * The host looks at each replacement before the next plugin sees it: the schema checks more than lanes can, or the
+   * replacement may end the chain.
+   */
   readonly isCheckedBetween: boolean
   /** null: nobody subscribes. */
   route: Route | null
@@ -50,7 +53,7 @@ export function createPoints(contract: Contract, metrics: Metrics, defaultReplyB
       replyRoom: createReplyRoom(hookpoint, defaultReplyBytes),
       isCheckedBetween:
         hookpoint.kind === 'transform' &&
-        [...refinementsOf(hookpoint.plan).values()].some(({ check }) => check !== null),
+        (hookpoint.endsOn !== null || [...refinementsOf(hookpoint.plan).values()].some(({ check }) => check !== null)),
       route: null,
     }
   })

@@ -28,7 +28,7 @@ export interface RegistryOptions {
   readonly supervisor: Supervisor
   readonly emit: Emit
   readonly defaults: PlanDefaults
-  readonly lane: Pick<LaneSpec, 'wait' | 'spinUs' | 'shutdownTimeoutMs'>
+  readonly lane: Pick<LaneSpec, 'wait' | 'spinUs' | 'shutdownTimeoutMs' | 'setupTimeoutMs'>
   /** A bulkhead has come to be: for the engine to wire it to the pump. */
   onBulkhead(bulkhead: Bulkhead): void
 }
@@ -113,6 +113,7 @@ export function createRegistry(options: RegistryOptions): Registry {
         timeoutMs: registration.timeoutMs,
         runtime: registration.runtime,
         boundary: registration.boundary,
+        version: registration.options.version,
         memoryMb: registration.options.limits?.memoryMb ?? DEFAULTS.guestMemoryMb,
         services: registration.options.services ?? [],
       })),

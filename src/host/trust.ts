@@ -21,7 +21,12 @@ export function placementOf(options: ResolvedPluginOptions): Placement {
   const { from, trust, runtime, boundary = 'thread', sandbox, services = [] } = options
   const path = String(from).replace(/[?#].*$/, '')
   const chosen = runtime ?? runtimeByName(path, trust)
+  if (chosen === 'exhook') return remotePlacement(options)
   checkKind(path, chosen)
+  if (options.version !== undefined) {
+    const message = `plugin ${path}: version is that of a remote provider's protocol, and runtime is ${chosen}`
+    throw new HookringError('OPTIONS_INVALID', message, { path: ['version'] })
+  }
   if (sandbox !== undefined && boundary !== 'process') {
     const message = `plugin ${path}: sandbox says how strict the process boundary is, and boundary is ${boundary}`
     throw new HookringError('OPTIONS_INVALID', message, { path: ['sandbox'] })
@@ -32,6 +37,22 @@ export function placementOf(options: ResolvedPluginOptions): Placement {
     throw new HookringError('OPTIONS_INVALID', message, { path: ['services'] })
   }
   return { runtime: chosen, boundary }
+}
+
+/** A provider runs elsewhere: what is said of files and walls has no meaning for it. */
+function remotePlacement(options: ResolvedPluginOptions): Placement {
+  const { from, boundary = 'thread', workers = 1, partitionBy } = options
+  const refuse = (option: keyof ResolvedPluginOptions, problem: string) =>
+    new HookringError('OPTIONS_INVALID', `plugin ${String(from)}: ${problem}`, { path: [option] })
+  if (boundary !== 'thread') throw refuse('boundary', 'a remote provider is a process of its own already: leave it out')
+  for (const option of ['sandbox', 'integrity'] as const) {
+    if (options[option] !== undefined) throw refuse(option, `${option} is for code that runs here, not for a provider`)
+  }
+  if ((options.services ?? []).length > 0) throw refuse('services', 'host services do not reach a remote provider')
+  if (workers > 1 && partitionBy === undefined) {
+    throw refuse('workers', 'a provider gets the events of a client in order, which takes one worker, or partitionBy')
+  }
+  return { runtime: 'exhook', boundary }
 }
 
 function runtimeByName(path: string, trust: ResolvedPluginOptions['trust']): RuntimeName {
@@ -59,6 +80,7 @@ function refusal(path: string, runtime: RuntimeName): HookringError {
     native: 'a shared library can do anything to the process',
     quickjs: '',
     wasm: '',
+    exhook: '',
   }
   const open = runtime === 'native' ? "boundary: 'process'" : "runtime: 'quickjs' (the default) or boundary: 'process'"
   return new HookringError(

@@ -30,6 +30,7 @@ export const RUNTIMES: Readonly<Record<RuntimeName, () => Promise<Runtime>>> = {
   quickjs: async () => (await import('./runtimes/quickjs.js')).quickjsRuntime,
   wasm: async () => (await import('./runtimes/wasm.js')).wasmRuntime,
   native: async () => (await import('./runtimes/native.js')).nativeRuntime,
+  exhook: async () => (await import('./runtimes/exhook.js')).exhookRuntime,
 }
 
 export interface LoadOptions {
@@ -79,6 +80,7 @@ async function loadPlugin(spec: LaneSpec, plugin: PluginSpec, { index, logger, s
     named: (name) => nameResident({ name, url: plugin.url }),
     logger,
     services: services?.of(index, plugin.services),
+    setupTimeoutMs: spec.setupTimeoutMs,
   })
   const manifest: Manifest = {
     name: loaded.name,

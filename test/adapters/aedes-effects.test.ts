@@ -1,5 +1,8 @@
 /** Each hook method of a broker, and its effect as a real client sees it. */
-import { describe, expect, it } from 'vitest'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { connect, mqttActor, startBroker } from '../support/broker.js'
 import { until } from '../support/lab.js'
 
@@ -39,6 +42,20 @@ describe('onConnect', () => {
         will: { topic: 'gone', payload: 'x', qos: 1, retain: true },
       },
     ])
+  })
+})
+
+describe('a client on a unix socket', () => {
+  it('has no address, and is like the others', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'hookring-'))
+    onTestFinished(() => rm(folder, { recursive: true, force: true }))
+    const listen = join(folder, 'broker.sock')
+    const broker = await startBroker({ plugins: [mqttActor({ hears: ['onConnect'] })], listen })
+    const client = await connect(broker)
+    await client.subscribe({ t: 0 })
+    await client.publish('t', 'x')
+    expect(await client.receives(1)).toEqual(['t x'])
+    expect(broker.heard('onConnect')).toMatchObject([{ client: { remoteAddress: '' } }])
   })
 })
 

@@ -117,6 +117,25 @@ describe('a subscriber’s messages', () => {
     expect(slow.received).toEqual([])
   })
 
+  it('are not taken for copies when others overtake them on their way into the broker', async () => {
+    const acts = [
+      { on: 'openSession', clientId: 'kept', answer: { subscriptions: [] } },
+      { on: 'resumeSession', answer: { messages: [], released: [], received: [], next: null } },
+      { on: 'queueMessage', topic: 'slow', waitMs: 50, answer: ['1'] },
+    ]
+    const broker = await startBroker({ plugins: [mqttActor({ acts })] })
+    const kept = await connect(broker, { clientId: 'kept', clean: false })
+    const client = await connect(broker)
+    for (const subscriber of [kept, client]) await subscriber.subscribe({ '+': 1, '#': 1 })
+    const other = await connect(broker)
+    await client.publish('slow', 'x', { qos: 1 })
+    await other.publish('quick', 'y')
+    expect(await client.receives(2)).toEqual(['quick y', 'slow x'])
+    expect(await kept.receives(2)).toEqual(['quick y', 'slow x'])
+    await client.publish('last', 'z', { qos: 0 })
+    expect(await client.receives(3)).toEqual(['quick y', 'slow x', 'last z'])
+  })
+
   it('come once, and are asked about once, when subscriptions overlap', async () => {
     const broker = await startBroker({ plugins: [mqttActor({ hears: ['canRead'] })] })
     const client = await connect(broker)
@@ -125,6 +144,20 @@ describe('a subscriber’s messages', () => {
     await client.publish('a/c', 'y', { qos: 1 })
     expect(await client.receives(2)).toEqual(['a/b x', 'a/c y'])
     expect(broker.heard('canRead')).toHaveLength(2)
+  })
+
+  it('to very many subscribers wait their turn, and do not overload the engine', async () => {
+    const limits = { slots: 8, queue: 8 }
+    const acts = [{ on: 'canRead', topic: 't', waitMs: 1 }]
+    const broker = await startBroker({
+      plugins: [mqttActor({ acts }, { limits })],
+      attach: { maxCallsUnderWay: 8 },
+    })
+    const clients = await Promise.all(Array.from({ length: 20 }, () => connect(broker)))
+    for (const client of clients) await client.subscribe({ t: 0 })
+    await Promise.all(numbered(10).map((line) => clients[0]!.publish('t', line.slice(2), { qos: 1 })))
+    for (const client of clients) expect(await client.receives(10)).toEqual(numbered(10))
+    expect(broker.attached.counts).toMatchObject({ failures: 0, deliveriesRefused: 0, deliveriesDropped: 0 })
   })
 
   it('past the bound are dropped, counted and told', async () => {

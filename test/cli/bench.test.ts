@@ -252,7 +252,7 @@ describe('the end', () => {
   })
 })
 
-describe('wrong usage', () => {
+describe.concurrent('wrong usage', () => {
   it.concurrent.each([
     ['no command', [], /Usage: hookring/],
     ['an unknown command', ['measure'], /unknown command 'measure'/],
@@ -302,7 +302,7 @@ describe('wrong usage', () => {
   })
 })
 
-describe('help', () => {
+describe.concurrent('help', () => {
   it.concurrent.each([
     ['hookring', ['--help'], /Usage: hookring/],
     ['bench', ['bench', '--help'], /\$ hookring bench .*--find-limit/],

@@ -63,7 +63,7 @@ async function checkOne(plugin: string, ...args: string[]) {
   return { code, report, ids: report.findings.map(({ id }) => id) }
 }
 
-describe('plugins with which nothing is wrong', () => {
+describe.concurrent('plugins with which nothing is wrong', () => {
   it('are the ones that ship', { timeout: 60_000 }, async () => {
     const { code, reports } = await check(
       ...['payload-limiter', 'tracing', 'login-auditor', 'noop'].map((name) => `hookring/hooks/${name}`),
@@ -119,7 +119,7 @@ describe('plugins with which nothing is wrong', () => {
   })
 })
 
-describe('what is wrong with a plugin', () => {
+describe.concurrent('what is wrong with a plugin', () => {
   it.each<{
     plugin: string
     args?: string[]
@@ -203,7 +203,7 @@ describe('what is wrong with a plugin', () => {
   })
 })
 
-describe('a plugin that an engine would refuse', () => {
+describe.concurrent('a plugin that an engine would refuse', () => {
   it.each<[plugin: string, id: string | undefined, code: string, message: RegExp]>([
     ['hook-unknown', 'hook-unknown', 'HOOKPOINT_UNKNOWN', /did you mean onMessageEnqueue\?$/],
     ['load-failed', 'load-failed', 'PLUGIN_IMPORT_FAILED', /Error: no such service$/],
@@ -243,7 +243,7 @@ describe('a plugin that an engine would refuse', () => {
   })
 })
 
-describe('--replay', () => {
+describe.concurrent('--replay', () => {
   it('asks about recorded events, and says where they stand', async () => {
     const file = join(folder, 'traffic.ndjson')
     await using engine = await createHookEngine({ contract: delivery, spares: 0, logger: silent })
@@ -270,7 +270,7 @@ describe('--replay', () => {
   })
 })
 
-describe('the command', () => {
+describe.concurrent('the command', () => {
   it('prints for people, without colours where there is no terminal', async () => {
     const plugin = relative(process.cwd(), local('throws'))
     const { code, stdout, stderr } = await runCommand(['check', plugin, ...QUICK])

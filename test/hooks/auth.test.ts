@@ -1,8 +1,11 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { mqtt } from 'hookring/contracts'
 import { hashPassword } from 'hookring/hooks'
 import plugin from 'hookring/hooks/auth'
 import { runInline } from 'hookring/testing'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const login = (username: string | null, password: string | null) => ({
   client: { clientId: 'c', username, remoteAddress: '', protocolVersion: 4, clean: true, keepalive: 0 },
@@ -11,6 +14,20 @@ const login = (username: string | null, password: string | null) => ({
 })
 const open = (credentials?: Record<string, string>) =>
   runInline(plugin, { contract: mqtt, config: credentials && { credentials }, timeoutMs: 5_000 })
+
+let folder: string
+let written = 0
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hookring-auth-'))
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+async function write(source: string): Promise<string> {
+  written += 1
+  const file = join(folder, `validator-${written}.mjs`)
+  await writeFile(file, source)
+  return file
+}
 
 test('plain and hashed passwords let in whom they name, and nobody else', async () => {
   const hash = await hashPassword('secret')
@@ -37,4 +54,31 @@ test('without credentials everybody may in, with none in them nobody', async () 
 
 test('what begins like a hash and is none is refused', async () => {
   await expect(open({ ada: 'scrypt$nonsense' })).rejects.toMatchObject({ code: 'PLUGIN_SETUP_FAILED' })
+})
+
+test('a validator decides in place of the credentials', async () => {
+  const validator = await write(`export default async ({ client, password }) => {
+    if (client.username === 'throws') throw new Error('no directory')
+    if (client.username === 'vague') return 'yes'
+    return client.username === 'ada' && Buffer.from(password ?? '').toString() === 'directory'
+  }`)
+  await using run = await runInline(plugin, {
+    contract: mqtt,
+    config: { validator, credentials: { eve: 'plain' } },
+    timeoutMs: 5_000,
+  })
+  expect(await run.hooks.onConnect(login('ada', 'directory'))).toMatchObject({ kind: 'continue' })
+  for (const name of ['eve', 'vague']) {
+    expect(await run.hooks.onConnect(login(name, 'plain'))).toMatchObject({ kind: 'reject' })
+  }
+  // In a lane it is a failure of the plugin, and the policy decides.
+  await expect(run.hooks.onConnect(login('throws', 'plain'))).rejects.toThrow('no directory')
+})
+
+test('a validator that is no function, or is not there, is refused at setup', async () => {
+  for (const validator of [await write('export default 1'), '/nowhere/validator.mjs']) {
+    await expect(runInline(plugin, { contract: mqtt, config: { validator } })).rejects.toMatchObject({
+      code: 'PLUGIN_SETUP_FAILED',
+    })
+  }
 })

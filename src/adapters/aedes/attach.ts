@@ -14,7 +14,7 @@
  */
 import type { Aedes } from 'aedes'
 import { createAsker, type HookCounts, type MqttEngine } from './asking.js'
-import { type Broker, type Client, checkBroker, checkClient } from './broker.js'
+import { type Broker, type Client, type ConnackPacket, checkBroker, checkClient } from './broker.js'
 import { createConnections } from './connections.js'
 import { createDeliveries } from './delivery.js'
 import { createInboxes } from './inbox.js'
@@ -28,6 +28,8 @@ export interface AttachOptions {
   maxQueuedDeliveries?: number
   /** Bytes of their payloads. Default 16 MiB. One delivery has always room. */
   maxQueuedBytes?: number
+  /** Calls of the engine at once; further ones wait their turn, in order. Default 1024. */
+  maxCallsUnderWay?: number
   /** Told of what no client can be: errors of the store, of asking. Default: a process warning, once for each place. */
   onError?(error: unknown, place: string): void
 }
@@ -35,12 +37,14 @@ export interface AttachOptions {
 export interface AttachedHooks {
   /** What the hooks have refused, and what was dropped, since they were attached. */
   readonly counts: Readonly<HookCounts>
-  /** Leaves the broker as it was. Clients that are connected keep their sessions; nothing is asked any more. */
+  /** Nothing is asked or told any more, and the broker goes on by itself. What was refused before stays refused. */
   detach(): void
 }
 
 /** More than one read from a publisher's socket can bring: a burst is waited for, not dropped. */
 const MAX_QUEUED_DELIVERIES = 16_384
+/** As many as one lane has slots by default: with the queue behind them the engine is never overloaded by the broker alone. */
+const MAX_CALLS_UNDER_WAY = 1_024
 const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 
 /**
@@ -52,7 +56,10 @@ const MAX_QUEUED_BYTES = 16 * 1024 * 1024
  */
 export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOptions = {}): AttachedHooks {
   const broker = checkBroker(aedes)
-  const asker = createAsker(engine, options.onError)
+  const asker = createAsker(engine, {
+    maxCallsUnderWay: options.maxCallsUnderWay ?? MAX_CALLS_UNDER_WAY,
+    onError: options.onError && ((error, place) => options.onError?.(error, place)),
+  })
   const traffic = createTraffic()
   const { preConnect, authenticate, authorizePublish, authorizeSubscribe, authorizeForward, publish } = broker
   const bare = { preConnect, authenticate, authorizePublish, authorizeSubscribe, authorizeForward, publish }
@@ -88,7 +95,7 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
   })
   // Before the hooks of the store: what it does there by itself is nobody's to refuse.
   const sessions = createSessionStore(broker, { asker, infoOf })
-  const giveBackStore = wrapStore(broker, asker, deliveries, inboxes)
+  wrapStore(broker, asker, deliveries, inboxes)
 
   /** Whose session cannot be had is not let in without it. */
   function admit(
@@ -153,17 +160,14 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
   }
   Object.assign(broker, doors)
 
-  const listeners: Readonly<Record<string, (...args: never[]) => void>> = {
-    connackSent({ returnCode, sessionPresent }: { returnCode: number; sessionPresent: boolean }, client: Client) {
-      if (returnCode !== 0) return
-      connections.accepted(client, sessionPresent)
-      inboxes.accepted(client)
-    },
-    clientError: (client: Client, error: Error) => connections.ending(client, error.message),
-    clientDisconnect: (client: Client) => connections.ended(client),
-    unsubscribe: (filters: string[], client: Client) => connections.unsubscribed(client, filters),
-  }
-  for (const [name, listener] of Object.entries(listeners)) broker.on(name, listener as () => void)
+  broker.on('connackSent', ({ returnCode, sessionPresent }: ConnackPacket, client: Client) => {
+    if (returnCode !== 0) return
+    connections.accepted(client, sessionPresent)
+    inboxes.accepted(client)
+  })
+  broker.on('clientError', (client: Client, error: Error) => connections.ending(client, error.message))
+  broker.on('clientDisconnect', connections.ended)
+  broker.on('unsubscribe', (filters: string[], client: Client) => connections.unsubscribed(client, filters))
 
   engine.provide({
     ...createServices({
@@ -180,11 +184,6 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
     counts: asker.counts,
     detach() {
       asker.detach()
-      for (const [name, listener] of Object.entries(listeners)) broker.off(name, listener as () => void)
-      for (const name of Object.keys(doors) as (keyof typeof doors)[]) {
-        if (broker[name] === doors[name]) Object.assign(broker, { [name]: bare[name] })
-      }
-      giveBackStore()
       sessions.detach()
     },
   }

@@ -44,6 +44,11 @@ export interface ConnectPacket {
   readonly keepalive?: number
 }
 
+export interface ConnackPacket {
+  readonly returnCode: number
+  readonly sessionPresent: boolean
+}
+
 export type Done = (error?: Error | null) => void
 export type Deliver = (packet: Packet, done: () => void) => void
 

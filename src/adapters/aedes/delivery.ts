@@ -92,6 +92,7 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
     const waitingForRoom: (() => void)[] = []
     let queuedBytes = 0
     let writing = 0
+    let lastTaken: Pick<Packet, 'brokerId' | 'brokerCounter'> = {}
 
     const line = createLine<Entry, Verdict | null>({
       atOnce: DELIVERIES_AT_ONCE,
@@ -133,7 +134,7 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
       asker.dropped(infoOf(client), packet, { reason })
     }
 
-    /** Its counter was noted when it came: Aedes must not take it for a copy of itself. */
+    /** Aedes takes for a copy what comes behind a higher counter: it need not be one, and copies do not get here. */
     function deliverOnce(deliver: Deliver, packet: Packet, done: () => void): void {
       const { brokerId, brokerCounter } = packet
       const { duplicates } = client
@@ -143,17 +144,19 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
       if (brokerId) duplicates[brokerId] = Math.max(last ?? 0, brokerCounter ?? 0)
     }
 
-    function isCopy({ brokerId, brokerCounter }: Packet): boolean {
-      if (!brokerId || brokerCounter === undefined) return false
-      if ((client.duplicates[brokerId] ?? 0) >= brokerCounter) return true
-      client.duplicates[brokerId] = brokerCounter
+    /** Copies of a message, one for each subscription that matches, come one right after the other. */
+    function isCopy(packet: Packet): boolean {
+      const { brokerId, brokerCounter } = packet
+      if (!brokerId) return false
+      if (brokerId === lastTaken.brokerId && (brokerCounter ?? 0) === lastTaken.brokerCounter) return true
+      lastTaken = { brokerId, brokerCounter: brokerCounter ?? 0 }
       return false
     }
 
     const take = (packet: Packet, done: () => void, isQos0: boolean): void => {
       const isRetained = packet.brokerId === null
       // Of overlapping subscriptions one delivery is made, and the hooks are asked once.
-      if ((packet.nl && packet.clientId === client.id) || isCopy(packet)) {
+      if (isCopy(packet) || (packet.nl && packet.clientId === client.id)) {
         setImmediate(done)
         return
       }
@@ -173,12 +176,21 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
       }
     }
 
+    /** Past the hooks of delivery, which nobody has. */
+    const pass = (deliver: Deliver, packet: Packet, done: () => void): void => {
+      // Without plugins a message gets from its counter to its subscribers before another does.
+      if (!asker.isSubscribed('queueMessage')) deliver(packet, done)
+      else if (isCopy(packet)) setImmediate(done)
+      else deliverOnce(deliver, packet, done)
+    }
+
     client.deliver0 = (packet, done) => {
-      if (line.length === 0 && !isAsked()) deliver0(packet, done)
+      if (line.length === 0 && !isAsked()) pass(deliver0, packet, done)
       else take(packet, done, true)
     }
     client.deliverQoS = (packet, done) => {
-      if (line.length === 0 && !isAsked()) deliverQoS(packet, done)
+      if (packet.qos === 0) client.deliver0(packet, done)
+      else if (line.length === 0 && !isAsked()) pass(deliverQoS, packet, done)
       else take(packet, done, false)
     }
   }

@@ -15,6 +15,8 @@ export interface LineOptions<Entry, Outcome> {
   ask(entry: Entry): Promise<Outcome>
   /** Must not throw. */
   settle(entry: Entry, outcome: Outcome): void
+  /** Runs what settles an entry, each in its order. Default: at once. */
+  schedule?(run: () => void): void
   /** The last entry has been settled. */
   onEmpty?(): void
 }
@@ -26,10 +28,11 @@ interface Place<Entry, Outcome> {
 }
 
 export function createLine<Entry, Outcome>(options: LineOptions<Entry, Outcome>): Line<Entry> {
-  const { atOnce, ask, settle, onEmpty } = options
+  const { atOnce, ask, settle, onEmpty, schedule } = options
   let first: Place<Entry, Outcome> | null = null
   let last: Place<Entry, Outcome> | null = null
   let nextToAsk: Place<Entry, Outcome> | null = null
+  let nextToSchedule: Place<Entry, Outcome> | null = null
   let length = 0
   let asked = 0
   let isSettling = false
@@ -47,17 +50,29 @@ export function createLine<Entry, Outcome>(options: LineOptions<Entry, Outcome>)
   }
 
   function settleReady(): void {
+    // Settling may push, and may settle: the outer loop goes on with it.
     if (isSettling) return
     isSettling = true
-    while (first?.outcome) {
-      const { entry, outcome, next } = first
-      first = next
-      if (next === null) last = null
-      length -= 1
-      asked -= 1
-      settle(entry, outcome.value)
+    while (nextToSchedule?.outcome) {
+      nextToSchedule = nextToSchedule.next
+      if (schedule === undefined) settleFirst()
+      else schedule(settleFirst)
     }
     isSettling = false
+    if (schedule === undefined) settled()
+  }
+
+  function settleFirst(): void {
+    const { entry, outcome, next } = first!
+    first = next
+    if (next === null) last = null
+    length -= 1
+    asked -= 1
+    settle(entry, outcome!.value)
+    if (schedule !== undefined) settled()
+  }
+
+  function settled(): void {
     askMore()
     if (length === 0) onEmpty?.()
   }
@@ -72,6 +87,7 @@ export function createLine<Entry, Outcome>(options: LineOptions<Entry, Outcome>)
       else last.next = place
       last = place
       nextToAsk ??= place
+      nextToSchedule ??= place
       length += 1
       askMore()
     },

@@ -70,6 +70,9 @@ export function createPublishing(options: PublishingOptions): Publishing {
       atOnce: PUBLISHES_AT_ONCE,
       ask,
       settle,
+      // A turn for each, as messages come from connections. Routed between two steps of another's way into the broker, one
+      // would make Aedes take the other for a copy.
+      schedule: setImmediate,
       ...(client !== null && { onEmpty: () => onSettled(client) }),
     })
   }
@@ -178,10 +181,6 @@ export function createPublishing(options: PublishingOptions): Publishing {
       ownLine.push({ client: null, packet, question: 'message', goOn })
     },
     publishUnasked(packet, done) {
-      if (serviceLine.length === 0 && !mustAsk(packet, 'store')) {
-        route(packet, null, done)
-        return
-      }
       serviceLine.push({ client: null, packet, question: 'store', goOn: (goes) => route(goes ?? packet, null, done) })
     },
     hasPublishes: (client) => (lines.get(client)?.length ?? 0) > 0,

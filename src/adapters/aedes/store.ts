@@ -12,8 +12,8 @@ import type { Deliveries } from './delivery.js'
 import type { Inboxes } from './inbox.js'
 import { isTopicName, matchesFilter } from './topics.js'
 
-/** Takes the place of some of the persistence's methods. @returns gives them back */
-export function wrapStore(broker: Broker, asker: Asker, deliveries: Deliveries, inboxes: Inboxes): () => void {
+/** Takes the place of some of the persistence's methods. */
+export function wrapStore(broker: Broker, asker: Asker, deliveries: Deliveries, inboxes: Inboxes): void {
   const { persistence } = broker
   const bare = {
     createRetainedStreamCombi: persistence.createRetainedStreamCombi,
@@ -71,7 +71,6 @@ export function wrapStore(broker: Broker, asker: Asker, deliveries: Deliveries, 
     },
   }
   Object.assign(persistence, wrapped)
-  return () => Object.assign(persistence, bare)
 }
 
 /** Nobody listens for errors of the stream, and one would end the process. */

@@ -12,6 +12,7 @@ import type { RuntimeName } from '../../contracts/runtimes.js'
 
 /** Where each stands is found from this file, as the runtimes' imports are. */
 const PACKAGES: Readonly<Record<RuntimeName, readonly string[]>> = {
+  exhook: [],
   module: [],
   compartment: ['ses'],
   quickjs: ['@jitl/quickjs-ng-wasmfile-release-sync'],

@@ -30,6 +30,8 @@ export interface PluginPlace {
   logger(name: string): PluginLogger
   /** The host services that it was granted. Runtimes other than `module` are granted none. */
   readonly services?: PluginServices | undefined
+  /** How long the host waits for the lane to be loaded; left out: not known. */
+  readonly setupTimeoutMs?: number | undefined
 }
 
 /** A plugin that has been loaded. Its hooks are called with what `takes` says, and a CallContext. */

@@ -1,0 +1,33 @@
+/** The connection server of `hookring serve`. Main thread. */
+import { resolve } from 'node:path'
+import { type ConnectionServerOptions, createConnectionServer } from '../../adapters/connection/index.js'
+import { connection } from '../../contracts/index.js'
+import type { ResolvedServeConfig } from '../../contracts/serve-config.js'
+import { openEngine } from './engine.js'
+import type { StartedServer, StartOptions } from './server.js'
+
+type ConnectionConfig = NonNullable<ResolvedServeConfig['connection']>
+
+export async function startConnection(config: ConnectionConfig, options: StartOptions): Promise<StartedServer> {
+  const engine = await openEngine(connection, config, options)
+  try {
+    const server = createConnectionServer({ ...(config.server as Partial<ConnectionServerOptions>), engine })
+    const addresses: string[] = []
+    for (const where of config.listen) {
+      const listening = 'path' in where ? { path: resolve(options.folder, where.path) } : where
+      const address = await server.listen(listening)
+      addresses.push('path' in address ? `unix:${address.path}` : `tcp://${address.host}:${address.port}`)
+    }
+    return {
+      name: 'connection',
+      engine,
+      addresses,
+      // It takes none from when it drains.
+      refuse() {},
+      drain: () => server.close(),
+    }
+  } catch (error) {
+    await engine.close()
+    throw error
+  }
+}

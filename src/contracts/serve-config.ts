@@ -1,0 +1,125 @@
+/**
+ * What `hookring serve` is told: which servers to start, where they listen, and with which plugins. Written by operators,
+ * in TypeScript, JavaScript or JSON.
+ */
+import { z } from 'zod'
+import { type PluginOptions, parseOptions } from './options.js'
+
+/** The shipped plugins, as a config file that cannot call functions names them. */
+export const SHIPPED_HOOKS = [
+  'noop',
+  'acl',
+  'auth',
+  'rate-limit',
+  'logger',
+  'sys',
+  'redis',
+  'cluster',
+  'payload-limiter',
+  'login-auditor',
+  'tracing',
+] as const
+export type ShippedHook = (typeof SHIPPED_HOOKS)[number]
+
+/** PEM files, relative to the config file. */
+const tls = z.strictObject({
+  cert: z.string().min(1),
+  key: z.string().min(1),
+  /** Who signs clients: one without a certificate of theirs is refused. */
+  ca: z.string().min(1).optional(),
+})
+
+const tcpAddress = z.strictObject({
+  port: z.int().min(0).max(65_535),
+  host: z.string().min(1).default('127.0.0.1'),
+  tls: tls.optional(),
+})
+const unixAddress = z.strictObject({ path: z.string().min(1) })
+const address = z.union([tcpAddress, unixAddress])
+const plainAddress = z.union([tcpAddress.omit({ tls: true }), unixAddress])
+
+/** Either `from`, as the engine takes it (`./file` is relative to the config file), or `hook`, a shipped plugin. */
+const plugin = z
+  .looseObject({
+    hook: z.enum(SHIPPED_HOOKS).optional(),
+    from: z.union([z.string().min(1), z.instanceof(URL)]).optional(),
+  })
+  .refine(({ hook, from }) => (hook === undefined) !== (from === undefined), 'must have either from or hook')
+
+/** What every server has: plugins, and options of its engine. */
+const hooked = {
+  plugins: z.array(plugin).default([]),
+  /** Options of createHookEngine but contract, plugins, services and registry. */
+  engine: z.record(z.string(), z.unknown()).default({}),
+}
+
+const mqttServer = z.strictObject({
+  ...hooked,
+  listen: z
+    .array(address)
+    .min(1)
+    .default([{ port: 1883, host: '127.0.0.1' }]),
+  /** Aedes' options: `id`, `queueLimit`, `maxClientsIdLength`, `connectTimeout`, `heartbeatInterval`, ... */
+  broker: z.record(z.string(), z.unknown()).default({}),
+})
+
+const connectionServer = z.strictObject({
+  ...hooked,
+  listen: z.array(plainAddress).min(1),
+  /** Options of createConnectionServer but engine: `users`, `handler`, `restricted`, `maxFrameBytes`, ... */
+  server: z.record(z.string(), z.unknown()).default({}),
+})
+
+const exhookProvider = z.strictObject({
+  ...hooked,
+  /** The version of the contract that the plugins are written for; brokers of all versions are served. */
+  contract: z.union([z.literal(1), z.literal(2), z.literal(3)]).default(3),
+  tls: tls.optional(),
+  /** Options of startExhookProvider but tls: `address`, `topics`, `requestTimeoutMs`, ... */
+  provider: z.record(z.string(), z.unknown()).default({}),
+})
+
+const serveConfigSchema = z
+  .strictObject({
+    /** An MQTT broker with the hooks of mqtt@1. Needs `aedes`. */
+    mqtt: mqttServer.optional(),
+    /** A connection server with the hooks of connection@1. Needs `@msgpack/msgpack`. */
+    connection: connectionServer.optional(),
+    /** A provider that MQTT brokers call, with the hooks of exhook@1 to @3. Needs `@grpc/grpc-js`, `@grpc/proto-loader`. */
+    exhook: exhookProvider.optional(),
+    /** Prometheus metrics of all servers on `/metrics`, and `/healthz`. */
+    metrics: z.strictObject({ listen: tcpAddress.omit({ tls: true }) }).optional(),
+    /** Longest time for an orderly end. */
+    shutdownMs: z.number().positive().max(600_000).default(10_000),
+  })
+  .refine(
+    ({ mqtt, connection, exhook }) => mqtt !== undefined || connection !== undefined || exhook !== undefined,
+    'must name a server to start: mqtt, connection or exhook',
+  )
+
+export type ResolvedServeConfig = z.output<typeof serveConfigSchema>
+export type ServeAddress = z.output<typeof address>
+export type ServePlugin = z.output<typeof plugin>
+
+type WithPlugins<Server> = Server extends { plugins?: unknown }
+  ? Omit<Server, 'plugins'> & { plugins?: readonly (PluginOptions | ShippedPlugin)[] }
+  : Server
+
+/** A shipped plugin by name, with its config and what else the engine takes of a plugin. */
+export type ShippedPlugin = Omit<PluginOptions, 'from'> & { hook: ShippedHook }
+
+type Input = z.input<typeof serveConfigSchema>
+/** A config file's default export. */
+export type ServeConfig = {
+  [Name in keyof Input]: WithPlugins<NonNullable<Input[Name]>> | Extract<Input[Name], undefined>
+}
+
+/** @throws HookringError CONFIG_INVALID, naming the file and the path in it */
+export function parseServeConfig(value: unknown, file: string): ResolvedServeConfig {
+  return parseOptions(serveConfigSchema, value, file, 'CONFIG_INVALID')
+}
+
+/** Gives a config file its types: `export default defineConfig({ mqtt: { ... } })`. */
+export function defineConfig(config: ServeConfig): ServeConfig {
+  return config
+}

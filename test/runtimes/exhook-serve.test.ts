@@ -1,0 +1,319 @@
+/** A remote provider as a plugin that serves: order, topics, bounds, metrics; away, back, silent, failing. */
+import { describe, expect, it } from 'vitest'
+import { compileTopics } from '../../dist/worker/runtimes/exhook/topics.js'
+import { clientinfo, meta } from '../support/exhook-events.js'
+import { authenticate, latch, openExhook, publish } from '../support/exhook-lab.js'
+import { type Answer, type Message, startProvider } from '../support/exhook-provider.js'
+import { until } from '../support/lab.js'
+
+const AUTHENTICATE = { hooks: [{ name: 'client.authenticate' }] }
+const YES = { type: 'STOP_AND_RETURN', boolResult: true } as const
+const clientOf = (request: Message) => (request.clientinfo as { clientid: string }).clientid
+
+describe('topic filters', () => {
+  const TOPICS = ['a', 'a/b', 'b', '$SYS/uptime', '$other/a']
+
+  it.each<[string, string[], string[]]>([
+    ['no filter is every message', [], ['a', 'a/b', 'b', '$other/a']],
+    ['one level', ['a/+'], ['a/b']],
+    ['all levels', ['a/#'], ['a', 'a/b']],
+    ['several', ['a', 'x', '+/b'], ['a', 'a/b']],
+    ['everything', ['#'], ['a', 'a/b', 'b']],
+    ['what is below $SYS, which is skipped', ['$SYS/#', '$other/+'], ['$other/a']],
+  ])('%s', (_, filters, wanted) => {
+    expect(TOPICS.filter(compileTopics(filters))).toEqual(wanted)
+  })
+
+  it('say which messages the provider is asked about; of others it hears nothing', async () => {
+    const topics = ['a/+', '#', '$SYS/#']
+    const provider = await startProvider(3, { hooks: [{ name: 'message.publish', topics }] })
+    const lab = await openExhook({ from: provider.url })
+    for (const topic of TOPICS) expect(await publish(lab, topic)).toEqual({ kind: 'continue' })
+    const asked = provider.requests('OnMessagePublish').map(({ message }) => (message as { topic: string }).topic)
+    expect(asked).toEqual(['a', 'a/b', 'b'])
+  })
+
+  it('keep a message that is not wanted from waiting for its client’s turn', async () => {
+    const first = latch()
+    const hooks = [{ name: 'client.authenticate' }, { name: 'message.publish', topics: ['a'] }]
+    const answers = {
+      OnClientAuthenticate: async () => {
+        await first.opened
+        return YES
+      },
+    }
+    const provider = await startProvider(3, { hooks, answers })
+    const lab = await openExhook({ from: provider.url })
+    const asked = authenticate(lab, 'c1')
+    await provider.heard('OnClientAuthenticate')
+    expect(await publish(lab, 'b', 'c1')).toEqual({ kind: 'continue' })
+    first.open()
+    expect(await asked).toMatchObject({ kind: 'replace' })
+  })
+
+  it('mean nothing for other hooks', async () => {
+    const provider = await startProvider(3, { hooks: [{ name: 'client.authenticate', topics: ['x'] }] })
+    const lab = await openExhook({ from: provider.url })
+    await authenticate(lab)
+    expect(provider.requests('OnClientAuthenticate')).toHaveLength(1)
+  })
+})
+
+describe('order and bounds', () => {
+  it('the events of one client go out one after the other, those of others meanwhile', async () => {
+    const first = latch()
+    const provider = await startProvider(3, {
+      hooks: [{ name: 'client.authenticate' }, { name: 'client.connected' }],
+      answers: {
+        OnClientAuthenticate: async (request) => {
+          if (clientOf(request) === 'c1') await first.opened
+          return YES
+        },
+      },
+    })
+    const lab = await openExhook({ from: provider.url })
+    const asked = authenticate(lab, 'c1')
+    await provider.heard('OnClientAuthenticate')
+    lab.hooks.onClientConnected({ clientinfo: clientinfo(3, 'c1') as never, meta })
+    // Whatever was told before this one has reached the lane.
+    await authenticate(lab, 'c2')
+    expect(provider.requests('OnClientConnected')).toEqual([])
+    first.open()
+    expect(await asked).toMatchObject({ kind: 'replace' })
+    await provider.heard('OnClientConnected')
+    const rpcs = provider.calls
+      .filter(({ rpc }) => rpc.startsWith('OnClient'))
+      .map(({ rpc, request }) => [rpc, clientOf(request)])
+    expect(rpcs).toEqual([
+      ['OnClientAuthenticate', 'c1'],
+      ['OnClientAuthenticate', 'c2'],
+      ['OnClientConnected', 'c1'],
+    ])
+  })
+
+  it('a hundred events of five clients arrive in each client’s order', async () => {
+    const provider = await startProvider(3, { hooks: [{ name: 'client.disconnected' }] })
+    const lab = await openExhook({ from: provider.url })
+    for (let at = 0; at < 100; at += 1) {
+      lab.hooks.onClientDisconnected({ clientinfo: clientinfo(3, `c${at % 5}`) as never, reason: String(at), meta })
+    }
+    const requests = await provider.heard('OnClientDisconnected', 100)
+    for (let client = 0; client < 5; client += 1) {
+      const reasons = requests
+        .filter((request) => clientOf(request) === `c${client}`)
+        .map(({ reason }) => Number(reason))
+      expect(reasons).toEqual(Array.from({ length: 20 }, (_, at) => 5 * at + client))
+    }
+  })
+
+  it('no more requests are under way than limits.concurrency says', async () => {
+    let [underWay, most] = [0, 0]
+    const provider = await startProvider(3, {
+      ...AUTHENTICATE,
+      answers: {
+        OnClientAuthenticate: async () => {
+          underWay += 1
+          most = Math.max(most, underWay)
+          await new Promise((resolve) => setTimeout(resolve, 5))
+          underWay -= 1
+          return YES
+        },
+      },
+    })
+    const lab = await openExhook({ from: provider.url, limits: { concurrency: 3 } })
+    await Promise.all(Array.from({ length: 12 }, (_, at) => authenticate(lab, `c${at}`)))
+    expect(most).toBe(3)
+  })
+})
+
+describe('metrics', () => {
+  it('calls, failures and times are counted for each hook', async () => {
+    const provider = await startProvider(3, {
+      hooks: [{ name: 'client.authenticate' }, { name: 'client.authorize' }],
+      answers: {
+        OnClientAuthenticate: (request) => (clientOf(request) === 'bad' ? { code: 13, details: 'broken' } : YES),
+        OnClientAuthorize: () => ({ type: 'STOP_AND_RETURN', boolResult: false }),
+      },
+    })
+    const lab = await openExhook({ from: provider.url })
+    await authenticate(lab, 'c1')
+    await authenticate(lab, 'c2')
+    expect(await authenticate(lab, 'bad')).toMatchObject({
+      kind: 'reject',
+      reason: expect.stringContaining('OnClientAuthenticate: INTERNAL: broken'),
+      failure: { kind: 'error', plugin: 'remote', hookpoint: 'onClientAuthenticate' },
+    })
+    const client = clientinfo(3) as never
+    await lab.hooks.onClientAuthorize({ clientinfo: client, type: 'PUBLISH', topic: 'a', result: true, meta })
+    const of = (name: string, hookpoint: string, more = {}) =>
+      lab.metric(name, { plugin: 'remote', hookpoint, ...more })
+    expect(await of('plugin_calls_total', 'onClientAuthenticate')).toBe(3)
+    expect(await of('plugin_verdicts_total', 'onClientAuthenticate', { verdict: 'replace' })).toBe(2)
+    expect(await of('plugin_failures_total', 'onClientAuthenticate', { failure: 'error' })).toBe(1)
+    expect(await of('plugin_running_seconds_count', 'onClientAuthenticate')).toBe(2)
+    expect(await of('plugin_running_seconds_sum', 'onClientAuthenticate')).toBeGreaterThan(0)
+    expect(await of('plugin_calls_total', 'onClientAuthorize')).toBe(1)
+    expect(await of('plugin_verdicts_total', 'onClientAuthorize', { verdict: 'reject' })).toBe(1)
+    expect(await of('plugin_failures_total', 'onClientAuthorize')).toBe(0)
+  })
+})
+
+describe('a provider that fails', () => {
+  it('that never answers is a timeout, and is asked on', async () => {
+    let answer: Answer = 'never'
+    const provider = await startProvider(3, { ...AUTHENTICATE, answers: { OnClientAuthenticate: () => answer } })
+    const lab = await openExhook({ from: provider.url, timeoutMs: 100 })
+    const [first, behind] = await Promise.all([authenticate(lab), authenticate(lab)])
+    expect(first).toMatchObject({ kind: 'reject', failure: { kind: 'timeout', plugin: 'remote' } })
+    // Its turn had not come.
+    expect(behind).toMatchObject({ kind: 'reject', failure: { kind: 'timeout', plugin: 'remote' } })
+    expect(provider.requests('OnClientAuthenticate')).toHaveLength(1)
+    answer = YES
+    expect(await authenticate(lab)).toMatchObject({ kind: 'replace' })
+    expect(lab.said.laneReplaced).toEqual([])
+  })
+
+  it('is allowed to, where the policy says so', async () => {
+    const provider = await startProvider(3, {
+      ...AUTHENTICATE,
+      answers: { OnClientAuthenticate: () => ({ code: 13, details: '' }) },
+    })
+    const lab = await openExhook({ from: provider.url, onFailure: 'allow' })
+    expect(await authenticate(lab)).toMatchObject({ kind: 'continue', failure: { kind: 'error' } })
+  })
+
+  it('is given up when the caller gives up', async () => {
+    const provider = await startProvider(3, { ...AUTHENTICATE, answers: { OnClientAuthenticate: () => 'never' } })
+    const lab = await openExhook({ from: provider.url, limits: { concurrency: 1 } })
+    const controller = new AbortController()
+    const event = { clientinfo: clientinfo(3) as never, result: true, meta }
+    const asked = lab.hooks.onClientAuthenticate(event, { signal: controller.signal })
+    await provider.heard('OnClientAuthenticate')
+    controller.abort()
+    await expect(asked).rejects.toMatchObject({ code: 'CALL_ABORTED' })
+    // The one place that there is becomes free.
+    const again = authenticate(lab)
+    await provider.heard('OnClientAuthenticate', 2)
+    provider.end()
+    expect(await again).toMatchObject({ kind: 'reject', failure: { kind: 'error' } })
+  })
+})
+
+describe('a provider that goes away', () => {
+  it('is denied for, comes back on its own, and is loaded anew', async () => {
+    const before = await startProvider(3, { ...AUTHENTICATE, answers: { OnClientAuthenticate: () => YES } })
+    const lab = await openExhook({ from: before.url })
+    expect(await authenticate(lab)).toMatchObject({ kind: 'replace' })
+    before.end()
+    await lab.line(({ message }) => message.includes('is lost'))
+    await until('calls to be denied at once', async () => {
+      const verdict = await authenticate(lab)
+      return verdict.kind === 'reject' && verdict.failure?.kind === 'error' && verdict.reason.includes('is away')
+    })
+    const after = await startProvider(3, {
+      ...AUTHENTICATE,
+      port: before.port,
+      answers: { OnClientAuthenticate: () => YES },
+    })
+    await lab.line(({ message }) => message.includes('is back'))
+    expect(await authenticate(lab)).toMatchObject({ kind: 'replace' })
+    expect(after.requests('OnProviderLoaded')).toHaveLength(1)
+    expect(lab.said.laneReplaced).toEqual([])
+  })
+
+  it('is asked nothing before it has been loaded anew, and calls wait for that', async () => {
+    const before = await startProvider(3, AUTHENTICATE)
+    const lab = await openExhook({ from: before.url })
+    before.end()
+    await lab.line(({ message }) => message.includes('is lost'))
+    const loading = latch()
+    const after = await startProvider(3, {
+      hooks: [],
+      port: before.port,
+      answers: {
+        OnProviderLoaded: async () => {
+          await loading.opened
+          return { hooks: [{ name: 'client.authenticate', topics: [] }] }
+        },
+        OnClientAuthenticate: () => YES,
+      },
+    })
+    await after.heard('OnProviderLoaded')
+    const asked = authenticate(lab)
+    await until(
+      'the call to be in the lane',
+      async () => (await lab.metric('in_flight', { bulkhead: 'remote-0' })) === 1,
+    )
+    expect(after.requests('OnClientAuthenticate')).toEqual([])
+    loading.open()
+    expect(await asked).toMatchObject({ kind: 'replace' })
+  })
+
+  it('may want other hooks when it is back: fewer are not called, more take a reload', async () => {
+    const before = await startProvider(3, { hooks: [{ name: 'client.authenticate' }, { name: 'message.publish' }] })
+    const lab = await openExhook({ from: before.url })
+    before.end()
+    const hooks = [{ name: 'message.publish', topics: ['b'] }, { name: 'client.connected' }]
+    const after = await startProvider(3, { hooks, port: before.port })
+    const { message } = await lab.line(({ level, message }) => level === 'warn' && message.includes('reload'))
+    expect(message).toContain('client.connected')
+    await lab.line(({ message }) => message.includes('is back'))
+    await authenticate(lab)
+    await publish(lab, 'a')
+    await publish(lab, 'b')
+    expect(after.calls.map(({ rpc }) => rpc)).toEqual(['OnProviderLoaded', 'OnMessagePublish'])
+    await lab.engine.reload('remote')
+    expect(lab.engine.plugins[0]?.hooks).toEqual(['onClientConnected', 'onMessagePublish'])
+  })
+
+  it('and cannot be loaded when it is back stays away, and is tried again', async () => {
+    const before = await startProvider(3, AUTHENTICATE)
+    const lab = await openExhook({ from: before.url })
+    before.end()
+    let hook = 'client.dance'
+    await startProvider(3, {
+      hooks: [],
+      port: before.port,
+      answers: { OnProviderLoaded: () => ({ hooks: [{ name: hook, topics: [] }] }) },
+    })
+    const { message } = await lab.line(({ level }) => level === 'error')
+    expect(message).toContain('"client.dance"')
+    expect(await authenticate(lab)).toMatchObject({ kind: 'reject', failure: { kind: 'error' } })
+    hook = 'client.authenticate'
+    await lab.line(({ message }) => message.includes('is back') && !message.includes('cannot'))
+    expect(await authenticate(lab)).toEqual({ kind: 'continue' })
+  })
+
+  it('and is away when its plugin is removed is not waited for', async () => {
+    const provider = await startProvider(3, AUTHENTICATE)
+    const lab = await openExhook({ from: provider.url })
+    provider.end()
+    await lab.line(({ message }) => message.includes('is lost'))
+    await lab.engine.remove('remote')
+    expect(await lab.line(({ message }) => message.includes('not told that it is unloaded'))).toMatchObject({
+      level: 'info',
+    })
+  })
+
+  it('again and again is loaded anew each time', async () => {
+    let loads = 0
+    const hooks = [{ name: 'client.authenticate', topics: [] }]
+    let current = await startProvider(3, AUTHENTICATE)
+    const { port } = current
+    const lab = await openExhook({ from: current.url })
+    const back = () => lab.lines.filter(({ message }) => message.includes('is back')).length
+    for (let losses = 1; losses <= 3; losses += 1) {
+      current.end()
+      const answers = {
+        OnProviderLoaded: () => {
+          loads += 1
+          return { hooks }
+        },
+      }
+      current = await startProvider(3, { hooks: [], port, answers })
+      await until('the provider to be back', () => back() === losses)
+    }
+    expect(loads).toBe(3)
+    expect(await authenticate(lab)).toEqual({ kind: 'continue' })
+  })
+})

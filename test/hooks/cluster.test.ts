@@ -125,6 +125,21 @@ describe.skipIf(noRedis !== null)(`the cluster hook${noRedis === null ? '' : ` (
     expect(b.published).toHaveLength(10)
   })
 
+  test('a filter that is left and taken again at once stays routed', async () => {
+    const [a, b] = [await start('a'), await start('b')]
+    const filters = ['t']
+    for (const clean of [true, false]) {
+      await subscribe(b, 'x', { t: 1 }, clean)
+      b.hooks.onUnsubscribe({ client: client('x', { clean }), filters })
+      await subscribe(b, 'x', { t: 1 }, clean)
+      b.hooks.onUnsubscribe({ client: client('x', { clean }), filters })
+      await subscribe(b, 'x', { t: 1 }, clean)
+    }
+    await a.publish('t', 'x')
+    expect(await b.got(1)).toEqual(['t x'])
+    expect(await server.client.hgetall('mqtt:subs:x')).toEqual({ t: '1' })
+  })
+
   test('retained messages are shared, matched by the index, and cleared with their key', async () => {
     const [a, b] = [await start('a'), await start('b')]
     const packets = ['home/a', 'home/b', '$internal/x'].map((topic) => message(topic, topic, { retain: true, qos: 1 }))

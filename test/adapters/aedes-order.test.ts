@@ -229,6 +229,14 @@ describe('a kept session', () => {
     expect(second.messages.map(({ qos }) => qos)).toEqual([1, 1, 1])
   })
 
+  it('gets what is new behind what has waited for it', async () => {
+    const { broker, publisher } = await away([{ on: 'canRead', topic: 'slow', waitMs: 50 }])
+    await publisher.publish('slow', 'x', { qos: 1 })
+    const second = await connect(broker, kept)
+    await publisher.publish('new', 'y', { qos: 1 })
+    expect(await second.receives(2)).toEqual(['slow x', 'new y'])
+  })
+
   it('does not keep what was refused while its client was there', async () => {
     const { broker, publisher } = await away([{ on: 'canRead', topic: 'no', reject: 'no' }])
     const second = await connect(broker, kept)

@@ -28,7 +28,7 @@ describe('onConnect', () => {
     const broker = await startBroker({ plugins: [mqttActor({ hears: ['onConnect'] })] })
     const will = { topic: 'gone', payload: Buffer.from('x'), qos: 1 as const, retain: true }
     await connect(broker, { clientId: 'c', username: 'u', password: 'p', keepalive: 7, clean: false, will })
-    expect(broker.heard('onConnect')).toEqual([
+    expect(await broker.hears('onConnect')).toEqual([
       {
         client: {
           clientId: 'c',
@@ -55,7 +55,7 @@ describe('a client on a unix socket', () => {
     await client.subscribe({ t: 0 })
     await client.publish('t', 'x')
     expect(await client.receives(1)).toEqual(['t x'])
-    expect(broker.heard('onConnect')).toMatchObject([{ client: { remoteAddress: '' } }])
+    expect(await broker.hears('onConnect')).toMatchObject([{ client: { remoteAddress: '' } }])
   })
 })
 
@@ -219,7 +219,7 @@ describe('onWillPublish', () => {
     await broker.hears('onWillPublish', 1)
     await (await connect(broker, { clientId: 'b', will: will('will/b') })).break()
     expect(await watcher.receives(1)).toEqual(['will/b gone'])
-    expect(broker.heard('onWillPublish')).toMatchObject([
+    expect(await broker.hears('onWillPublish', 2)).toMatchObject([
       { client: { clientId: 'a' }, packet: { topic: 'will/a', payload: 'gone', qos: 1 } },
       { client: { clientId: 'b' } },
     ])
@@ -273,7 +273,7 @@ describe('storeRetained', () => {
     const later = await connect(broker)
     await later.subscribe({ '#': 0 })
     expect(await later.receives(1)).toEqual(['yours y'])
-    expect(broker.heard('storeRetained')).toMatchObject([{ packet: { topic: 'mine', payload: 'x' } }, {}])
+    expect(await broker.hears('storeRetained', 2)).toMatchObject([{ packet: { topic: 'mine', payload: 'x' } }, {}])
   })
 
   it('that refuses keeps the message from the store, not from its subscribers', async () => {

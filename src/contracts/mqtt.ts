@@ -141,7 +141,7 @@ export const mqtt = defineContract(
     onSessionResumed: observe(sessionEvent),
     /** Observe. The session and all that was kept for it is gone. */
     onSessionEnded: observe(z.object({ clientId: z.string() })),
-    /** Gate. A reject suppresses the will. */
+    /** Gate. A reject suppresses the will. It stands for onPublish; onPublishReceived follows, as for any message. */
     onWillPublish: gate(z.object({ client: clientInfo, packet: publishPacket })),
     /** Observe. A message did not reach a subscriber, or anybody (client null). */
     onMessageDropped: observe(z.object({ client: clientInfo.nullable(), packet: publishPacket, reason: z.string() })),

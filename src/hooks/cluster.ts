@@ -59,7 +59,7 @@ export default definePlugin(mqtt, {
     const keys = keysOf(config.keyPrefix)
     const wire = await openWire(plugin)
     const connection = await connectRedis(config, { plugin, log, subscribes: true })
-    const { commands, subscriber } = connection
+    const { commands } = connection
     const channel = keys.fanout(nodeId)
     const lane = randomUUID()
     /** Of the lanes of one broker, one listens: during a reload there are two. */
@@ -90,7 +90,6 @@ export default definePlugin(mqtt, {
       inbox,
       log,
       takeoverMs: config.takeoverMs,
-      isActive: (other) => node.isActive(other),
       isHere: sessions.isHere,
       isOurs: () => turn === 'ours',
       succeededBy(other) {
@@ -124,7 +123,7 @@ export default definePlugin(mqtt, {
 
     function stepBack(): void {
       turn = 'over'
-      subscriber.unsubscribe(channel).catch(() => {})
+      connection.unsubscribe(channel).catch(() => {})
     }
 
     async function letGo(clientId: string): Promise<void> {
@@ -147,7 +146,7 @@ export default definePlugin(mqtt, {
     async function revive(): Promise<void> {
       if (turn === 'over' && node.isOwner) {
         // The lane that came after this one did not stay.
-        await subscriber.subscribe(channel)
+        await connection.subscribe(channel)
         turn = 'ours'
       }
       await commands.sadd(keys.nodeIndex, nodeId)
@@ -182,9 +181,9 @@ export default definePlugin(mqtt, {
       return came
     }
 
-    subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => fanout.receive(bytes))
+    connection.onMessage(fanout.receive)
     try {
-      await subscriber.subscribe(channel)
+      await connection.subscribe(channel)
       if ((await begin()) === 'new') turn = 'ours'
     } catch (error) {
       await node.leave().catch(() => {})

@@ -110,8 +110,8 @@ export function cluster(config: ClusterConfig, options: RegistrationOptions = {}
   return register('./cluster.js', { instance: randomUUID(), ...config }, { ...IN_REDIS, services, ...options })
 }
 
-/** Redis is asked last, by one lane, and may take its time. */
-const IN_REDIS = { priority: -1_000, workers: 1, timeoutMs: 1_000 } as const
+/** Redis is asked last, by one lane, and may take its time; hooks wait for it, many at once. */
+const IN_REDIS = { priority: -1_000, workers: 1, timeoutMs: 1_000, limits: { concurrency: 256 } } as const
 
 function register<Config>(file: string, config: Config, options: RegistrationOptions): Registration<Config> {
   return { from: new URL(file, import.meta.url), config, ...options }

@@ -41,7 +41,7 @@ export default definePlugin(mqtt, {
     }
     const wire = await openWire(plugin)
     const connection = await connectRedis(config, { plugin, log, subscribes: nodeId !== '' })
-    const { commands, subscriber, close } = connection
+    const { close } = connection
     const retained = createRetainedStore(connection, {
       keys: {
         retained: (topic) => `${keyPrefix}retained:${escapeName(topic)}`,
@@ -58,7 +58,7 @@ export default definePlugin(mqtt, {
       const broker = `${nodeId}/${instance}`
       // During a reload two lanes would listen, and each message come twice.
       let isOurs = false
-      subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => {
+      connection.onMessage((bytes) => {
         const said = envelope.safeParse(wire.decode(bytes)).data
         if (said !== undefined && 'l' in said) {
           if (said.i === broker) isOurs = said.l === lane
@@ -68,15 +68,15 @@ export default definePlugin(mqtt, {
         if (packet === null) log.warn('another node sent what is no message', { channel })
         else if (isOurs && said?.n !== nodeId) inbox.add(packet)
       })
-      await subscriber.subscribe(channel)
-      await commands.publish(channel, wire.encode({ l: lane, i: broker }))
+      await connection.subscribe(channel)
+      await connection.publish(channel, wire.encode({ l: lane, i: broker }))
     }
 
     return {
       ...(nodeId !== '' && {
         async onPublishReceived({ packet: { topic, payload, qos, retain } }) {
           if (topic.startsWith('$SYS/')) return
-          await commands.publish(channel, wire.encode({ n: nodeId, m: packPacket({ topic, payload, qos, retain }) }))
+          await connection.publish(channel, wire.encode({ n: nodeId, m: packPacket({ topic, payload, qos, retain }) }))
         },
       }),
       async storeRetained({ packet: { topic, payload, qos, retain } }) {

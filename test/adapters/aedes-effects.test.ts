@@ -1,5 +1,8 @@
 /** Each hook method of a broker, and its effect as a real client sees it. */
-import { describe, expect, it } from 'vitest'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { connect, mqttActor, startBroker } from '../support/broker.js'
 import { until } from '../support/lab.js'
 
@@ -25,7 +28,7 @@ describe('onConnect', () => {
     const broker = await startBroker({ plugins: [mqttActor({ hears: ['onConnect'] })] })
     const will = { topic: 'gone', payload: Buffer.from('x'), qos: 1 as const, retain: true }
     await connect(broker, { clientId: 'c', username: 'u', password: 'p', keepalive: 7, clean: false, will })
-    expect(broker.heard('onConnect')).toEqual([
+    expect(await broker.hears('onConnect')).toEqual([
       {
         client: {
           clientId: 'c',
@@ -39,6 +42,20 @@ describe('onConnect', () => {
         will: { topic: 'gone', payload: 'x', qos: 1, retain: true },
       },
     ])
+  })
+})
+
+describe('a client on a unix socket', () => {
+  it('has no address, and is like the others', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'hookring-'))
+    onTestFinished(() => rm(folder, { recursive: true, force: true }))
+    const listen = join(folder, 'broker.sock')
+    const broker = await startBroker({ plugins: [mqttActor({ hears: ['onConnect'] })], listen })
+    const client = await connect(broker)
+    await client.subscribe({ t: 0 })
+    await client.publish('t', 'x')
+    expect(await client.receives(1)).toEqual(['t x'])
+    expect(await broker.hears('onConnect')).toMatchObject([{ client: { remoteAddress: '' } }])
   })
 })
 
@@ -202,7 +219,7 @@ describe('onWillPublish', () => {
     await broker.hears('onWillPublish', 1)
     await (await connect(broker, { clientId: 'b', will: will('will/b') })).break()
     expect(await watcher.receives(1)).toEqual(['will/b gone'])
-    expect(broker.heard('onWillPublish')).toMatchObject([
+    expect(await broker.hears('onWillPublish', 2)).toMatchObject([
       { client: { clientId: 'a' }, packet: { topic: 'will/a', payload: 'gone', qos: 1 } },
       { client: { clientId: 'b' } },
     ])
@@ -256,7 +273,7 @@ describe('storeRetained', () => {
     const later = await connect(broker)
     await later.subscribe({ '#': 0 })
     expect(await later.receives(1)).toEqual(['yours y'])
-    expect(broker.heard('storeRetained')).toMatchObject([{ packet: { topic: 'mine', payload: 'x' } }, {}])
+    expect(await broker.hears('storeRetained', 2)).toMatchObject([{ packet: { topic: 'mine', payload: 'x' } }, {}])
   })
 
   it('that refuses keeps the message from the store, not from its subscribers', async () => {

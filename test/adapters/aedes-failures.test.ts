@@ -59,7 +59,7 @@ describe('a plugin that fails', () => {
       { on: 'onConnect', clientId: 'victim', waitMs: 60_000 },
       { on: 'onPublish', topic: 'late', waitMs: 60_000 },
     ]
-    const broker = await startBroker({ plugins: [mqttActor({ acts }, { timeoutMs: 50 })] })
+    const broker = await startBroker({ plugins: [mqttActor({ acts }, { timeoutMs: 300 })] })
     expect(await codeOf(connect(broker, { clientId: 'victim' }))).toBe(3)
     const client = await connect(broker, { clientId: 'c' })
     await client.subscribe({ '+': 0 })
@@ -71,7 +71,7 @@ describe('a plugin that fails', () => {
   it('in a lane that hangs is refused, and the next lane serves', async () => {
     const acts = [{ on: 'onPublish', topic: 'hang', blockMs: 60_000 }]
     const broker = await startBroker({
-      plugins: [mqttActor({ acts }, { timeoutMs: 100 })],
+      plugins: [mqttActor({ acts }, { timeoutMs: 500 })],
       engine: { hangMs: 50, spares: 1 },
     })
     const replaced = once(broker.engine as never, 'laneReplaced')

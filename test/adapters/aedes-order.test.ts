@@ -143,11 +143,25 @@ describe('a subscriber’s messages', () => {
     await client.publish('a/b', 'x', { qos: 1 })
     await client.publish('a/c', 'y', { qos: 1 })
     expect(await client.receives(2)).toEqual(['a/b x', 'a/c y'])
-    expect(broker.heard('canRead')).toHaveLength(2)
+    expect(await broker.hears('canRead', 2)).toMatchObject([{ packet: { topic: 'a/b' } }, { packet: { topic: 'a/c' } }])
+  })
+
+  it('to very many subscribers wait their turn, and do not overload the engine', async () => {
+    const limits = { slots: 8, queue: 8 }
+    const acts = [{ on: 'canRead', topic: 't', waitMs: 1 }]
+    const broker = await startBroker({
+      plugins: [mqttActor({ acts }, { limits })],
+      attach: { maxCallsUnderWay: 8 },
+    })
+    const clients = await Promise.all(Array.from({ length: 20 }, () => connect(broker)))
+    for (const client of clients) await client.subscribe({ t: 0 })
+    await Promise.all(numbered(10).map((line) => clients[0]!.publish('t', line.slice(2), { qos: 1 })))
+    for (const client of clients) expect(await client.receives(10)).toEqual(numbered(10))
+    expect(broker.attached.counts).toMatchObject({ failures: 0, deliveriesRefused: 0, deliveriesDropped: 0 })
   })
 
   it('past the bound are dropped, counted and told', async () => {
-    const acts = [{ on: 'canRead', clientId: 'slow', waitMs: 200 }]
+    const acts = [{ on: 'canRead', clientId: 'slow', waitMs: 300 }]
     const broker = await startBroker({
       plugins: [mqttActor({ acts, hears: ['onMessageDropped'] })],
       attach: { maxQueuedDeliveries: 3 },
@@ -213,6 +227,14 @@ describe('a kept session', () => {
     expect(await second.receives(3)).toEqual(['slow x', 'old new', 'plain x'])
     await until('an empty store', async () => (await storedFor(broker)).length === 0)
     expect(second.messages.map(({ qos }) => qos)).toEqual([1, 1, 1])
+  })
+
+  it('gets what is new behind what has waited for it', async () => {
+    const { broker, publisher } = await away([{ on: 'canRead', topic: 'slow', waitMs: 50 }])
+    await publisher.publish('slow', 'x', { qos: 1 })
+    const second = await connect(broker, kept)
+    await publisher.publish('new', 'y', { qos: 1 })
+    expect(await second.receives(2)).toEqual(['slow x', 'new y'])
   })
 
   it('does not keep what was refused while its client was there', async () => {

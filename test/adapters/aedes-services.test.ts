@@ -42,7 +42,7 @@ describe('publish', () => {
     const later = await connect(broker)
     await later.subscribe({ 'news/#': 1 })
     expect(await later.receives(1)).toEqual(['news/today x'])
-    const topics = broker.heard('onPublish').map((event) => (event.packet as { topic: string }).topic)
+    const topics = (await broker.hears('onPublish')).map((event) => (event.packet as { topic: string }).topic)
     expect(topics).toEqual(['service/publish'])
   })
 
@@ -168,6 +168,6 @@ describe('attaching', () => {
       )
     }
     expect(await client.receives(2)).toEqual(['new x', 'yes x'])
-    expect(broker.heard('onPublish')).toMatchObject([{ client: null }, { client: null }, { client: null }])
+    expect(await broker.hears('onPublish', 3)).toMatchObject([{ client: null }, { client: null }, { client: null }])
   })
 })

@@ -98,14 +98,16 @@ describe.skipIf(noRedis !== null)(`brokers of a cluster${noRedis === null ? '' :
     const [publisher, early] = [await at(a), await at(b)]
     await early.subscribe({ 'kept/#': 1 })
     await publisher.publish('kept/1', 'x', { qos: 1, retain: true })
-    expect(await early.receives(1)).toEqual(['kept/1 x'])
-    expect(early.messages[0]?.retain).toBe(false)
+    // One that was looked for when it subscribed may have come as well.
+    const live = () => early.messages.filter(({ retain }) => !retain).map(({ payload }) => payload)
+    await until('the message', () => live().length === 1)
     const late = await at(c)
     await late.subscribe({ 'kept/+': 1 })
     await late.receives(1)
     expect(late.messages[0]).toMatchObject({ topic: 'kept/1', payload: 'x', retain: true })
     await publisher.publish('kept/1', '', { qos: 1, retain: true })
-    await early.receives(2)
+    await until('its end', () => live().length === 2)
+    expect(live()).toEqual(['x', ''])
     expect(await server.client.exists('mqtt:retained:kept/1')).toBe(0)
   })
 

@@ -3,7 +3,7 @@ import { cluster } from 'hookring/hooks'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { refusalOf, until } from '../support/lab.js'
 import { client, message, startNode, type TestNode } from '../support/nodes.js'
-import { noRedis, type RedisServer, startRedis } from '../support/redis.js'
+import { noRedis, type RedisServer, startRedis, startRedisCluster } from '../support/redis.js'
 
 let server: RedisServer
 if (noRedis === null) {
@@ -123,6 +123,21 @@ describe.skipIf(noRedis !== null)(`the cluster hook${noRedis === null ? '' : ` (
     await a.publish('shared')
     await a.publish('t/1')
     expect(b.published).toHaveLength(10)
+  })
+
+  test('a filter that is left and taken again at once stays routed', async () => {
+    const [a, b] = [await start('a'), await start('b')]
+    const filters = ['t']
+    for (const clean of [true, false]) {
+      await subscribe(b, 'x', { t: 1 }, clean)
+      b.hooks.onUnsubscribe({ client: client('x', { clean }), filters })
+      await subscribe(b, 'x', { t: 1 }, clean)
+      b.hooks.onUnsubscribe({ client: client('x', { clean }), filters })
+      await subscribe(b, 'x', { t: 1 }, clean)
+    }
+    await a.publish('t', 'x')
+    expect(await b.got(1)).toEqual(['t x'])
+    expect(await server.client.hgetall('mqtt:subs:x')).toEqual({ t: '1' })
   })
 
   test('retained messages are shared, matched by the index, and cleared with their key', async () => {
@@ -289,20 +304,21 @@ describe.skipIf(noRedis !== null)(`the cluster hook${noRedis === null ? '' : ` (
     })
   })
 
-  test('runs on a Redis Cluster by its addresses', async () => {
-    const own = await startRedis({ cluster: true })
+  test('runs on a Redis Cluster of several servers by its addresses', async () => {
+    const own = await startRedisCluster()
     onTestFinished(() => own.stop())
-    await until('the cluster', async () => (await own.client.cluster('INFO')).includes('cluster_state:ok'))
-    const config = { addrs: [own.addr] }
+    const config = { addrs: own.addrs, heartbeatIntervalMs: 200, nodeTtlMs: 5_000 }
     const [a, b] = [await start('a', { config }), await start('b', { config })]
-    await subscribe(b, 'x', { 't/+': 0 })
-    await a.publish('t/1', 'x')
-    expect(await b.got(1)).toEqual(['t/1 x'])
+    const filters = Array.from({ length: 9 }, (_, index) => [`t/${index}/+`, 0] as const)
+    await subscribe(b, 'x', Object.fromEntries(filters))
+    for (const [filter] of filters) await a.publish(filter.replace('+', 'x'))
+    expect(await b.got(9)).toEqual(filters.map(([filter]) => filter.replace('+', 'x')))
     await connect(a, 'm')
     await subscribe(a, 'm', { 'jobs/#': 1 }, false)
     await a.hooks.queueMessage({ clientIds: ['m'], packet: message('jobs/1', 'one', qos1) })
     expect((await connect(b, 'm')).texts).toEqual(['one'])
     await a.hooks.storeRetained({ packet: message('r', 'x', { retain: true }) })
     expect(await b.hooks.getRetained({ filter: '#' })).toMatchObject({ value: [{ topic: 'r' }] })
+    expect((await refusalOf(start('a', { config }))).code).toBe('NODE_ID_TAKEN')
   })
 })

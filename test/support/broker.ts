@@ -2,12 +2,12 @@
  * Aedes brokers for tests, on a loopback port, with an engine of mqtt@1 attached, and mqtt.js clients of them. Closed when
  * the test is over.
  */
-import { createServer, type Server } from 'node:net'
+import { connect as connectSocket, createServer, type Server } from 'node:net'
 import { Aedes, type AedesOptions } from 'aedes'
 import { createHookEngine, type EngineOptions, type HookEngine, type PluginOptions } from 'hookring'
 import { type AttachedHooks, type AttachOptions, attachHooks } from 'hookring/aedes'
 import { mqtt as contract } from 'hookring/contracts'
-import { type IClientOptions, type MqttClient, connect as open } from 'mqtt'
+import { type IClientOptions, MqttClient, connect as open } from 'mqtt'
 import { onTestFinished } from 'vitest'
 import { fixture, until } from './lab.js'
 import { type LoggedLine, recordingLogger } from './recording-logger.js'
@@ -134,14 +134,12 @@ export interface TestClient {
  */
 export async function connect(broker: { readonly url: string }, options: IClientOptions = {}): Promise<TestClient> {
   const messages: { topic: string; payload: string; qos: number; retain: boolean; dup: boolean }[] = []
-  const path = broker.url.startsWith('unix:') ? { path: broker.url.slice(5), protocol: 'unix' as never } : {}
-  const url = broker.url.startsWith('unix:') ? undefined : broker.url
-  const all: IClientOptions = { reconnectPeriod: 0, connectTimeout: 10_000, ...path, ...options }
+  const all: IClientOptions = { reconnectPeriod: 0, connectTimeout: 10_000, ...options }
   const early = (client: MqttClient) =>
     client.on('message', (topic, payload, { qos, retain, dup }) => {
       messages.push({ topic, payload: payload.toString(), qos, retain, dup })
     })
-  const client = await connectWith(url, all, early)
+  const client = await connectWith(broker.url, all, early)
   const received = () => messages.map(({ topic, payload }) => `${topic} ${payload}`)
   const closed = new Promise<void>((resolve) => client.once('close', () => resolve()))
   return {
@@ -179,11 +177,13 @@ export async function connect(broker: { readonly url: string }, options: IClient
 
 /** Like connectAsync, but listening for messages from the first moment. */
 async function connectWith(
-  url: string | undefined,
+  url: string,
   options: IClientOptions,
   prepare: (client: MqttClient) => void,
 ): Promise<MqttClient> {
-  const client = url === undefined ? open(options) : open(url, options)
+  const client = url.startsWith('unix:')
+    ? new MqttClient(() => connectSocket(url.slice(5)), options)
+    : open(url, options)
   onTestFinished(() => {
     client.end(true)
   })

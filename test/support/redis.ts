@@ -8,6 +8,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { until } from './lab.js'
 
 /** Why there is no Redis here; null: there is one. */
 export const noRedis: string | null =
@@ -42,7 +43,6 @@ export async function startRedis({ keeps = false, cluster = false } = {}): Promi
   let child: ChildProcess = await start()
   const client = new Redis({ path, lazyConnect: true, retryStrategy: () => 20 })
   client.on('error', () => {})
-  if (cluster) await client.cluster('ADDSLOTSRANGE', 0, 16_383)
 
   async function start(): Promise<ChildProcess> {
     const started = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -81,6 +81,27 @@ export async function startRedis({ keeps = false, cluster = false } = {}): Promi
       await end()
       rmSync(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** Three servers that share the slots of a Redis Cluster; their addresses. Stopped together. */
+export async function startRedisCluster(): Promise<{ addrs: string[]; stop(): Promise<void> }> {
+  const servers = await Promise.all([0, 1, 2].map(() => startRedis({ cluster: true })))
+  const [first] = servers as [RedisServer, ...RedisServer[]]
+  const bounds = [0, 5_461, 10_923, 16_384]
+  for (const [index, { client, port }] of servers.entries()) {
+    await client.cluster('ADDSLOTSRANGE', bounds[index] as number, (bounds[index + 1] as number) - 1)
+    await client.cluster('SET-CONFIG-EPOCH', index + 1)
+    if (index > 0) await first.client.cluster('MEET', '127.0.0.1', port)
+  }
+  const isReady = async ({ client }: RedisServer) => {
+    const info = await client.cluster('INFO')
+    return info.includes('cluster_state:ok') && info.includes('cluster_known_nodes:3')
+  }
+  await until('the cluster', async () => (await Promise.all(servers.map(isReady))).every(Boolean))
+  return {
+    addrs: servers.map(({ addr }) => addr),
+    stop: async () => void (await Promise.all(servers.map((server) => server.stop()))),
   }
 }
 

@@ -87,9 +87,14 @@ export interface Asker {
   detach(): void
 }
 
+export interface AskerOptions {
+  readonly maxCallsUnderWay: number
+  onError?: ((error: unknown, place: string) => void) | undefined
+}
+
 type LooseHook = (event: unknown) => Promise<Verdict>
 
-export function createAsker(engine: MqttEngine, onError: ((error: unknown, place: string) => void) | undefined): Asker {
+export function createAsker(engine: MqttEngine, { maxCallsUnderWay, onError }: AskerOptions): Asker {
   const hooks = engine.hooks as unknown as Readonly<Record<string, LooseHook>>
   const warned = new Set<string>()
   let isAttached = true
@@ -144,9 +149,20 @@ export function createAsker(engine: MqttEngine, onError: ((error: unknown, place
     return { kind: 'refuse', reason: verdict.reason, code: isFailure ? undefined : verdict.code, isFailure }
   }
 
+  /** What one message becomes for a thousand subscribers must wait its turn, not be an overload by itself. */
+  const turns = createTurns(maxCallsUnderWay)
+  const call = async (hookpoint: string, event: unknown): Promise<Verdict> => {
+    if (!turns.take()) await turns.wait()
+    try {
+      return await hooks[hookpoint]!(event)
+    } finally {
+      turns.giveBack()
+    }
+  }
+
   const ask: Asker['ask'] = async (hookpoint, event) => {
     try {
-      const verdict = await hooks[hookpoint]!(event)
+      const verdict = await call(hookpoint, event)
       switch (verdict.kind) {
         case 'reject':
           return refused(verdict)
@@ -185,7 +201,7 @@ export function createAsker(engine: MqttEngine, onError: ((error: unknown, place
     },
     async request(hookpoint, event) {
       try {
-        const verdict = await hooks[hookpoint]!(event)
+        const verdict = await call(hookpoint, event)
         if (verdict.kind === 'reject') return refused(verdict)
         return verdict.kind === 'respond' ? { kind: 'answer', value: verdict.value as never } : { kind: 'none' }
       } catch (error) {
@@ -208,6 +224,34 @@ export function createAsker(engine: MqttEngine, onError: ((error: unknown, place
     report,
     detach() {
       isAttached = false
+    },
+  }
+}
+
+function createTurns(count: number) {
+  let free = count
+  let waiting: (() => void)[] = []
+  let next = 0
+  return {
+    /** False: there is none; wait for one. */
+    take() {
+      if (free === 0) return false
+      free -= 1
+      return true
+    },
+    wait: () => new Promise<void>((resolve) => waiting.push(resolve)),
+    giveBack() {
+      const resolve = waiting[next]
+      if (resolve === undefined) {
+        free += 1
+        return
+      }
+      next += 1
+      if (next === waiting.length) {
+        waiting = []
+        next = 0
+      }
+      resolve()
     },
   }
 }

@@ -28,6 +28,8 @@ export interface AttachOptions {
   maxQueuedDeliveries?: number
   /** Bytes of their payloads. Default 16 MiB. One delivery has always room. */
   maxQueuedBytes?: number
+  /** Calls of the engine at once; further ones wait their turn, in order. Default 1024. */
+  maxCallsUnderWay?: number
   /** Told of what no client can be: errors of the store, of asking. Default: a process warning, once for each place. */
   onError?(error: unknown, place: string): void
 }
@@ -41,6 +43,8 @@ export interface AttachedHooks {
 
 /** More than one read from a publisher's socket can bring: a burst is waited for, not dropped. */
 const MAX_QUEUED_DELIVERIES = 16_384
+/** As many as one lane has slots by default: with the queue behind them the engine is never overloaded by the broker alone. */
+const MAX_CALLS_UNDER_WAY = 1_024
 const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 
 /**
@@ -52,7 +56,10 @@ const MAX_QUEUED_BYTES = 16 * 1024 * 1024
  */
 export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOptions = {}): AttachedHooks {
   const broker = checkBroker(aedes)
-  const asker = createAsker(engine, options.onError)
+  const asker = createAsker(engine, {
+    maxCallsUnderWay: options.maxCallsUnderWay ?? MAX_CALLS_UNDER_WAY,
+    onError: options.onError && ((error, place) => options.onError?.(error, place)),
+  })
   const traffic = createTraffic()
   const { preConnect, authenticate, authorizePublish, authorizeSubscribe, authorizeForward, publish } = broker
   const bare = { preConnect, authenticate, authorizePublish, authorizeSubscribe, authorizeForward, publish }

@@ -96,13 +96,26 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
 
     const line = createLine<Entry, Verdict | null>({
       atOnce: DELIVERIES_AT_ONCE,
-      ask: async ({ packet, isQos0 }) => (client.closed ? null : ask(client, packet, isQos0 ? 0 : packet.qos)),
+      async ask({ packet, isQos0 }) {
+        if (client.connecting) await connected()
+        return client.closed ? null : ask(client, packet, isQos0 ? 0 : packet.qos)
+      },
       settle(entry, verdict) {
         queuedBytes -= entry.packet.payload.length
         settle(entry, verdict)
         makeRoom()
       },
     })
+    let whenConnected: Promise<void> | null = null
+    /** What is new comes behind what has waited for the client: Aedes says connected when that is written. */
+    function connected(): Promise<void> {
+      whenConnected ??= new Promise((resolve) => {
+        client.once('connected', resolve)
+        client.conn.once('close', () => resolve())
+      })
+      return whenConnected
+    }
+
     const crowdedBy = () => line.length + writing
     const whenRoom: Crowd = (room) => {
       if (crowdedBy() <= CROWDED_DELIVERIES) room()

@@ -37,7 +37,7 @@ export interface Fanout {
 }
 
 export function createFanout(
-  { commands, isCluster }: RedisConnection,
+  { commands, publish }: RedisConnection,
   options: {
     keys: Keys
     wire: Wire
@@ -47,7 +47,6 @@ export function createFanout(
     inbox: Inbox
     log: PluginLogger
     takeoverMs: number
-    isActive(nodeId: string): Promise<boolean>
     isHere(clientId: string): boolean
     release(clientId: string): Promise<void>
     /** What comes is for this lane, not for another one of the same broker. */
@@ -57,16 +56,14 @@ export function createFanout(
     deliver(clientId: string): Promise<void>
   },
 ): Fanout {
-  const { keys, wire, nodeId, table, queue, inbox, log, takeoverMs, isActive, isHere, release, deliver } = options
+  const { keys, wire, nodeId, table, queue, inbox, log, takeoverMs, isHere, release, deliver } = options
   const { isOurs, succeededBy } = options
   const awaited = new Map<string, () => void>()
   let asked = 0
 
   /** Whether anybody got it. */
   async function send(to: string, message: Envelope): Promise<boolean> {
-    const receivers = await commands.publish(keys.fanout(to), wire.encode(message))
-    // A cluster counts only those that are connected to the same server.
-    return receivers > 0 || (isCluster && (await isActive(to)))
+    return (await publish(keys.fanout(to), wire.encode(message))) > 0
   }
 
   async function queueFor(clientId: string, packet: MqttPublishPacket): Promise<void> {

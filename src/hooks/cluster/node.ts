@@ -32,7 +32,6 @@ export interface Node {
   register(): Promise<'new' | 'again'>
   /** The nodes whose entries have not expired. */
   active(): Promise<string[]>
-  isActive(nodeId: string): Promise<boolean>
   start(): void
   /** A heartbeat at once. */
   beat(): Promise<void>
@@ -154,7 +153,6 @@ export function createNode({ commands, isCluster }: RedisConnection, keys: Keys,
       const isThere = await Promise.all(nodes.map((other) => commands.exists(keys.node(other))))
       return nodes.filter((_, index) => isThere[index] === 1).sort()
     },
-    isActive: async (other) => (await commands.exists(keys.node(other))) === 1,
     start() {
       timer = setTimeout(round, heartbeatIntervalMs)
     },

@@ -27,6 +27,8 @@ export function createOwnRoutes(
   const holders = new Map<string, Set<string>>()
   const filtersByClient = new Map<string, Set<string>>()
   const pinned = new Set<string>()
+  /** Routes that are in Redis, or on their way: one more holder writes nothing. */
+  const written = new Map<string, Promise<void>>()
 
   async function add(filters: readonly string[]): Promise<void> {
     if (filters.length === 0) return
@@ -34,6 +36,16 @@ export function createOwnRoutes(
       filters.flatMap((filter) => [commands.sadd(keys.route(filter), nodeId), commands.sadd(keys.routeIndex, filter)]),
     )
     await table.announce({ filters })
+  }
+
+  function write(filters: readonly string[]): Promise<unknown> {
+    const missing = filters.filter((filter) => !written.has(filter))
+    const writing = add(missing)
+    for (const filter of missing) {
+      written.set(filter, writing)
+      writing.catch(() => written.get(filter) === writing && written.delete(filter))
+    }
+    return Promise.all(filters.map((filter) => written.get(filter)))
   }
 
   async function removeOne(node: string, filter: string): Promise<void> {
@@ -58,6 +70,7 @@ export function createOwnRoutes(
       const clients = holders.get(filter)
       if (clients?.delete(clientId) !== true || clients.size > 0) continue
       holders.delete(filter)
+      written.delete(filter)
       if (!pinned.has(filter)) unused.push(filter)
     }
     if (own?.size === 0) filtersByClient.delete(clientId)
@@ -65,22 +78,24 @@ export function createOwnRoutes(
   }
 
   return {
-    hold(clientId, filters) {
+    async hold(clientId, filters) {
       const own = filtersByClient.get(clientId) ?? new Set()
       if (filters.length > 0) filtersByClient.set(clientId, own)
       for (const filter of filters) {
         own.add(filter)
         holders.set(filter, (holders.get(filter) ?? new Set()).add(clientId))
       }
-      // Also those that others hold: their routes may be on their way only.
-      return add(filters)
+      await write(filters)
     },
     drop,
     dropAll: (clientId) => drop(clientId, [...(filtersByClient.get(clientId) ?? [])]),
     pin(filters) {
       for (const filter of filters) pinned.add(filter)
     },
-    restore: () => add([...new Set([...holders.keys(), ...pinned])]),
+    async restore() {
+      written.clear()
+      await write([...new Set([...holders.keys(), ...pinned])])
+    },
     remove,
     get filters() {
       return [...new Set([...holders.keys(), ...pinned])]

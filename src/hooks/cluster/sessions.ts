@@ -68,6 +68,8 @@ export function createSessions(
 ): Sessions {
   const { keys, nodeId, table, routes, queue, takeOver } = options
   const here = new Set<string>()
+  // Not for what another node asks for: two that open one session would wait for each other.
+  const inTurn = createTurns()
   /** Opened, and not connected: what ends in between is the connection before. */
   const opening = new Map<string, { readonly sinceMs: number; readonly clean: boolean }>()
 
@@ -105,7 +107,7 @@ export function createSessions(
     return stored.map(([filter, qos]) => ({ filter, qos: qos === '2' ? 2 : qos === '1' ? 1 : 0 }))
   }
 
-  return {
+  const sessions: Sessions = {
     async open(client) {
       const { clientId, clean } = client
       opening.set(clientId, { sinceMs: performance.now(), clean })
@@ -137,7 +139,8 @@ export function createSessions(
       await table.announce({ sessions: [clientId] })
     },
     async connected(client) {
-      opening.delete(client.clientId)
+      // Of one that was opened all is written, and it may be another node's by now.
+      if (opening.delete(client.clientId)) return
       const owner = await swapOwner(client.clientId)
       if (owner !== '' && owner !== nodeId) await takeOver(client.clientId, owner)
       if (client.clean || !here.has(client.clientId)) await note(client, client.clean ? nodeId : null)
@@ -227,5 +230,28 @@ export function createSessions(
       }
       await routes.remove(nodeId, routes.filters)
     },
+  }
+  return {
+    ...sessions,
+    open: (client) => inTurn(client.clientId, () => sessions.open(client)),
+    settle: (clientId) => inTurn(clientId, () => sessions.settle(clientId)),
+    connected: (client) => inTurn(client.clientId, () => sessions.connected(client)),
+    disconnected: (client) => inTurn(client.clientId, () => sessions.disconnected(client)),
+    ended: (clientId) => inTurn(clientId, () => sessions.ended(clientId)),
+    subscribe: (client, all) => inTurn(client.clientId, () => sessions.subscribe(client, all)),
+    unsubscribe: (client, all) => inTurn(client.clientId, () => sessions.unsubscribe(client, all)),
+  }
+}
+
+/** One thing after the other for each client: what has been unsubscribed from may be subscribed to again at once. */
+function createTurns(): <T>(clientId: string, task: () => Promise<T>) => Promise<T> {
+  const last = new Map<string, Promise<unknown>>()
+  return (clientId, task) => {
+    const before = last.get(clientId)
+    const done = before === undefined ? task() : before.then(task, task)
+    last.set(clientId, done)
+    const clear = () => void (last.get(clientId) === done && last.delete(clientId))
+    done.then(clear, clear)
+    return done
   }
 }

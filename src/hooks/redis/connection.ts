@@ -32,10 +32,14 @@ export type RedisAddress = z.output<typeof schema>
 
 export interface RedisConnection {
   readonly commands: Redis
-  /** In subscriber mode: takes no other commands. Subscribes anew by itself when Redis is back. */
-  readonly subscriber: Redis
-  /** A cluster has no transactions over keys, and counts of receivers that mean nothing. */
   readonly isCluster: boolean
+  /** Messages on one channel arrive in the order in which they were sent. Resolves with how many listened. */
+  publish(channel: string, bytes: Buffer): Promise<number>
+  /** Listens, also when Redis has been away. */
+  subscribe(channel: string): Promise<void>
+  unsubscribe(channel: string): Promise<void>
+  /** Called with what comes on any channel subscribed to. */
+  onMessage(listener: (bytes: Buffer) => void): void
   /** Called each time that Redis is back after it was away. */
   onReturn(listener: () => void): void
   close(): void
@@ -63,7 +67,7 @@ export async function connectRedis(
     lastError = error
   })
   commands.on('close', () => {
-    if (isOpen && !isAway) log.warn('Redis is away', { error: thrownText(lastError) })
+    if (isOpen && !isAway) log.warn('Redis is away', lastError === undefined ? {} : { error: thrownText(lastError) })
     isAway = isOpen
   })
   commands.on('ready', () => {
@@ -86,8 +90,31 @@ export async function connectRedis(
     throw new HookringError('REDIS_UNAVAILABLE', message, { cause, plugin })
   }
   isOpen = true
-  return { commands, subscriber, isCluster, onReturn: (listener) => void listeners.push(listener), close }
+  return {
+    commands,
+    isCluster,
+    // A cluster's servers hand plain messages on to each other in any order; a sharded channel has one server.
+    ...(isCluster ? sharded(commands, subscriber) : plain(commands, subscriber)),
+    onReturn: (listener) => void listeners.push(listener),
+    close,
+  }
 }
+
+type Channels = Pick<RedisConnection, 'publish' | 'subscribe' | 'unsubscribe' | 'onMessage'>
+
+const plain = (commands: Redis, subscriber: Redis): Channels => ({
+  publish: (channel, bytes) => commands.publish(channel, bytes),
+  subscribe: async (channel) => void (await subscriber.subscribe(channel)),
+  unsubscribe: async (channel) => void (await subscriber.unsubscribe(channel)),
+  onMessage: (listener) => void subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => listener(bytes)),
+})
+
+const sharded = (commands: Redis, subscriber: Redis): Channels => ({
+  publish: async (channel, bytes) => Number(await commands.spublish(channel, bytes)),
+  subscribe: async (channel) => void (await subscriber.ssubscribe(channel)),
+  unsubscribe: async (channel) => void (await subscriber.sunsubscribe(channel)),
+  onMessage: (listener) => void subscriber.on('smessageBuffer', (_channel: Buffer, bytes: Buffer) => listener(bytes)),
+})
 
 type Opener = (options: RedisOptions) => Redis
 
@@ -114,7 +141,12 @@ async function opener(address: RedisAddress, nodes: ReturnType<typeof readAddres
     const cluster: Cluster = new ioredis.Cluster(nodes as { host: string; port: number }[], {
       lazyConnect: true,
       enableOfflineQueue: options.enableOfflineQueue ?? true,
+      shardedSubscribers: options.enableOfflineQueue !== false,
       clusterRetryStrategy: pauseMs,
+      // A server that has died is found out within a fraction of a second, or the command fails.
+      maxRedirections: 5,
+      retryDelayOnFailover: 50,
+      retryDelayOnClusterDown: 50,
       slotsRefreshTimeout: connectTimeoutMs,
       redisOptions: { ...login, ...timeout },
     })

@@ -103,4 +103,5 @@ it('sys publishes nine retained topics, counted by the broker', async () => {
     'bytes/sent': expect.stringMatching(/^\d{2,}$/),
     'clients/connected': '2',
   })
+  expect(await broker.attached.stats()).toMatchObject({ clientsTotal: 2, messagesReceived: 1, subscriptions: 2 })
 })

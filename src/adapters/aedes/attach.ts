@@ -19,7 +19,7 @@ import { createConnections } from './connections.js'
 import { createDeliveries } from './delivery.js'
 import { createInboxes } from './inbox.js'
 import { createPublishing } from './publishing.js'
-import { createServices, createTraffic } from './services.js'
+import { type BrokerStats, createServices, createTraffic } from './services.js'
 import { createSessionStore } from './session-store.js'
 import { wrapStore } from './store.js'
 
@@ -37,6 +37,8 @@ export interface AttachOptions {
 export interface AttachedHooks {
   /** What the hooks have refused, and what was dropped, since they were attached. */
   readonly counts: Readonly<HookCounts>
+  /** What the broker has counted since it was attached; what the plugin `sys` publishes. */
+  stats(): Promise<BrokerStats>
   /** Nothing is asked or told any more, and the broker goes on by itself. What was refused before stays refused. */
   detach(): void
 }
@@ -169,19 +171,18 @@ export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOpt
   broker.on('clientDisconnect', connections.ended)
   broker.on('unsubscribe', (filters: string[], client: Client) => connections.unsubscribed(client, filters))
 
-  engine.provide({
-    ...createServices({
-      broker,
-      traffic,
-      startedAtMs: Date.now(),
-      publish: publishing.publishUnasked,
-      onDisconnect: connections.ending,
-    }),
-    ...sessions.services,
+  const { stats, ...services } = createServices({
+    broker,
+    traffic,
+    startedAtMs: Date.now(),
+    publish: publishing.publishUnasked,
+    onDisconnect: connections.ending,
   })
+  engine.provide({ ...services, ...sessions.services, stats })
 
   return {
     counts: asker.counts,
+    stats,
     detach() {
       asker.detach()
       sessions.detach()

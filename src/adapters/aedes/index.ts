@@ -12,3 +12,4 @@
 
 export type { HookCounts, MqttEngine } from './asking.js'
 export { type AttachedHooks, type AttachOptions, attachHooks } from './attach.js'
+export type { BrokerStats } from './services.js'

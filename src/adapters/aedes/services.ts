@@ -70,6 +70,19 @@ export function createTraffic(): Traffic {
   }
 }
 
+export interface BrokerStats {
+  /** As Date.now() has it. */
+  readonly startedAtMs: number
+  readonly clientsConnected: number
+  /** Connected clients and kept sessions. */
+  readonly clientsTotal: number
+  readonly messagesReceived: number
+  readonly messagesSent: number
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  readonly subscriptions: number
+}
+
 export interface ServiceOptions {
   readonly broker: Broker
   readonly traffic: Traffic
@@ -78,7 +91,9 @@ export interface ServiceOptions {
   onDisconnect(client: Client, reason: string): void
 }
 
-export function createServices(options: ServiceOptions): ProvidedServices<(typeof mqtt)['services']> {
+export function createServices(
+  options: ServiceOptions,
+): ProvidedServices<(typeof mqtt)['services']> & { stats(): Promise<BrokerStats> } {
   const { broker, traffic, startedAtMs, publish, onDisconnect } = options
 
   /** Connected clients' subscriptions, and those that are stored for clients which are away (QoS 1 and 2). */

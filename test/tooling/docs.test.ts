@@ -1,0 +1,51 @@
+/** The tables in docs/ that lead from a document to its tests: every test that they name is there. */
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const named = new Map<string, string>()
+for (const folder of ['test/adapters', 'test/hooks']) {
+  for (const file of await readdir(join(ROOT, folder))) {
+    if (file.endsWith('.test.ts')) named.set(`${folder}/${file}`, await readFile(join(ROOT, folder, file), 'utf8'))
+  }
+}
+const titles = [...named.values()].flatMap((text) =>
+  [...text.matchAll(/\b(?:test|it|describe)(?:\.\w+(?:\([^\n]*?\))?)?\(\s*(['"`])(.*?)\1/g)].map(
+    ([, , title]) => title as string,
+  ),
+)
+const plain = (text: string) => text.replaceAll('’', "'")
+
+test.each(['mqtt.md', 'cluster.md'])('docs/%s names tests that there are', async (name) => {
+  const text = await readFile(join(ROOT, 'docs', name), 'utf8')
+  const cells = text.split('\n').flatMap((line) => (line.startsWith('|') ? [line.split('|').at(-2) ?? ''] : []))
+  const problems: string[] = []
+  let count = 0
+  for (const cell of cells) {
+    for (const [, file] of cell.matchAll(/`(test\/\S+\.test\.ts)`/g)) {
+      count += 1
+      if (!existsSync(join(ROOT, file as string))) problems.push(`no file ${file}`)
+    }
+    for (const [, file] of cell.matchAll(/\b(aedes-[a-z]+)\b/g)) {
+      count += 1
+      if (!named.has(`test/adapters/${file}.test.ts`)) problems.push(`no file ${file}`)
+    }
+    for (const [, quoted] of cell.matchAll(/"([^"]+)"/g)) {
+      count += 1
+      const part = plain((quoted as string).replace(/ \.\.\.$/, ''))
+      if (!titles.some((title) => plain(title).includes(part))) problems.push(`no test "${quoted}"`)
+    }
+    for (const [, groups] of cell.matchAll(/aedes-effects: (on\w+(?:, on\w+)*|\w+Retained)/g)) {
+      for (const group of (groups as string).split(', ')) {
+        count += 1
+        if (!titles.some((title) => title.split(', ').includes(group)))
+          problems.push(`no group ${group} in aedes-effects`)
+      }
+    }
+  }
+  expect(problems).toEqual([])
+  expect(count).toBeGreaterThan(20)
+})

@@ -237,6 +237,19 @@ describe('a kept session', () => {
     expect(await second.receives(2)).toEqual(['slow x', 'new y'])
   })
 
+  it('gets once what is both in its queue and new, and stays connected', async () => {
+    const { broker, publisher } = await away([{ on: 'canRead', topic: 'never', reject: 'no' }])
+    broker.aedes.once('client', () => {
+      const packet = { cmd: 'publish', topic: 'both', payload: 'x', qos: 1, retain: false, dup: false } as const
+      broker.aedes.publish(packet, () => {})
+    })
+    const second = await connect(broker, kept)
+    await second.receives(1)
+    await publisher.publish('last', 'y', { qos: 1 })
+    expect(await second.receives(2)).toEqual(['both x', 'last y'])
+    expect(second.isConnected).toBe(true)
+  })
+
   it('does not keep what was refused while its client was there', async () => {
     const { broker, publisher } = await away([{ on: 'canRead', topic: 'no', reject: 'no' }])
     const second = await connect(broker, kept)

@@ -23,6 +23,9 @@ const DELIVERIES_AT_ONCE = 32
 /** A line of more makes its publishers wait. */
 const CROWDED_DELIVERIES = 256
 
+/** A message that was stored before a queue was read is routed by then. */
+const RESENT_MS = 1_000
+
 export interface Deliveries {
   /** Before the client has subscriptions. */
   open(client: Client): void
@@ -54,6 +57,9 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
   const { broker, asker, maxQueuedDeliveries, maxQueuedBytes, infoOf } = options
   /** Messages being routed, by their counter, and the crowded lines that each went to. */
   const underWay = new Map<number, Crowd[]>()
+
+  /** Of a client that has just connected: what its offline queue has brought, by counter. It may come as new as well. */
+  const resent = new WeakMap<Client, Set<number>>()
 
   const isAsked = () => asker.isSubscribed('canRead') || asker.isSubscribed('onPublishDeliver')
 
@@ -94,10 +100,16 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
     let writing = 0
     let lastTaken: Pick<Packet, 'brokerId' | 'brokerCounter'> = {}
 
-    const line = createLine<Entry, Verdict | null>({
+    const line = createLine<Entry, Verdict | 'resent' | null>({
       atOnce: DELIVERIES_AT_ONCE,
       async ask({ packet, isQos0 }) {
         if (client.connecting) await connected()
+        if (
+          packet.brokerId === broker.id &&
+          isStored(client, packet) &&
+          resent.get(client)?.delete(packet.brokerCounter ?? 0)
+        )
+          return 'resent'
         return client.closed ? null : ask(client, packet, isQos0 ? 0 : packet.qos)
       },
       settle(entry, verdict) {
@@ -127,7 +139,8 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
       for (const room of waitingForRoom.splice(0)) room()
     }
 
-    function settle({ packet, isQos0 }: Entry, verdict: Verdict | null): void {
+    function settle({ packet, isQos0 }: Entry, verdict: Verdict | 'resent' | null): void {
+      if (verdict === 'resent') return
       if (verdict === null || client.closed) {
         dropped(packet, 'the connection ended')
         return
@@ -234,9 +247,14 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
     },
     async *stored(client, packets) {
       const judging: Promise<Packet | null>[] = []
+      const brought = new Set<number>()
+      resent.set(client, brought)
+      client.once('connected', () => setTimeout(() => resent.delete(client), RESENT_MS).unref())
       const judge = async (packet: Packet) => {
         // A PUBREL waits there as well.
-        if (packet.cmd !== 'publish' || !isAsked()) return packet
+        if (packet.cmd !== 'publish') return packet
+        if (packet.brokerId === broker.id) brought.add(packet.brokerCounter ?? 0)
+        if (!isAsked()) return packet
         return judged(client, packet, packet.qos, await ask(client, packet, packet.qos))
       }
       for await (const packet of packets) {

@@ -1,4 +1,5 @@
 /** Brokers of a cluster, each a process, on one Redis, with clients that know nothing of it. */
+import { execFile, spawnSync } from 'node:child_process'
 import { connect as connectSocket, type Socket } from 'node:net'
 import type { IClientOptions } from 'mqtt'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -32,6 +33,18 @@ if (noRedis === null) {
 const at = (broker: BrokerProcess | undefined, options: IClientOptions = {}) =>
   connect(broker as BrokerProcess, options)
 const kept = (clientId: string): IClientOptions => ({ clientId, clean: false })
+// It says its version, with an exit code of its own mind.
+const hasMosquitto = spawnSync('mosquitto_pub', ['--version']).error === undefined
+
+/** Runs a Mosquitto client against a node; resolves with what it printed. */
+const mosquitto = (kind: 'pub' | 'sub', broker: BrokerProcess | undefined, args: readonly string[]) =>
+  new Promise<string>((resolve, reject) => {
+    const all = ['-p', new URL(broker?.url ?? '').port, ...args]
+    execFile(`mosquitto_${kind}`, all, { timeout: 20_000 }, (error, out) =>
+      error === null ? resolve(out) : reject(error),
+    )
+  })
+
 const routed = (filter: string) => server.client.smembers(`mqtt:route:${filter}`)
 
 type Bytes = readonly number[]
@@ -118,6 +131,21 @@ describe.skipIf(noRedis !== null)(`brokers of a cluster${noRedis === null ? '' :
     await dying.break()
     expect(await far.receives(1)).toEqual(['wills gone'])
   })
+
+  test.skipIf(!hasMosquitto)(
+    'clients of Mosquitto hear each other across nodes, and find their queue when they move',
+    async () => {
+      // -E: it ends when its subscription is there, and its session stays.
+      await mosquitto('sub', a, ['-i', 'wanderer', '-c', '-E', '-t', 'mosquitto/#', '-q', '2'])
+      const hearing = mosquitto('sub', c, ['-t', 'mosquitto/#', '-q', '1', '-v', '-C', '2'])
+      await until('the other to be subscribed', async () => (await routed('mosquitto/#')).length === 2)
+      await mosquitto('pub', b, ['-t', 'mosquitto/1', '-q', '1', '-m', 'one'])
+      await mosquitto('pub', b, ['-t', 'mosquitto/2', '-q', '2', '-m', 'two'])
+      expect(await hearing).toBe('mosquitto/1 one\nmosquitto/2 two\n')
+      const moved = mosquitto('sub', b, ['-i', 'wanderer', '-c', '-t', 'mosquitto/#', '-q', '2', '-v', '-C', '2'])
+      expect((await moved).trim().split('\n').sort()).toEqual(['mosquitto/1 one', 'mosquitto/2 two'])
+    },
+  )
 
   test('a client that moves finds its subscriptions and its queue, in order and once', async () => {
     const publisher = await at(b)

@@ -183,9 +183,11 @@ describe('redaction', () => {
   it(`of everything leaves what reads as an event of arbitrary contracts (seed ${SEED})`, { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(anyCases, ({ schema, event }) => {
-        const text = written(schema, event, [{ parts: [] }])
-        const again = createEventWriter(compileLayout(schema, ['onEvent']), [{ parts: [] }])(readBack(schema, text))
-        expect(JSON.stringify(again)).toBe(text)
+        const write = createEventWriter(compileLayout(schema, ['onEvent']), [{ parts: [] }])
+        const again = (text: string) => JSON.stringify(write(readBack(schema, text)))
+        // What is hidden in one variant of a union may read as another, which is then hidden as itself.
+        const text = again(written(schema, event, [{ parts: [] }]))
+        expect(again(text)).toBe(text)
       }),
       { seed: SEED, numRuns: 300 },
     )

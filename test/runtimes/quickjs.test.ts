@@ -102,10 +102,15 @@ describe('a hook that takes all there is', () => {
     const { hooks, said } = await open({
       plugins: [guest('guest', { timeoutMs: 5_000, limits: { memoryMb: 16 } })],
     })
-    const verdicts = []
-    for (let i = 0; i < 20; i += 1) verdicts.push(await hooks.onGate(asks('hoards for good')))
-    expect(verdicts.every((verdict) => verdict.failure?.kind === 'error')).toBe(true)
-    expect(verdicts.at(-1)).toMatchObject({ reason: expect.stringMatching(/started anew 5 times within a minute/) })
+    const rests = /started anew 5 times within a minute/
+    let reason = ''
+    // A VM that has not started yet fails calls as well, so their number says nothing.
+    while (!rests.test(reason)) {
+      const verdict = await hooks.onGate(asks('hoards for good'))
+      expect(verdict).toMatchObject({ kind: 'reject', failure: { kind: 'error' } })
+      reason = verdict.kind === 'reject' ? verdict.reason : ''
+    }
+    expect(await hooks.onGate(asks('counts'))).toMatchObject({ reason: expect.stringMatching(rests) })
     expect(said.laneReplaced).toEqual([])
   })
 

@@ -31,7 +31,7 @@ What is counted
   completions     entries of the attacker's completion queue that the host acted upon: took as the verdict of a call, or
                   refused as a violation. Entries behind a violation are never looked at; \`pushed\` counts them too.
   violations      by kind, from the metric protocol_violations_total.
-  wrongVerdicts   verdicts that break what design.md promises: (1) a call to a neighbour, or the part that a neighbour has
+  wrongVerdicts   verdicts that break what is promised: (1) a call to a neighbour, or the part that a neighbour has
                   in a call it shares with the attacker, came to anything but what the neighbour says of that event;
                   (2) a call to the attacker came to what stood in another call's extent, or to what its own extent held
                   in an earlier use: every extent is tagged with its call's number when the attacker takes the call over;

@@ -36,7 +36,12 @@ export interface Root {
 
 /** Writes `value` from `at` on; returns the bytes it takes, or -n when it takes n or more and they are not there. */
 export function writeInto(memory: CodecMemory, at: number, limit: number, root: Root, value: unknown): number {
-  const outer = { u8, view, buffer, base, room, tail }
+  const outerU8 = u8
+  const outerView = view
+  const outerBuffer = buffer
+  const outerBase = base
+  const outerRoom = room
+  const outerTail = tail
   u8 = memory.u8
   view = memory.view
   buffer = memory.buffer
@@ -52,7 +57,12 @@ export function writeInto(memory: CodecMemory, at: number, limit: number, root: 
     if (error === OVERFLOW) return -needed
     throw error
   } finally {
-    ;({ u8, view, buffer, base, room, tail } = outer)
+    u8 = outerU8
+    view = outerView
+    buffer = outerBuffer
+    base = outerBase
+    room = outerRoom
+    tail = outerTail
   }
 }
 

@@ -15,6 +15,12 @@ import type { MaybeNode, ObjectNode, PlanField, PlanNode, PlanNodeOf } from './p
 /** Writes the object at `at`; false when anything about it is not plain. */
 export type GeneratedWrite = (at: number, value: unknown, u8: Uint8Array, view: DataView) => boolean
 
+export interface GeneratedWriter {
+  readonly write: GeneratedWrite
+  /** It writes the object's fixed part and nothing else, and so needs no cursor. */
+  readonly isFixed: boolean
+}
+
 /** What generated code calls back for: text, and fields whose writers are closures. */
 export interface GeneratedParts {
   writeText(at: number, text: string): void
@@ -32,14 +38,15 @@ const MAX_FIELDS = 200
 interface Generation {
   readonly parts: GeneratedParts
   readonly closures: Write[]
+  hasText: boolean
   fields: number
   names: number
 }
 
 /** The writer, or null when there can be none. */
-export function generateObjectWriter(node: ObjectNode, parts: GeneratedParts): GeneratedWrite | null {
+export function generateObjectWriter(node: ObjectNode, parts: GeneratedParts): GeneratedWriter | null {
   if (node.strict) return null
-  const generation: Generation = { parts, closures: [], fields: 0, names: 0 }
+  const generation: Generation = { parts, closures: [], hasText: false, fields: 0, names: 0 }
   const body = objectCode(node, 0, 'value', generation)
   if (generation.fields > MAX_FIELDS) return null
   try {
@@ -48,7 +55,10 @@ export function generateObjectWriter(node: ObjectNode, parts: GeneratedParts): G
       'closures',
       `'use strict'\nreturn (at, value, u8, view) => {\n${body}return true\n}`,
     )
-    return make(parts.writeText, generation.closures) as GeneratedWrite
+    return {
+      write: make(parts.writeText, generation.closures) as GeneratedWrite,
+      isFixed: generation.closures.length === 0 && !generation.hasText,
+    }
   } catch {
     return null
   }
@@ -90,6 +100,7 @@ function nodeCode(node: PlanNode, offset: number, name: string, generation: Gene
     case 'string':
       // Counted in units: with a minimum of two characters that does not say enough.
       if (node.minLength > 1) return closureCode(node, offset, name, generation)
+      generation.hasText = true
       return `if (typeof ${name} !== 'string' || ${name}.length < ${node.minLength} || ${name}.length > ${node.maxLength}) return false\nwriteText(${at}, ${name})\n`
     case 'bytes':
       return node.length === null ? closureCode(node, offset, name, generation) : bytesCode(node.length, offset, name)
@@ -133,6 +144,12 @@ function bytesCode(length: number, offset: number, name: string): string {
   const check = `if (!ArrayBuffer.isView(${name}) || !(${name} instanceof Uint8Array) || ${name}.length !== ${length}) return false\n`
   if (length > IN_PLACE_BYTES) return `${check}u8.set(${name}, at + ${offset})\n`
   const copies: string[] = []
-  for (let i = 0; i < length; i += 1) copies.push(`u8[at + ${offset + i}] = ${name}[${i}]`)
+  let i = 0
+  // Four bytes to a store: a store each would fill the processor's store buffer, and the stores to shared memory wait in it too.
+  for (; i + 4 <= length; i += 4) {
+    const word = `${name}[${i}] | ${name}[${i + 1}] << 8 | ${name}[${i + 2}] << 16 | ${name}[${i + 3}] << 24`
+    copies.push(`view.setInt32(at + ${offset + i}, ${word}, true)`)
+  }
+  for (; i < length; i += 1) copies.push(`u8[at + ${offset + i}] = ${name}[${i}]`)
   return `${check}${copies.join('\n')}\n`
 }

@@ -19,7 +19,7 @@ import {
   writeInto,
   writeText,
 } from './encode-cursor.js'
-import { generateObjectWriter } from './encode-generated.js'
+import { type GeneratedParts, generateObjectWriter } from './encode-generated.js'
 import { bytesWriter, integer64Writer, integerWriter } from './encode-scalars.js'
 import { jsonText } from './json.js'
 import { KIND, kindOf, kindsOf } from './kinds.js'
@@ -58,15 +58,40 @@ export interface EncoderOptions {
 
 export function createEncoder(plan: LayoutPlan, options: EncoderOptions = {}): Encoder {
   const label = options.label ?? 'event'
-  const root: Root = { write: writerOf(plan.root, refinementsOf(plan)), fixedBytes: plan.fixedBytes }
+  const { fixedBytes } = plan
+  const refinements = refinementsOf(plan)
+  const root: Root = { write: writerOf(plan.root, refinements), fixedBytes }
+  const writeFixed = fixedWriterOf(plan.root, refinements)
   return {
     encode(memory, base, limit, value) {
+      if (writeFixed !== null && base + fixedBytes <= Math.min(limit, memory.u8.length)) {
+        if (writeFixed(memory, base, value)) return fixedBytes
+      }
       try {
         return writeInto(memory, base, limit, root, value)
       } catch (error) {
         throw eventError(error, label)
       }
     },
+  }
+}
+
+/** Writes a whole value that has a fixed part alone, without a cursor; false: the writers must see what is wrong with it. */
+function fixedWriterOf(
+  node: PlanNode,
+  refinements: Refinements,
+): ((memory: CodecMemory, at: number, value: unknown) => boolean) | null {
+  if (node.kind !== 'object' || refinements.has(node)) return null
+  const generated = generateObjectWriter(node, partsFor(refinements))
+  if (generated === null || !generated.isFixed) return null
+  const { write } = generated
+  return ({ u8, view }, at, value) => {
+    try {
+      return write(at, value, u8, view)
+    } catch {
+      // What a getter threw is thrown again by the writers, with the path to it.
+      return false
+    }
   }
 }
 
@@ -165,12 +190,8 @@ function maybeWriter(node: MaybeNode, write: Write, computed: Refinement['fallba
 
 function objectWriter(node: ObjectNode, refinements: Refinements): Write {
   const closures = fieldsWriter(node, refinements)
-  const generated = generateObjectWriter(node, {
-    writeText,
-    writerOf: (inner) => writerOf(inner, refinements),
-    hasRefinement: (inner) => refinements.has(inner),
-  })
-  if (generated === null) return closures
+  const generated = generateObjectWriter(node, partsFor(refinements))?.write
+  if (generated === undefined) return closures
   return (at, value) => {
     const end = tail
     try {
@@ -181,6 +202,14 @@ function objectWriter(node: ObjectNode, refinements: Refinements): Write {
     }
     rewindTo(end)
     closures(at, value)
+  }
+}
+
+function partsFor(refinements: Refinements): GeneratedParts {
+  return {
+    writeText,
+    writerOf: (inner) => writerOf(inner, refinements),
+    hasRefinement: (inner) => refinements.has(inner),
   }
 }
 

@@ -73,6 +73,8 @@ export class HostRing {
   readonly #states: Int32Array
   #submitTail: number
   #completeHead: number
+  /** The completions that were published when the host last looked: the worker's line is read again only when they are taken. */
+  #completeSeen: number
 
   /** @param firstSequence where sequences and the slots' uses start; tests start near 2^31 to see both wrap. */
   constructor(geometry: Geometry, firstSequence = 0) {
@@ -90,6 +92,7 @@ export class HostRing {
     this.#states = new Int32Array(geometry.slotCount).fill(firstSequence << STATE_BITS)
     this.#submitTail = firstSequence | 0
     this.#completeHead = firstSequence | 0
+    this.#completeSeen = firstSequence | 0
     this.#words[SUBMIT_TAIL_WORD] = firstSequence
     this.#words[COMPLETE_TAIL_WORD] = firstSequence
     this.#words[SLOT_COUNT_WORD] = geometry.slotCount
@@ -160,9 +163,13 @@ export class HostRing {
 
   /** The next completed slot's index, NOTHING, or BROKEN. The index is in range and no more is promised of it. */
   takeCompletion(): number {
-    const waiting = (Atomics.load(this.#words, COMPLETE_TAIL_WORD) - this.#completeHead) | 0
-    if (waiting === 0) return NOTHING
-    if (waiting < 0 || waiting > this.slotCount) return BROKEN
+    if (this.#completeSeen === this.#completeHead) {
+      const tail = Atomics.load(this.#words, COMPLETE_TAIL_WORD)
+      const waiting = (tail - this.#completeHead) | 0
+      if (waiting === 0) return NOTHING
+      if (waiting < 0 || waiting > this.slotCount) return BROKEN
+      this.#completeSeen = tail
+    }
     const slot = this.#words[this.#completeRing + (this.#completeHead & this.#queueMask)] as number
     if (slot < 0 || slot >= this.slotCount) return BROKEN
     this.#completeHead = (this.#completeHead + 1) | 0
@@ -177,7 +184,8 @@ export class HostRing {
   release(slot: number): boolean {
     const at = this.#slots + slot * SLOT_WORDS + STATE_WORD
     const use = (this.#states[slot] as number) & ~STATE_MASK
-    if (Atomics.load(this.#words, at) !== (use | COMPLETED)) return false
+    // A plain load: the tail that announced this completion was loaded in order.
+    if (this.#words[at] !== (use | COMPLETED)) return false
     this.#states[slot] = use | FREE
     return true
   }

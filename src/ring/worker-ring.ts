@@ -52,6 +52,8 @@ export class WorkerRing {
   readonly #completeRing: number
   readonly #slots: number
   #submitHead: number
+  /** The submissions that were published when the worker last looked: the host's line is read again only when they are claimed. */
+  #submitSeen: number
   #completeTail: number
   #controlSeen = 0
   #cancelSeen = 0
@@ -73,20 +75,23 @@ export class WorkerRing {
     // Both queues start at the same sequence, and no completion can stand before this worker makes one.
     this.#completeTail = words[COMPLETE_TAIL_WORD] as number
     this.#submitHead = this.#completeTail
+    this.#submitSeen = this.#submitHead
   }
 
   hasSubmissions(): boolean {
-    return Atomics.load(this.#words, SUBMIT_TAIL_WORD) !== this.#submitHead
+    if (this.#submitSeen === this.#submitHead) this.#submitSeen = Atomics.load(this.#words, SUBMIT_TAIL_WORD)
+    return this.#submitSeen !== this.#submitHead
   }
 
   /** Claims the next submission: its slot, or NOTHING. Recalled ones are completed as skipped on the way. */
   claim(): number {
     const words = this.#words
-    while (Atomics.load(words, SUBMIT_TAIL_WORD) !== this.#submitHead) {
+    while (this.hasSubmissions()) {
       const slot = words[this.#submitRing + (this.#submitHead & this.#queueMask)] as number
       this.#submitHead = (this.#submitHead + 1) | 0
       const at = this.#slots + slot * SLOT_WORDS + STATE_WORD
-      const state = Atomics.load(words, at)
+      // A plain load: the exchange says whether it still holds.
+      const state = words[at] as number
       if ((state & STATE_MASK) === SUBMITTED) {
         const claimed = (state & ~STATE_MASK) | CLAIMED
         if (Atomics.compareExchange(words, at, state, claimed) === state) return slot

@@ -156,8 +156,8 @@ export const RING_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: HOST_RING,
-        find: 'if (Atomics.load(this.#words, at) !== (use | COMPLETED))',
-        replace: 'if ((Atomics.load(this.#words, at) & STATE_MASK) !== COMPLETED)',
+        find: 'if (this.#words[at] !== (use | COMPLETED))',
+        replace: 'if ((this.#words[at] & STATE_MASK) !== COMPLETED)',
       },
     ],
   },
@@ -180,8 +180,8 @@ export const RING_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: HOST_RING,
-        find: 'const waiting = (Atomics.load(this.#words, COMPLETE_TAIL_WORD) - this.#completeHead) | 0;',
-        replace: 'const waiting = Atomics.load(this.#words, COMPLETE_TAIL_WORD) - this.#completeHead;',
+        find: 'const waiting = (tail - this.#completeHead) | 0;',
+        replace: 'const waiting = tail - this.#completeHead;',
       },
     ],
   },
@@ -192,8 +192,32 @@ export const RING_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: WORKER_RING,
-        find: 'while (Atomics.load(words, SUBMIT_TAIL_WORD) !== this.#submitHead) {',
-        replace: 'while (Atomics.load(words, SUBMIT_TAIL_WORD) > this.#submitHead) {',
+        find: 'return this.#submitSeen !== this.#submitHead;',
+        replace: 'return this.#submitSeen > this.#submitHead;',
+      },
+    ],
+  },
+  {
+    name: 'host-parks-on-what-it-saw',
+    mistake: 'before it sleeps the host compares with the completions that it has seen, not with those that there are',
+    first: ['publish-vs-park', 'doorbell-storm'],
+    patches: [
+      {
+        file: HOST_RING,
+        find: 'if (Atomics.load(words, COMPLETE_TAIL_WORD) !== this.#completeHead) {',
+        replace: 'if (this.#completeSeen !== this.#completeHead) {',
+      },
+    ],
+  },
+  {
+    name: 'worker-parks-on-what-it-saw',
+    mistake: 'before it sleeps the worker compares with the submissions that it has seen, not with those that there are',
+    first: ['publish-vs-park'],
+    patches: [
+      {
+        file: WORKER_RING,
+        find: '(forCalls && Atomics.load(words, SUBMIT_TAIL_WORD) !== this.#submitHead) ||',
+        replace: '(forCalls && this.#submitSeen !== this.#submitHead) ||',
       },
     ],
   },

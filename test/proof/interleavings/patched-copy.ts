@@ -99,6 +99,7 @@ export async function createCopies(): Promise<Copies> {
       }
       return copy
     },
-    clear: () => rm(folder, { recursive: true, force: true }),
+    // Copies may be under way when a run ends early.
+    clear: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }),
   }
 }

@@ -87,16 +87,20 @@ export class Bulkhead {
 
   /** The serving lane for a call: its partition's, else the one with the least in flight. null: wait. */
   pick(call: Call): Lane | null {
-    if (call.rare.stepHashes !== null && this.partition !== null) {
-      const seat = this.#seatFor(call)
-      // Whoever waits for this seat comes first.
-      return seat.lane !== null && seat.lane.state === 'serving' && seat.waiting.isEmpty ? seat.lane : null
-    }
+    if (call.rare.stepHashes !== null && this.partition !== null) return this.#laneOf(this.#seatFor(call))
     const { seats } = this
-    if (seats.length === 1) {
-      const lane = (seats[0] as Seat).lane
-      return lane !== null && lane.state === 'serving' ? lane : null
-    }
+    if (seats.length > 1) return this.#leastBusy()
+    const { lane } = seats[0] as Seat
+    return lane !== null && lane.state === 'serving' ? lane : null
+  }
+
+  #laneOf({ lane, waiting }: Seat): Lane | null {
+    // Whoever waits for this seat comes first.
+    return lane !== null && lane.state === 'serving' && waiting.isEmpty ? lane : null
+  }
+
+  #leastBusy(): Lane | null {
+    const { seats } = this
     let best: Lane | null = null
     this.#turn = (this.#turn + 1) % seats.length
     for (let i = 0; i < seats.length; i += 1) {

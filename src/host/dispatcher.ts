@@ -64,14 +64,21 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
     call.reject = rejectNext
     begin(call, event, callOptions)
     if (call.isSettled) return promise
-    for (const shadow of route.shadows) fanOut.beginShadow(call, shadow, event, callOptions)
-    if (route.branches === null) hops.start(call, event)
-    else fanOut.branch(call, route.branches, event, callOptions)
+    if (route.isPlain) hops.start(call, event)
+    else askAround(call, event, callOptions)
     return promise
   }
 
+  /** The call, its shadows, and the hops that do not wait for each other. */
+  function askAround(call: Call, event: unknown, callOptions: CallOptions | undefined): void {
+    const { shadows, branches } = call.route
+    for (const shadow of shadows) fanOut.beginShadow(call, shadow, event, callOptions)
+    if (branches === null) hops.start(call, event)
+    else fanOut.branch(call, branches, event, callOptions)
+  }
+
   function tell(point: Point, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
-    if (route.branches === null && route.shadows.length === 0) {
+    if (route.isPlain) {
       tellOne(point, route, event, callOptions, false)
       return
     }
@@ -119,14 +126,16 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
     if (callOptions !== undefined) readOptions(call, callOptions)
     if (call.isSettled) return
     hops.prepare(call, event)
-    if (isTraced() && !call.rare.isPart) {
-      rareOf(call).trace = traceStart({
-        contract: contract.id,
-        hookpoint: point.name,
-        event,
-        traceId: call.rare.traceId,
-      })
-    }
+    if (isTraced() && !call.rare.isPart) trace(call, event)
+  }
+
+  function trace(call: Call, event: unknown): void {
+    rareOf(call).trace = traceStart({
+      contract: contract.id,
+      hookpoint: call.point.name,
+      event,
+      traceId: call.rare.traceId,
+    })
   }
 
   /** Options are the caller's: reading them may throw what the caller's getters throw. */

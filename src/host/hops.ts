@@ -7,7 +7,7 @@ import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
 import { HookringError } from '../contracts/errors.js'
 import { CONTINUE, type Failure, type FailureKind, type Verdict } from '../contracts/verdict.js'
 import { monotonicMs } from '../ring/clock.js'
-import { type Call, type HeldBytes, rareOf, settle, settleError } from './call.js'
+import { type Call, type HeldBytes, NO_RARE_PARTS, rareOf, settle, settleError } from './call.js'
 import type { CallDeadlines } from './call-deadlines.js'
 import type { Emit } from './events.js'
 import { nextRoom } from './lane.js'
@@ -90,7 +90,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       if (step.isGuarded && call.left !== 0) admit(call, step)
     }
     if (call.step > 0) call.tripMs = monotonicMs()
-    submit(call, event, from)
+    submit(call, stepOf(call), event, from)
   }
 
   /** Leaves out what is quarantined and allowed to be missing; stops the chain before what is not. */
@@ -123,26 +123,41 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     end(call, plugin, failure)
   }
 
-  function submit(call: Call, event: unknown, from: HeldBytes | null): void {
-    const step = stepOf(call)
+  /** The first hop. Of a call with nothing rare about it, and no plugin to leave out, there is nothing to find out. */
+  function start(call: Call, event: unknown): void {
+    const step = call.route.steps[0]
+    if (step === undefined || step.isGuarded || call.rare !== NO_RARE_PARTS) {
+      advance(call, event)
+      return
+    }
+    call.step = 0
+    call.left = step.mask
+    submit(call, step, event, null)
+  }
+
+  function submit(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
     if (call.point.kind !== 'observe') call.dueMs = Math.min(call.tripMs + step.shortestMs, call.rare.capMs)
     const lane = step.bulkhead.pick(call)
     try {
       if (lane !== null && (from === null ? lane.submitEvent(call, event) : lane.submitBytes(call, from))) {
         pump.submitted(lane)
-      } else {
-        call.held = from === null ? encodeAside(call, event) : copyOf(call, from)
-        call.lane = null
-        if (!step.bulkhead.enqueue(call)) {
-          overload(call, step)
-          return
-        }
+      } else if (!queueUp(call, step, event, from)) {
+        return
       }
     } catch (error) {
       refuse(call, error as Error)
       return
     }
     if (call.point.kind !== 'observe') deadlines.watch(call, call.tripMs)
+  }
+
+  /** Lets the call wait, with its event's bytes. False: there are too many that wait, and what that means is done. */
+  function queueUp(call: Call, step: Step, event: unknown, from: HeldBytes | null): boolean {
+    call.held = from === null ? encodeAside(call, event) : copyOf(call, from)
+    call.lane = null
+    if (step.bulkhead.enqueue(call)) return true
+    overload(call, step)
+    return false
   }
 
   function overload(call: Call, step: Step): void {
@@ -187,6 +202,10 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   function proceed(call: Call, done: number): void {
     const { lane } = call
     call.left &= ~done
+    if (call.left === 0 && call.rare === NO_RARE_PARTS && call.step + 1 === call.route.steps.length) {
+      settleChain(call)
+      return
+    }
     if (call.rare.hasNewEvent && call.rare.replacement !== null) {
       if (endsChain(call)) {
         settleChain(call)
@@ -289,7 +308,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       if (call.route.isSelective) select(call, event)
       if (call.route.isPartitioned) partition(call, event)
     },
-    start: (call, event) => advance(call, event),
+    start,
     proceed,
     decide,
     fail,

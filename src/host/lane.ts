@@ -14,6 +14,7 @@ import { align8, extentBytes, messageAt, replyAt } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
 import { LaneDeadline } from './call-deadlines.js'
+import type { Point } from './point.js'
 import type { ViolationKind } from './recorders.js'
 import { firstDueMs } from './trip.js'
 
@@ -131,13 +132,7 @@ export class Lane {
       const bytes = extentBytes(room, call.traceBytes, replyRoom, point.replyAreas)
       const at = this.#extents.take(bytes)
       if (at === -1) return false
-      let used: number
-      try {
-        used = point.encoder.encode(this.mirror, at, at + room, event)
-      } catch (error) {
-        this.#extents.give(at, bytes)
-        throw error
-      }
+      const used = this.#encode(point, at, room, bytes, event)
       if (used >= 0) {
         point.expectedBytes =
           used > point.expectedBytes ? used : point.expectedBytes - ((point.expectedBytes - used) >> 4)
@@ -148,6 +143,16 @@ export class Lane {
       }
       this.#extents.give(at, bytes)
       room = nextRoom(point.name, room, -used, this.#maxEventBytes)
+    }
+  }
+
+  /** Encodes into an extent of `bytes`, which is given back when the event is refused. */
+  #encode(point: Point, at: number, room: number, bytes: number, event: unknown): number {
+    try {
+      return point.encoder.encode(this.mirror, at, at + room, event)
+    } catch (error) {
+      this.#extents.give(at, bytes)
+      throw error
     }
   }
 
@@ -240,6 +245,18 @@ export class Lane {
     const copy = new Uint8Array(bytes)
     copy.set(this.#sharedBytes.subarray(at, at + bytes))
     return copy
+  }
+
+  /** The same, to where the host keeps it for a moment; whether all of it is ASCII. */
+  copyAscii(at: number, bytes: number, to: Uint8Array): boolean {
+    const from = this.#sharedBytes
+    let all = 0
+    for (let i = 0; i < bytes; i += 1) {
+      const byte = from[at + i] as number
+      to[i] = byte
+      all |= byte
+    }
+    return all < 0x80
   }
 
   /** Where the parts behind the event stand in a slot's extent, by the host's own tables. */

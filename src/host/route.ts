@@ -36,6 +36,8 @@ export interface Route {
   readonly branches: readonly Route[] | null
   /** One route for each shadow plugin. */
   readonly shadows: readonly Route[]
+  /** Neither branches nor shadows: one call walks it. */
+  readonly isPlain: boolean
 }
 
 /** @param plugins of the edition, in the order of the chain. */
@@ -52,7 +54,8 @@ export function compileRoute(point: Point, plugins: readonly ActivePlugin[], edi
     .map((plugin) => ({ ...routeOf([stepOf([plugin])], edition), isSelective: false }))
   const isBranching = steps.length > 1 && (point.kind === 'observe' || point.hookpoint.order === 'parallel')
   const route = routeOf(steps, edition)
-  return { ...route, shadows, branches: isBranching ? steps.map((step) => routeOf([step], edition)) : null }
+  const branches = isBranching ? steps.map((step) => routeOf([step], edition)) : null
+  return { ...route, shadows, branches, isPlain: branches === null && shadows.length === 0 }
 }
 
 /** Every step of a route, its branches and its shadows. */
@@ -69,6 +72,7 @@ function routeOf(steps: readonly Step[], edition: Edition): Route {
     isPartitioned: steps.some((step) => step.bulkhead.partition !== null),
     branches: null,
     shadows: [],
+    isPlain: true,
   }
 }
 

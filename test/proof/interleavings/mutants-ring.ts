@@ -211,7 +211,8 @@ export const RING_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'worker-parks-on-what-it-saw',
-    mistake: 'before it sleeps the worker compares with the submissions that it has seen, not with those that there are',
+    mistake:
+      'before it sleeps the worker compares with the submissions that it has seen, not with those that there are',
     first: ['publish-vs-park'],
     patches: [
       {

@@ -11,7 +11,14 @@ import type { SliceFigures } from './rates.js'
 import type { ServerFigures, ServerRequest } from './server-process.js'
 
 /** For each hook, how many slices of each mode, and how long. */
-export type StoryPlan = Readonly<Record<HookName, { readonly slices: number; readonly sliceMs: number }>>
+export type StoryPlan = Readonly<Record<HookName, HookPlan>>
+
+export interface HookPlan {
+  readonly slices: number
+  readonly sliceMs: number
+  /** Modes whose latencies are compared: they have so many slices in place of `slices`. */
+  readonly compared?: { readonly modes: readonly ModeName[]; readonly slices: number }
+}
 
 export interface Slice extends SliceFigures {
   readonly mode: ModeName
@@ -64,11 +71,12 @@ export async function* tellStory(
     for (const mode of modes) await start(mode)
     for (const server of servers.values()) await warmUp(client, server)
 
-    for (const [hook, round] of turnsOf(plan)) {
+    for (const { hook, turn } of turnsOf(plan)) {
       for (const mode of modes) {
+        if (turn >= slicesOf(plan[hook], mode)) continue
         const server = servers.get(mode)
         if (server === undefined || deadly.has(`${mode} ${hook}`)) continue
-        const slice = await runSlice(client, server, { mode, hook, sliceMs: round.sliceMs })
+        const slice = await runSlice(client, server, { mode, hook, sliceMs: plan[hook].sliceMs })
         yield slice
         if (slice.died === undefined) continue
         deadly.add(`${mode} ${hook}`)
@@ -92,17 +100,22 @@ export async function* tellStory(
 }
 
 /** All hooks once, then all hooks that have slices left, and so on: drift hits all alike. */
-function* turnsOf(plan: StoryPlan): Generator<[HookName, { sliceMs: number }]> {
-  const entries = Object.entries(plan) as [HookName, StoryPlan[HookName]][]
-  const most = Math.max(...entries.map(([, { slices }]) => slices))
-  for (let turn = 0; turn < most; turn++) {
-    for (const [hook, { slices, sliceMs }] of entries) if (turn < slices) yield [hook, { sliceMs }]
+function* turnsOf(plan: StoryPlan): Generator<{ hook: HookName; turn: number }> {
+  const entries = Object.entries(plan) as [HookName, HookPlan][]
+  const turns = entries.map(([, { slices, compared }]) => Math.max(slices, compared?.slices ?? 0))
+  for (let turn = 0; turn < Math.max(...turns); turn++) {
+    for (const [hook] of entries) yield { hook, turn }
   }
+}
+
+function slicesOf({ slices, compared }: HookPlan, mode: ModeName): number {
+  return compared?.modes.includes(mode) ? compared.slices : slices
 }
 
 /** How many slices a story has at most; a mode that dies has fewer. */
 export function countSlices(modes: readonly ModeName[], plan: StoryPlan): number {
-  return modes.length * Object.values(plan).reduce((sum, { slices }) => sum + slices, 0)
+  const counts = modes.flatMap((mode) => Object.values(plan).map((round) => slicesOf(round, mode)))
+  return counts.reduce((sum, slices) => sum + slices, 0)
 }
 
 /** Faster than the story's pace: compilation should be over when it begins. */

@@ -49,19 +49,14 @@ export interface Dispatcher {
 export function createDispatcher({ contract, hops, emit, currentBatch }: DispatcherOptions): Dispatcher {
   const fanOut = createFanOut(hops, begin)
   const aborts = createAborts(abandon)
-  // One executor for all promises: a closure per call would be garbage per call.
-  let resolveNext: ((verdict: Verdict) => void) | null = null
-  let rejectNext: ((error: Error) => void) | null = null
-  const captureSettlers = (resolve: (verdict: Verdict) => void, reject: (error: Error) => void) => {
-    resolveNext = resolve
-    rejectNext = reject
-  }
 
   function ask(point: Point, route: Route, event: unknown, callOptions: CallOptions | undefined): Promise<Verdict> {
     const call = new Call(point, route, monotonicMs())
-    const promise = new Promise<Verdict>(captureSettlers)
-    call.resolve = resolveNext
-    call.reject = rejectNext
+    // A closure in the source alone: compiled code has none.
+    const promise = new Promise<Verdict>((resolve, reject) => {
+      call.resolve = resolve
+      call.reject = reject
+    })
     begin(call, event, callOptions)
     if (call.isSettled) return promise
     if (route.isPlain) hops.start(call, event)

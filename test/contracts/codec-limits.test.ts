@@ -52,6 +52,13 @@ describe('the room for an event', () => {
     expect(encoder.encode(memory, 0, 1 << 20, { text: 'x'.repeat(40), key: new Uint8Array(20) })).toBe(-76)
     expect(encoder.encode(memory, 0, 1 << 20, { text: 'é'.repeat(24), key: new Uint8Array() })).toBe(64)
     expect(encoder.encode(memory, 0, 1 << 20, { text: 'é'.repeat(25), key: new Uint8Array() })).toBe(-66)
+    const fixed = createEncoder(codecOf(z.object({ key: bytes(32), count: u8() })).plan)
+    const event = { key: new Uint8Array(32).fill(7), count: 1 }
+    const bytesOf = fixed.encode(memory, 0, 1 << 20, event)
+    expect(bytesOf).toBeGreaterThan(32)
+    expect(fixed.encode(memory, 24, 1 << 20, event)).toBe(bytesOf)
+    expect(fixed.encode(memory, 32, 1 << 20, event)).toBe(-bytesOf)
+    expect(fixed.encode(memory, 0, bytesOf - 1, event)).toBe(-bytesOf)
   })
 })
 
@@ -119,6 +126,22 @@ describe('a value', () => {
     revoke()
     expect(refusalOf(() => encode(proxy)).code).toBe('EVENT_INVALID')
     expect(refusalOf(() => encode({ client: proxy }))).toMatchObject({ code: 'EVENT_INVALID', path: ['client'] })
+  })
+
+  it('without variable parts is read once, and once more when it is refused', () => {
+    const { encode } = codecOf(z.object({ key: bytes(4), count: u8() }))
+    let reads = 0
+    const event = (count: unknown) => ({
+      key: new Uint8Array(4),
+      get count() {
+        reads += 1
+        return count
+      },
+    })
+    expect(encode(event(5))).toBe(5)
+    expect(reads).toBe(1)
+    expect(refusalOf(() => encode(event(-1)))).toMatchObject({ code: 'EVENT_INVALID', path: ['count'] })
+    expect(reads).toBe(3)
   })
 
   it('may use the encoder itself while it is being read', () => {

@@ -60,8 +60,12 @@ export function createEncoder(plan: LayoutPlan, options: EncoderOptions = {}): E
   const label = options.label ?? 'event'
   const { fixedBytes } = plan
   const refinements = refinementsOf(plan)
-  const root: Root = { write: writerOf(plan.root, refinements), fixedBytes }
   const writeFixed = fixedWriterOf(plan.root, refinements)
+  const hasFixed = plan.root.kind === 'object' && writeFixed !== null
+  const root: Root = {
+    write: hasFixed ? fieldsWriter(plan.root, refinements) : writerOf(plan.root, refinements),
+    fixedBytes,
+  }
   return {
     encode(memory, base, limit, value) {
       if (writeFixed !== null && base + fixedBytes <= Math.min(limit, memory.u8.length)) {

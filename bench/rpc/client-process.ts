@@ -80,6 +80,7 @@ async function slice(
   const bystander = createRecorder(sliceMs)
   const pending: Promise<void>[] = []
 
+  globalThis.gc?.({ type: 'minor' })
   const startMs = performance.now()
   await new Promise<void>((resolve) => {
     const timer = setInterval(() => {

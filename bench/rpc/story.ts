@@ -36,6 +36,8 @@ interface RunningServer {
   readonly name: string
 }
 
+/** Room for the garbage of a whole slice, in MB: collected in between, it does not pass for the server's latency. */
+const CLIENT_OPTIONS = ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128']
 const START_TIMEOUT_MS = 20_000
 /** An event loop that does not turn for so long, with no load on the machine, will not turn again. */
 const STANDSTILL_MS = 1_000
@@ -48,7 +50,7 @@ export async function* tellStory(
   plan: StoryPlan,
   onUnavailable: (mode: ModeName, why: string) => void = () => {},
 ): AsyncGenerator<Slice, void, undefined> {
-  const client = startProcess(new URL('./client-process.js', import.meta.url))
+  const client = startProcess(new URL('./client-process.js', import.meta.url), CLIENT_OPTIONS)
   const servers = new Map<ModeName, RunningServer>()
   const deadly = new Set<string>()
   let started = 0

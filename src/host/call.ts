@@ -4,7 +4,7 @@
  */
 import type { Contract } from '../contracts/contract.js'
 import { HookringError } from '../contracts/errors.js'
-import { CONTINUE, type Failure, type Verdict } from '../contracts/verdict.js'
+import type { Failure, Verdict } from '../contracts/verdict.js'
 import type { CallQueue } from './call-queue.js'
 import type { Deadline } from './deadlines.js'
 import type { Lane } from './lane.js'
@@ -27,67 +27,47 @@ export interface HeldBytes {
  * hops of a parallel gate, of an observation and of a shadow are calls of their own.
  */
 export class Call implements Deadline {
-  wheelPrev: Deadline | null
-  wheelNext: Deadline | null
+  wheelPrev: Deadline | null = null
+  wheelNext: Deadline | null = null
   /** When a plugin of the present trip may be late (monotonic ms). */
-  dueMs: number
+  dueMs = Number.POSITIVE_INFINITY
   /** When the present trip began; the first one's: when the caller made the call. */
   tripMs: number
 
   readonly point: Point
   readonly route: Route
   /** Index of the present step in the route. */
-  step: number
+  step = -1
   /** Plugins of the present step that are still to run, a bit each. */
-  left: number
+  left = 0
   /** Plugins that this trip was submitted with. */
-  mask: number
+  mask = 0
 
-  lane: Lane | null
-  slot: number
+  lane: Lane | null = null
+  slot = -1
   /** Order of submission within the lane (wraps). */
-  ticket: number
-  eventBytes: number
-  traceBytes: number
+  ticket = 0
+  eventBytes = 0
+  traceBytes = 0
   /** The event's bytes while the call is in no lane. */
-  held: HeldBytes | null
+  held: HeldBytes | null = null
   /** The queue that it waits in. Others may still hold it from before, and must pass it over. */
-  waitsIn: CallQueue | null
+  waitsIn: CallQueue | null = null
 
-  isSettled: boolean
-  resolve: ((verdict: Verdict) => void) | null
-  reject: ((error: Error) => void) | null
+  isSettled = false
+  resolve: ((verdict: Verdict) => void) | null = null
+  reject: ((error: Error) => void) | null = null
   /** Observations: what flush() waits for. */
-  batch: Tally | null
+  batch: Tally | null = null
   /** The caller's own, to add to. */
-  times: CallTimes | null
+  times: CallTimes | null = null
   /** What most calls have none of; written through rareOf. */
-  rare: Readonly<RareParts>
+  rare: Readonly<RareParts> = NO_RARE_PARTS
 
-  // All fields are set here and none where it is declared: initializers are a function of their own, called for each.
   constructor(point: Point, route: Route, startMs: number) {
-    this.wheelPrev = null
-    this.wheelNext = null
-    this.dueMs = Number.POSITIVE_INFINITY
-    this.tripMs = startMs
     this.point = point
     this.route = route
-    this.step = -1
-    this.left = 0
-    this.mask = 0
-    this.lane = null
-    this.slot = -1
-    this.ticket = 0
-    this.eventBytes = 0
-    this.traceBytes = 0
-    this.held = null
-    this.waitsIn = null
-    this.isSettled = false
-    this.resolve = null
-    this.reject = null
-    this.batch = null
-    this.times = null
-    this.rare = NO_RARE_PARTS
+    this.tripMs = startMs
   }
 
   get isWaiting(): boolean {
@@ -125,8 +105,7 @@ export interface RareParts {
   onSettled: ((verdict: Verdict | Error) => void) | null
 }
 
-/** Those of a plain call. */
-export const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
+const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
   capMs: Number.POSITIVE_INFINITY,
   blockedBy: null,
   probe: null,
@@ -167,8 +146,7 @@ export class LateSlot {
 export function settle(call: Call, verdict: Verdict, cancelDeadline: (call: Call) => void): void {
   if (call.isSettled) return
   leave(call, cancelDeadline)
-  if (!call.rare.isPart)
-    call.point.recorder.verdicts[verdict === CONTINUE ? VERDICT_INDEX.continue : VERDICT_INDEX[verdict.kind]]! += 1
+  if (!call.rare.isPart) call.point.recorder.verdicts[VERDICT_INDEX[verdict.kind]]! += 1
   if (call.rare.trace !== null) traceEnd(call.rare.trace, verdict)
   if (call.resolve !== null) call.resolve(verdict)
   else call.rare.onSettled?.(verdict)

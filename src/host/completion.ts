@@ -7,7 +7,7 @@ import type { EventReader } from '../contracts/codec/read.js'
 import type { Checked } from '../contracts/codec/refinements.js'
 import { HookringError } from '../contracts/errors.js'
 import { misfitMessage } from '../contracts/reply.js'
-import type { Failure, FailureKind, RejectVerdict } from '../contracts/verdict.js'
+import type { Failure, FailureKind } from '../contracts/verdict.js'
 import {
   ANSWER_BYTES_WORD,
   CODE_WORD,
@@ -76,24 +76,10 @@ export function createCompletion(
 
   function read(lane: Lane, slot: number, call: Call, nowMs: number): void {
     const { ring } = lane
-    const startedMs = startOf(lane, slot, call.tripMs, nowMs)
-    const markMs = markOf(lane, slot, startedMs, nowMs)
-    call.point.recorder.recordWaiting((startedMs - call.tripMs) * 1000)
-    addTimes(call, startedMs - call.tripMs, markMs - startedMs)
+    const marks = marksOf(lane, slot, call.tripMs, nowMs)
+    call.point.recorder.recordWaiting((marks.startedMs - call.tripMs) * 1000)
+    addTimes(call, marks.startedMs - call.tripMs, marks.markMs - marks.startedMs)
     const outcome = ring.slotWord(slot, OUTCOME_WORD)
-    const { mask } = call
-    if (outcome !== OUTCOME_CONTINUE || call.point.kind === 'transform' || mask !== (mask & -mask)) {
-      readAny(lane, slot, call, outcome, { startedMs, markMs }, nowMs)
-      return
-    }
-    // What nearly every call comes to: one plugin, and it lets the call go on as it is.
-    const plugin = lane.bulkhead.plugins[31 - Math.clz32(mask)] as ActivePlugin
-    recordRun(call, plugin, VERDICT_INDEX.continue, (markMs - startedMs) * 1000, nowMs)
-    hops.proceed(call, mask)
-  }
-
-  function readAny(lane: Lane, slot: number, call: Call, outcome: number, marks: Marks, nowMs: number): void {
-    const { ring } = lane
     switch (outcome) {
       case OUTCOME_CONTINUE: {
         const refused = takeReplacement(lane, slot, call)
@@ -109,14 +95,10 @@ export function createCompletion(
         const plugin = decider(lane, slot, call)
         if (call.point.kind === 'observe') throw new Violation('code')
         const reason = message(lane, slot, call)
-        const hasCode = ring.slotWord(slot, HAS_CODE_WORD) === 1
-        const code = hasCode ? ring.slotWord(slot, CODE_WORD) & 0x7fffffff : 0
+        const code =
+          ring.slotWord(slot, HAS_CODE_WORD) === 1 ? { code: ring.slotWord(slot, CODE_WORD) & 0x7fffffff } : {}
         recordRuns(lane, call, upTo(call, plugin), marks, nowMs, plugin, VERDICT_INDEX.reject)
-        const { name } = plugin
-        const verdict: RejectVerdict = hasCode
-          ? { kind: 'reject', reason, code, plugin: name }
-          : { kind: 'reject', reason, plugin: name }
-        hops.decide(call, call.rare.failure === null ? verdict : { ...verdict, failure: call.rare.failure })
+        hops.decide(call, { kind: 'reject', reason, ...code, plugin: plugin.name, ...allowed(call) })
         return
       }
       case OUTCOME_RESPOND: {
@@ -239,16 +221,8 @@ export function failureMessage(
 
 /** Times from the slot, held within what is possible. */
 export function marksOf(lane: Lane, slot: number, tripMs: number, nowMs: number): Marks {
-  const startedMs = startOf(lane, slot, tripMs, nowMs)
-  return { startedMs, markMs: markOf(lane, slot, startedMs, nowMs) }
-}
-
-function startOf(lane: Lane, slot: number, tripMs: number, nowMs: number): number {
-  return within(lane.ring.slotDouble(slot, STARTED_AT_WORD), tripMs, nowMs)
-}
-
-function markOf(lane: Lane, slot: number, startedMs: number, nowMs: number): number {
-  return within(lane.ring.slotDouble(slot, MARK_AT_WORD), startedMs, nowMs)
+  const startedMs = within(lane.ring.slotDouble(slot, STARTED_AT_WORD), tripMs, nowMs)
+  return { startedMs, markMs: within(lane.ring.slotDouble(slot, MARK_AT_WORD), startedMs, nowMs) }
 }
 
 /** Counts the runs of the plugins in `mask`, which have not failed. */
@@ -261,27 +235,24 @@ export function recordRuns(
   decider?: ActivePlugin,
   verdict: number = VERDICT_INDEX.continue,
 ): void {
+  const pointIndex = call.point.index
   // One stretch of time for the hop: shared out evenly where several plugins ran in it.
   const runs = mask === (mask & -mask) ? 1 : bitCount(mask)
   const ranUs = ((marks.markMs - marks.startedMs) * 1000) / runs
   for (let left = mask; left !== 0; left &= left - 1) {
     const plugin = lane.bulkhead.plugins[31 - Math.clz32(left & -left)] as ActivePlugin
+    const recorder = plugin.recorders[pointIndex]!
+    recorder.calls += 1
+    recorder.recordRunning(ranUs)
     const kind =
       plugin === decider
         ? verdict
         : call.rare.replacement?.by === plugin.name && call.rare.hasNewEvent
           ? VERDICT_INDEX.replace
           : VERDICT_INDEX.continue
-    recordRun(call, plugin, kind, ranUs, nowMs)
+    recorder.verdicts[kind]! += 1
+    recordOutcome(call, plugin, 'success', nowMs)
   }
-}
-
-function recordRun(call: Call, plugin: ActivePlugin, verdict: number, ranUs: number, nowMs: number): void {
-  const recorder = plugin.recorders[call.point.index]!
-  recorder.calls += 1
-  recorder.recordRunning(ranUs)
-  recorder.verdicts[verdict]! += 1
-  recordOutcome(call, plugin, 'success', nowMs)
 }
 
 function decider(lane: Lane, slot: number, call: Call): ActivePlugin {

@@ -7,7 +7,7 @@ import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
 import { HookringError } from '../contracts/errors.js'
 import { CONTINUE, type Failure, type FailureKind, type Verdict } from '../contracts/verdict.js'
 import { monotonicMs } from '../ring/clock.js'
-import { type Call, type HeldBytes, NO_RARE_PARTS, rareOf, settle, settleError } from './call.js'
+import { type Call, type HeldBytes, rareOf, settle, settleError } from './call.js'
 import type { CallDeadlines } from './call-deadlines.js'
 import type { Emit } from './events.js'
 import { nextRoom } from './lane.js'
@@ -123,18 +123,6 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     end(call, plugin, failure)
   }
 
-  /** The first hop. Of a call with nothing rare about it, and no plugin to leave out, there is nothing to find out. */
-  function start(call: Call, event: unknown): void {
-    const step = call.route.steps[0]
-    if (step === undefined || step.isGuarded || call.rare !== NO_RARE_PARTS) {
-      advance(call, event)
-      return
-    }
-    call.step = 0
-    call.left = step.mask
-    submit(call, step, event, null)
-  }
-
   function submit(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
     if (call.point.kind !== 'observe') call.dueMs = Math.min(call.tripMs + step.shortestMs, call.rare.capMs)
     const lane = step.bulkhead.pick(call)
@@ -202,10 +190,6 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   function proceed(call: Call, done: number): void {
     const { lane } = call
     call.left &= ~done
-    if (call.left === 0 && call.rare === NO_RARE_PARTS && call.step + 1 === call.route.steps.length) {
-      settleChain(call)
-      return
-    }
     if (call.rare.hasNewEvent && call.rare.replacement !== null) {
       if (endsChain(call)) {
         settleChain(call)
@@ -308,7 +292,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       if (call.route.isSelective) select(call, event)
       if (call.route.isPartitioned) partition(call, event)
     },
-    start,
+    start: (call, event) => advance(call, event),
     proceed,
     decide,
     fail,

@@ -8,6 +8,7 @@
  * that was held up by the thread, and counts from when it was due: a stall is not hidden by the calls that it kept from
  * being made.
  */
+// Imported: the global of that name is a getter, which each reading of the clock would run.
 import { performance } from 'node:perf_hooks'
 import { startBusyClock } from './busy.js'
 import { createHistogram, type Histogram } from './histogram.js'

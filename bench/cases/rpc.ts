@@ -27,12 +27,12 @@ import { BYSTANDER_PER_SECOND, type CallFigures, HOOKED_PER_SECOND } from '../rp
 import { countSlices, type Slice, type StoryPlan, tellStory } from '../rpc/story.js'
 import { latencyMarks } from './figures.js'
 
-// The most slices where a claim compares latencies.
+// The most slices where a claim compares latencies: short ones, so that what the machine does to one spoils one alone.
 const QUICK: StoryPlan = {
-  fast: { slices: 1, sliceMs: 500 },
-  sleeps: { slices: 2, sliceMs: 600, compared: { modes: ['none', 'hookring'], slices: 11 } },
-  throws: { slices: 2, sliceMs: 500 },
-  spins: { slices: 2, sliceMs: 700 },
+  fast: { slices: 1, sliceMs: 400 },
+  sleeps: { slices: 2, sliceMs: 400, compared: { modes: ['none', 'hookring'], slices: 19 } },
+  throws: { slices: 2, sliceMs: 400 },
+  spins: { slices: 2, sliceMs: 600 },
 }
 const FULL: StoryPlan = {
   fast: { slices: 7, sliceMs: 2000 },

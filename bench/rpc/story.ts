@@ -10,7 +10,10 @@ import type { ModeName } from './modes.js'
 import type { SliceFigures } from './rates.js'
 import type { ServerFigures, ServerRequest } from './server-process.js'
 
-/** For each hook, how many slices of each mode, and how long. */
+/**
+ * For each hook, how many slices of each mode, and how long. In this order, so the rougher hooks come last: what they
+ * leave behind, new lanes and code that must be compiled anew, would pass for the effect of the others.
+ */
 export type StoryPlan = Readonly<Record<HookName, HookPlan>>
 
 export interface HookPlan {
@@ -60,7 +63,6 @@ export async function* tellStory(
 ): AsyncGenerator<Slice, void, undefined> {
   const client = startProcess(new URL('./client-process.js', import.meta.url), CLIENT_OPTIONS)
   const servers = new Map<ModeName, RunningServer>()
-  const deadly = new Set<string>()
   let started = 0
 
   const start = async (mode: ModeName): Promise<void> => {
@@ -81,18 +83,20 @@ export async function* tellStory(
     for (const mode of modes) await start(mode)
     for (const server of servers.values()) await warmUp(client, server)
 
-    for (const { hook, turn } of turnsOf(plan)) {
-      for (const mode of modes) {
-        if (turn >= slicesOf(plan[hook], mode)) continue
+    const hooks = Object.entries(plan) as [HookName, HookPlan][]
+    for (const [index, [hook, hookPlan]] of hooks.entries()) {
+      const deadly = new Set<ModeName>()
+      for (const mode of turnsOf(modes, hookPlan)) {
         const server = servers.get(mode)
-        if (server === undefined || deadly.has(`${mode} ${hook}`)) continue
-        const slice = await runSlice(client, server, { mode, hook, sliceMs: plan[hook].sliceMs })
+        if (server === undefined || deadly.has(mode)) continue
+        const slice = await runSlice(client, server, { mode, hook, sliceMs: hookPlan.sliceMs })
         yield slice
         if (slice.died === undefined) continue
-        deadly.add(`${mode} ${hook}`)
+        deadly.add(mode)
         await client.ask({ kind: 'disconnect', name: server.name } satisfies ClientRequest, START_TIMEOUT_MS)
         await server.process.end()
         servers.delete(mode)
+        if (hooks.slice(index + 1).every(([, later]) => slicesOf(later, mode) === 0)) continue
         await start(mode)
         const next = servers.get(mode)
         if (next !== undefined) await warmUp(client, next)
@@ -109,12 +113,15 @@ export async function* tellStory(
   }
 }
 
-/** All hooks once, then all hooks that have slices left, and so on: drift hits all alike. */
-function* turnsOf(plan: StoryPlan): Generator<{ hook: HookName; turn: number }> {
-  const entries = Object.entries(plan) as [HookName, HookPlan][]
-  const turns = entries.map(([, { slices, compared }]) => Math.max(slices, compared?.slices ?? 0))
-  for (let turn = 0; turn < Math.max(...turns); turn++) {
-    for (const [hook] of entries) yield { hook, turn }
+/** Every mode once, then every mode that has slices left, and so on: drift hits all alike. */
+function* turnsOf(modes: readonly ModeName[], plan: HookPlan): Generator<ModeName> {
+  const left = new Map(modes.map((mode) => [mode, slicesOf(plan, mode)]))
+  while (left.size > 0) {
+    for (const [mode, slices] of left) {
+      if (slices > 0) yield mode
+      if (slices > 1) left.set(mode, slices - 1)
+      else left.delete(mode)
+    }
   }
 }
 

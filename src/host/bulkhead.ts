@@ -5,7 +5,7 @@
 import type { LaneSpec } from '../contracts/control.js'
 import type { Call } from './call.js'
 import { type CallQueue, createCallQueue } from './call-queue.js'
-import type { Lane } from './lane.js'
+import type { Lane, LaneMemory } from './lane.js'
 import type { LaneThread, WorkerProfile } from './lane-threads.js'
 import { seatOf } from './partition.js'
 import type { ActivePlugin } from './plugin-state.js'
@@ -17,8 +17,10 @@ export interface Seat {
   lane: Lane | null
   thread: LaneThread | null
   generation: number
-  /** The next generation's lane, its memory in place, once there was time to make it. */
-  next: Lane | null
+  /** For the next generation; made once there was time for it, and handed down from then on. */
+  readonly memories: LaneMemory[]
+  /** Generations whose threads were told to end and are not gone yet. */
+  leaving: number
   /** The start of the next generation, while it is under way; never rejects. */
   starting: Promise<void> | null
   /** Lanes in a row that served for a moment, gave nothing back and died: the next one waits longer. */
@@ -66,7 +68,8 @@ export class Bulkhead {
       lane: null,
       thread: null,
       generation: 0,
-      next: null,
+      memories: [],
+      leaving: 0,
       starting: null,
       shortLives: 0,
       endPause: null,

@@ -9,8 +9,8 @@ import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
 import { formatPath, HookringError } from '../contracts/errors.js'
 import { monotonicMs } from '../ring/clock.js'
 import { blockBytes, createExtents, type Extents } from '../ring/extents.js'
-import { BROKEN, HostRing, NOTHING, type Submission } from '../ring/host-ring.js'
-import { align8, extentBytes, messageAt, replyAt } from '../ring/layout.js'
+import { allocateRing, BROKEN, HostRing, NOTHING, type Submission } from '../ring/host-ring.js'
+import { align8, extentBytes, type Geometry, messageAt, replyAt } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
 import { LaneDeadline } from './call-deadlines.js'
@@ -31,15 +31,32 @@ export interface LaneOptions {
   readonly id: string
   readonly bulkhead: Bulkhead
   readonly seat: Seat
-  readonly slots: number
   readonly maxEventBytes: number
-  /** The largest extent that an event can need. */
-  readonly largestExtentBytes: number
   readonly listener: LaneListener
+  readonly memory: LaneMemory
+}
+
+/** What is large about a lane. It serves one generation after the other: the next one once the thread of the last is gone. */
+export interface LaneMemory {
+  readonly geometry: Geometry
+  /** The largest block that extents are cut from. */
+  readonly largestBytes: number
+  readonly buffer: SharedArrayBuffer
+  readonly mirror: CodecMemory
 }
 
 /** Blocks of the largest size that fit at once: room for several large events besides many small ones. */
 const LARGEST_BLOCKS = 8
+
+/** @param largestExtentBytes the largest extent that an event can need. */
+export function createLaneMemory(slotCount: number, largestExtentBytes: number): LaneMemory {
+  const largestBytes = blockBytes(largestExtentBytes)
+  const geometry = { slotCount, arenaBytes: largestBytes * LARGEST_BLOCKS }
+  const buffer = allocateRing(geometry)
+  // Pages that are never touched are never committed, in the mirror as in the shared buffer.
+  return { geometry, largestBytes, buffer, mirror: codecMemory(new ArrayBuffer(buffer.byteLength)) }
+}
+
 /** Up to here a loop over words beats TypedArray.set with its two views. */
 const LOOP_BYTES = 512
 
@@ -47,6 +64,7 @@ export class Lane {
   readonly id: string
   readonly bulkhead: Bulkhead
   readonly seat: Seat
+  readonly memory: LaneMemory
   readonly ring: HostRing
   readonly mirror: CodecMemory
   /** 'starting' until its plugins are set up; 'dead' from the moment that its generation is given up. */
@@ -93,20 +111,19 @@ export class Lane {
     this.seat = options.seat
     this.#listener = options.listener
     this.#maxEventBytes = options.maxEventBytes
-    const largestBytes = blockBytes(options.largestExtentBytes)
-    const arenaBytes = largestBytes * LARGEST_BLOCKS
-    this.ring = new HostRing({ slotCount: options.slots, arenaBytes })
-    const { buffer, arenaByte } = this.ring
-    this.#extents = createExtents({ baseByte: arenaByte, arenaBytes, largestBytes })
-    // Pages that are never touched are never committed, in the mirror as in the shared buffer.
-    this.mirror = codecMemory(new ArrayBuffer(buffer.byteLength))
+    this.memory = options.memory
+    const { geometry, largestBytes, buffer, mirror } = options.memory
+    this.ring = new HostRing(geometry, buffer)
+    this.#extents = createExtents({ baseByte: this.ring.arenaByte, arenaBytes: geometry.arenaBytes, largestBytes })
+    this.mirror = mirror
     this.#mirrorWords = new Int32Array(this.mirror.u8.buffer as ArrayBuffer)
     this.#sharedWords = new Int32Array(buffer)
     this.#sharedBytes = new Uint8Array(buffer)
-    this.#free = Array.from({ length: options.slots }, (_, index) => options.slots - 1 - index)
-    this.#calls = new Array<Call | LateSlot | null>(options.slots).fill(null)
-    this.#extentAt = new Int32Array(options.slots)
-    this.#extentBytes = new Int32Array(options.slots)
+    const { slotCount } = geometry
+    this.#free = Array.from({ length: slotCount }, (_, index) => slotCount - 1 - index)
+    this.#calls = new Array<Call | LateSlot | null>(slotCount).fill(null)
+    this.#extentAt = new Int32Array(slotCount)
+    this.#extentBytes = new Int32Array(slotCount)
   }
 
   get hasRoom(): boolean {

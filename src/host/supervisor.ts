@@ -13,7 +13,7 @@ import { extentBytes } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import type { Emit } from './events.js'
 import { blameOf, type Expiry } from './expiry.js'
-import { Lane, type LaneListener } from './lane.js'
+import { createLaneMemory, Lane, type LaneListener, type LaneMemory } from './lane.js'
 import type { LaneThread, LaneThreads } from './lane-threads.js'
 import type { Point } from './point.js'
 import type { Pump } from './pump.js'
@@ -23,8 +23,10 @@ import type { Watchdog } from './watchdog.js'
 /** A start that failed is tried again after this long, doubling up to the second figure. */
 const RETRY_MS = 100
 const RETRY_MAX_MS = 5_000
-/** The next generation's memory is made this long after a lane began to serve, when the calls that waited have run. */
+/** A seat's second memory is made this long after its first lane began to serve, when the calls that waited have run. */
 const PREPARE_AFTER_MS = 20
+/** Of a seat whose lane is between two threads: what the last one left, and what was there for the next one. */
+const MEMORIES = 2
 /** A lane that dies sooner and has given nothing back will die again. */
 const SHORT_LIFE_MS = 1_000
 
@@ -95,11 +97,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       id: `${bulkhead.name}/${seat.index}#${seat.generation}`,
       bulkhead,
       seat,
-      slots: bulkhead.options.slots,
       maxEventBytes: options.maxEventBytes,
-      largestExtentBytes,
       listener: options.listener,
+      memory: seat.memories.pop() ?? makeMemory(bulkhead),
     })
+  }
+
+  function makeMemory(bulkhead: Bulkhead): LaneMemory {
+    return createLaneMemory(bulkhead.options.slots, largestExtentBytes)
   }
 
   async function takeThread({ name, options: made }: Bulkhead): Promise<LaneThread> {
@@ -114,8 +119,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   /** Boots, loads, and puts the lane in its seat; it serves from then on. */
   async function startSeat(bulkhead: Bulkhead, seat: Seat): Promise<readonly Manifest[]> {
     const thread = await takeThread(bulkhead)
-    const lane = seat.next ?? makeLane(bulkhead, seat)
-    seat.next = null
+    const lane = makeLane(bulkhead, seat)
     const { id } = lane
     thread.link.onLog((batch) => options.onLog(bulkhead, batch))
     thread.link.onServe(options.servicesFor(bulkhead))
@@ -155,9 +159,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       if (lane.state === 'serving') died(lane, crash)
     })
     bulkhead.feed()
-    // So much memory at once can set off a collection of garbage, which a replacement would wait for.
+    // So much new memory sets off collections of garbage, which every call waits for: not when a lane is replaced.
     setTimeout(() => {
-      if (!bulkhead.isClosing && seat.next === null) seat.next = makeLane(bulkhead, seat)
+      if (seat.leaving === 0) prepareMemory(bulkhead, seat)
     }, PREPARE_AFTER_MS).unref()
     return result.manifests
   }
@@ -255,10 +259,22 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
   }
 
+  function prepareMemory(bulkhead: Bulkhead, seat: Seat): void {
+    if (!bulkhead.isClosing && seat.memories.length === 0) seat.memories.push(makeMemory(bulkhead))
+  }
+
   /** Terminates a thread in two stages: told to, and, if it does not, counted as a zombie and no longer waited for. */
   async function letGo(bulkhead: Bulkhead, lane: Lane, thread: LaneThread, plugin: string | undefined): Promise<void> {
+    const { seat } = lane
+    seat.leaving += 1
     const isGone = await thread.terminate(terminateGraceMs)
-    if (isGone) return
+    seat.leaving -= 1
+    if (isGone) {
+      if (seat.memories.length < MEMORIES) seat.memories.push(lane.memory)
+      return
+    }
+    // A zombie may write to its own for ever.
+    prepareMemory(bulkhead, seat)
     options.onZombie(1)
     emit('zombie', { bulkhead: bulkhead.name, lane: lane.id, plugin, graceMs: terminateGraceMs })
     void thread.gone.then(() => options.onZombie(-1))
@@ -289,7 +305,6 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     await Promise.all(
       bulkhead.seats.map(async (seat) => {
         seat.endPause?.()
-        seat.next = null
         if (seat.starting !== null) await Promise.race([seat.starting, pause(options.shutdownTimeoutMs)])
         const { lane, thread } = seat
         if (lane === null || thread === null) return

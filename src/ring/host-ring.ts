@@ -58,6 +58,11 @@ export const NOTHING = -1
 /** The completion queue's tail or an entry is out of range: the worker is not following the protocol. */
 export const BROKEN = -2
 
+/** The memory of a ring. */
+export function allocateRing(geometry: Geometry): SharedArrayBuffer {
+  return new SharedArrayBuffer(layoutOf(geometry).totalBytes)
+}
+
 export class HostRing {
   readonly buffer: SharedArrayBuffer
   readonly slotCount: number
@@ -76,11 +81,14 @@ export class HostRing {
   /** The completions that were published when the host last looked: the worker's line is read again only when they are taken. */
   #completeSeen: number
 
-  /** @param firstSequence where sequences and the slots' uses start; tests start near 2^31 to see both wrap. */
-  constructor(geometry: Geometry, firstSequence = 0) {
+  /**
+   * @param buffer of that geometry; it may have been another ring's, once that one's worker was gone.
+   * @param firstSequence where sequences and the slots' uses start; tests start near 2^31 to see both wrap.
+   */
+  constructor(geometry: Geometry, buffer: SharedArrayBuffer, firstSequence = 0) {
     const layout = layoutOf(geometry)
-    this.buffer = new SharedArrayBuffer(layout.totalBytes)
-    this.#words = new Int32Array(this.buffer)
+    this.buffer = buffer
+    this.#words = new Int32Array(buffer).fill(0, 0, layout.arenaByte >> 2)
     this.#doubles = new Float64Array(this.buffer)
     this.slotCount = geometry.slotCount
     this.arenaByte = layout.arenaByte

@@ -1,5 +1,5 @@
 /** The lanes of a bulkhead: who gets which call. */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { actor, createTrail, openLab, readTrail, until } from '../support/lab.js'
 
 describe('lanes of a bulkhead', () => {
@@ -77,6 +77,23 @@ describe('lanes of a bulkhead', () => {
     )
   })
 
+  it('hand their memory down, so that replacing them makes no garbage', async () => {
+    const made = countRings()
+    const { hooks, heard } = await openLab({
+      spares: 1,
+      hangMs: 0,
+      plugins: [actor('looper', { workers: 1, timeoutMs: 40 })],
+    })
+    await until('the second memory', () => made() === 2)
+    for (let round = 1; round <= 6; round += 1) {
+      expect(await hooks.onGate({ acts: { looper: 'loops' } })).toMatchObject({ failure: { plugin: 'looper' } })
+      await heard('laneReplaced', round)
+      expect(await hooks.onGate({ acts: { looper: 'rejects seen' } })).toMatchObject({ reason: 'seen' })
+    }
+    // One more where a thread took its time to end.
+    expect(made()).toBeLessThanOrEqual(3)
+  })
+
   function checkPartition(
     places: { id: number; lane: string }[],
     keyOf: (id: number) => string,
@@ -95,4 +112,20 @@ function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string
   const groups = new Map<string, T[]>()
   for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item])
   return groups
+}
+
+/** How many buffers as large as a lane's have been made since. */
+function countRings(): () => number {
+  const { SharedArrayBuffer: original } = globalThis
+  let made = 0
+  globalThis.SharedArrayBuffer = class extends original {
+    constructor(byteLength: number) {
+      super(byteLength)
+      if (byteLength > 1_000_000) made += 1
+    }
+  } as SharedArrayBufferConstructor
+  onTestFinished(() => {
+    globalThis.SharedArrayBuffer = original
+  })
+  return () => made
 }

@@ -1,10 +1,34 @@
 import { describe, expect, it } from 'vitest'
-import { BROKEN } from '../../dist/ring/host-ring.js'
+import { BROKEN, HostRing, NOTHING } from '../../dist/ring/host-ring.js'
 import * as layout from '../../dist/ring/layout.js'
 import { WorkerRing } from '../../dist/ring/worker-ring.js'
 import { rings, SLOTS, submission } from '../support/rings.js'
 
 describe('the host', () => {
+  it('starts anew in the memory of a ring whose worker left it in any state', () => {
+    const { host: before, worker: gone, words } = rings(0x7fff_fffe)
+    for (const slot of [0, 1, 2]) before.submit(slot, submission({ eventBytes: 8 }))
+    before.publish()
+    gone.claim()
+    const { arenaByte, buffer } = before
+    words.fill(-1, 0, arenaByte / 4)
+
+    const host = new HostRing({ slotCount: SLOTS, arenaBytes: buffer.byteLength - arenaByte }, buffer)
+    expect(host.buffer).toBe(buffer)
+    const worker = new WorkerRing(buffer)
+    expect([host.runningSlot(), host.loadingPlugin(), host.takeCompletion()]).toEqual([-1, -1, NOTHING])
+    expect(worker.hasSubmissions()).toBe(false)
+    for (let round = 0; round < 2 * SLOTS; round += 1) {
+      const slot = round % SLOTS
+      host.submit(slot, submission())
+      host.publish()
+      expect(worker.claim()).toBe(slot)
+      worker.complete(slot)
+      expect(host.takeCompletion()).toBe(slot)
+      expect(host.release(slot)).toBe(true)
+    }
+  })
+
   it.each([SLOTS, -1, 0x7fff_ffff, -0x8000_0000])('refuses a completion of slot %i, which there is not', (slot) => {
     const { host, words, completeRingWord } = rings()
     words[completeRingWord] = slot

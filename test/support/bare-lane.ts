@@ -11,7 +11,7 @@ import type { HookpointSpec, LaneSpec } from '../../dist/contracts/control.js'
 import { createLaneLink } from '../../dist/host/control.js'
 import { monotonicMs } from '../../dist/ring/clock.js'
 import { createExtents } from '../../dist/ring/extents.js'
-import { BROKEN, HostRing, NOTHING } from '../../dist/ring/host-ring.js'
+import { allocateRing, BROKEN, HostRing, NOTHING } from '../../dist/ring/host-ring.js'
 import * as layout from '../../dist/ring/layout.js'
 import { fixture } from './lab.js'
 
@@ -35,10 +35,11 @@ const REPLY_ROOM = 64 * 1024
 const TIMEOUT_MS = 10_000
 
 export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneOptions) {
-  const ring = new HostRing({ slotCount, arenaBytes: 8 * LARGEST_BYTES }, firstSequence)
+  const geometry = { slotCount, arenaBytes: 8 * LARGEST_BYTES }
+  const ring = new HostRing(geometry, allocateRing(geometry), firstSequence)
   const extents = createExtents({
     baseByte: ring.arenaByte,
-    arenaBytes: 8 * LARGEST_BYTES,
+    arenaBytes: geometry.arenaBytes,
     largestBytes: LARGEST_BYTES,
   })
   const memory = codecMemory(ring.buffer)

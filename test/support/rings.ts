@@ -1,5 +1,5 @@
 /** Both sides of a ring in one thread. */
-import { HostRing, type Submission } from '../../dist/ring/host-ring.js'
+import { allocateRing, HostRing, type Submission } from '../../dist/ring/host-ring.js'
 import * as layout from '../../dist/ring/layout.js'
 import { WorkerRing } from '../../dist/ring/worker-ring.js'
 
@@ -19,10 +19,11 @@ export const submission = (fields: Partial<Submission> = {}): Submission => ({
 })
 
 export function rings(firstSequence = 0) {
-  const host = new HostRing({ slotCount: SLOTS, arenaBytes: ARENA_BYTES }, firstSequence)
+  const geometry = { slotCount: SLOTS, arenaBytes: ARENA_BYTES }
+  const { completeRingWord, slotsWord } = layout.layoutOf(geometry)
+  const host = new HostRing(geometry, allocateRing(geometry), firstSequence)
   const worker = new WorkerRing(host.buffer)
   const words = new Int32Array(host.buffer)
-  const { completeRingWord, slotsWord } = layout.layoutOf({ slotCount: SLOTS, arenaBytes: ARENA_BYTES })
   return {
     host,
     worker,

@@ -243,6 +243,7 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
         const thread = taken
         if (thread >= MOST_THREADS) throw new RangeError('the stage has no more threads for lanes')
         let announce = () => {}
+        let isGone = false
         const send = (message: number) => {
           loop.post(thread, message)
           announce()
@@ -252,14 +253,18 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
         return {
           ended: never,
           gone: never,
-          terminate: () => Promise.resolve(true),
+          // One that was not asked to stop runs to the end of the schedule.
+          terminate: () => Promise.resolve(isGone),
           link: quietLink({
             load(spec) {
               load(thread, rings.indexOf(spec.buffer))
               return Promise.resolve({ ok: true, manifests: [] })
             },
             shutdown: () => send(MAIL_SHUTDOWN),
-            stop: () => send(MAIL_STOP),
+            async stop() {
+              await send(MAIL_STOP)
+              isGone = true
+            },
             onSent(announcer) {
               announce = announcer
             },

@@ -38,8 +38,8 @@ export const SCALED: readonly Patch[] = [
   },
   {
     file: 'host/lane.js',
-    find: 'new HostRing({ slotCount: options.slots, arenaBytes })',
-    replace: 'new HostRing({ slotCount: options.slots, arenaBytes }, globalThis.hookringFirstSequence)',
+    find: 'new HostRing(geometry, buffer)',
+    replace: 'new HostRing(geometry, buffer, globalThis.hookringFirstSequence)',
   },
 ]
 

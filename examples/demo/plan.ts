@@ -17,9 +17,9 @@ export interface DemoRequest {
  */
 export const USUAL: StoryPlan = {
   fast: { slices: 3, sliceMs: 250 },
-  sleeps: { slices: 7, sliceMs: 400 },
+  sleeps: { slices: 4, sliceMs: 400 },
   throws: { slices: 3, sliceMs: 250 },
-  spins: { slices: 3, sliceMs: 500 },
+  spins: { slices: 2, sliceMs: 500 },
 }
 /** Enough to see the shape, not to compare latencies. */
 export const QUICK: StoryPlan = {

@@ -56,7 +56,7 @@ export function createCallDeadlines({ wheel, expire }: CallDeadlinesOptions): Ca
     sweep(entry, nowMs) {
       const { lane } = entry
       entry.dueMs = Number.POSITIVE_INFINITY
-      if (lane.state === 'dead') return
+      if (lane.state === 'dead' || lane.inFlight === 0) return
       for (const call of [...lane.calls()]) if (call.dueMs <= nowMs && call.lane === lane) expire(call, nowMs)
       let earliestMs: number = entry.dueMs
       for (const call of lane.calls()) if (call.dueMs < earliestMs) earliestMs = call.dueMs

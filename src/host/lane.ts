@@ -254,7 +254,14 @@ export class Lane {
 
   /** Calls that are in this lane, in the order of their slots. */
   *calls(): Iterable<Call> {
-    for (const occupant of this.#calls) if (occupant !== null && !(occupant instanceof LateSlot)) yield occupant
+    // Free slots are taken lowest first, more or less: what is outstanding is found early.
+    let left = this.inFlight
+    for (let slot = 0; left > 0 && slot < this.#calls.length; slot += 1) {
+      const occupant = this.#calls[slot] as Call | LateSlot | null
+      if (occupant === null) continue
+      left -= 1
+      if (!(occupant instanceof LateSlot)) yield occupant
+    }
   }
 
   /** Copies bytes that the worker wrote out of the shared buffer; they are read from there this once. */

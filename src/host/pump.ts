@@ -201,7 +201,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
     drainAll(lanes) {
       budget = DRAIN_BUDGET
       for (const lane of lanes) {
-        if (lane.state === 'dead') continue
+        if (lane.state === 'dead' || lane.inFlight === 0) continue
         if (lane.unpublished > 0) publish(lane)
         drain(lane)
       }

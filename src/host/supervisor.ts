@@ -270,7 +270,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const isGone = await thread.terminate(terminateGraceMs)
     seat.leaving -= 1
     if (isGone) {
-      if (seat.memories.length < MEMORIES) seat.memories.push(lane.memory)
+      if (!bulkhead.isClosing && seat.memories.length < MEMORIES) seat.memories.push(lane.memory)
       return
     }
     // A zombie may write to its own for ever.
@@ -305,6 +305,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     await Promise.all(
       bulkhead.seats.map(async (seat) => {
         seat.endPause?.()
+        seat.memories.length = 0
         if (seat.starting !== null) await Promise.race([seat.starting, pause(options.shutdownTimeoutMs)])
         const { lane, thread } = seat
         if (lane === null || thread === null) return

@@ -19,7 +19,7 @@ import { countOf } from './words.js'
 
 const USAGE = `usage: npm run demo [-- [--quick] [--piscina] [--json]]
 
-  --quick    about 10 s in place of 20, fewer and shorter slices
+  --quick    about 15 s in place of 22, fewer and shorter slices
   --piscina  one more server, which asks its hook through a Piscina pool; about 6 s more
   --json     one JSON document on stdout, and nothing else
 `

@@ -12,13 +12,13 @@ export interface DemoRequest {
 }
 
 /**
- * About 20 s. Several short slices say more than one long one: a median leaves out what the machine did to some of them.
+ * A little over 20 s. Several short slices say more than one long one: a median leaves out what the machine did to some of them.
  * What is deadly comes last: no server is started after it.
  */
 export const USUAL: StoryPlan = {
-  fast: { slices: 3, sliceMs: 250 },
+  fast: { slices: 2, sliceMs: 250 },
   sleeps: { slices: 4, sliceMs: 400 },
-  throws: { slices: 3, sliceMs: 250 },
+  throws: { slices: 2, sliceMs: 250 },
   spins: { slices: 2, sliceMs: 500 },
 }
 /** Enough to see the shape, not to compare latencies. */

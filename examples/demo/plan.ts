@@ -12,8 +12,8 @@ export interface DemoRequest {
 }
 
 /**
- * A little over 20 s. Several short slices say more than one long one: a median leaves out what the machine did to some of them.
- * What is deadly comes last: no server is started after it.
+ * A little over 20 s. Several short slices say more than one long one: a median leaves out what the machine did to some
+ * of them. What is deadly comes last: no server is started after it.
  */
 export const USUAL: StoryPlan = {
   fast: { slices: 2, sliceMs: 250 },

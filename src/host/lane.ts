@@ -47,6 +47,8 @@ export interface LaneMemory {
 
 /** Blocks of the largest size that fit at once: room for several large events besides many small ones. */
 const LARGEST_BLOCKS = 8
+/** Up to here a loop over words beats TypedArray.set with its two views. */
+const LOOP_BYTES = 512
 
 /** @param largestExtentBytes the largest extent that an event can need. */
 export function createLaneMemory(slotCount: number, largestExtentBytes: number): LaneMemory {
@@ -56,9 +58,6 @@ export function createLaneMemory(slotCount: number, largestExtentBytes: number):
   // Pages that are never touched are never committed, in the mirror as in the shared buffer.
   return { geometry, largestBytes, buffer, mirror: codecMemory(new ArrayBuffer(buffer.byteLength)) }
 }
-
-/** Up to here a loop over words beats TypedArray.set with its two views. */
-const LOOP_BYTES = 512
 
 export class Lane {
   readonly id: string

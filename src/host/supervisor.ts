@@ -13,6 +13,7 @@ import { extentBytes } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import type { Emit } from './events.js'
 import { blameOf, type Expiry } from './expiry.js'
+import { checkSame, crashedWhileLoading, loadFailure } from './failed-starts.js'
 import { createLaneMemory, Lane, type LaneListener, type LaneMemory } from './lane.js'
 import type { LaneThread, LaneThreads } from './lane-threads.js'
 import type { Point } from './point.js'
@@ -332,39 +333,6 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   }
 
   return { start, replace, shutdown, stop, settled }
-}
-
-function crashedWhileLoading(lane: Lane, crash: Error | null): string {
-  const plugin = lane.bulkhead.spec?.plugins[lane.ring.loadingPlugin()]?.name
-  const who = plugin === undefined ? 'a lane' : `plugin ${plugin}`
-  return `${who} ended its thread while it was loaded: ${crash?.message ?? 'the thread stopped'}`
-}
-
-function loadFailure(lane: Lane, error: unknown, setupTimeoutMs: number): HookringError {
-  const plugin = lane.bulkhead.spec?.plugins[lane.ring.loadingPlugin()]?.name
-  const at = plugin === undefined ? {} : { plugin }
-  if (error instanceof HookringError && error.code === 'CONTROL_TIMEOUT') {
-    const message = `plugin ${plugin ?? '(unknown)'} did not finish import and setup within ${setupTimeoutMs} ms`
-    return new HookringError('PLUGIN_SETUP_TIMEOUT', message, at)
-  }
-  if (error instanceof HookringError) return new HookringError(error.code, error.message, { ...at, cause: error.cause })
-  return new HookringError('PLUGIN_CRASHED', `a lane could not be started: ${thrownText(error)}`, {
-    ...at,
-    cause: error,
-  })
-}
-
-function checkSame(bulkhead: Bulkhead, first: readonly Manifest[], other: readonly Manifest[]): void {
-  for (const [index, manifest] of first.entries()) {
-    const hooks = other[index]?.hooks ?? []
-    if (manifest.hooks.join() === hooks.join()) continue
-    const plugin = bulkhead.plugins[index]?.name ?? manifest.name
-    throw new HookringError(
-      'PLUGIN_INCONSISTENT',
-      `plugin ${plugin} hooks ${manifest.hooks.join(', ')} in one lane and ${hooks.join(', ')} in another; setup must return the same hooks`,
-      { plugin },
-    )
-  }
 }
 
 /** Waits before the nth try, until the bulkhead closes. An engine that waits here is open: it keeps the process alive. */

@@ -15,7 +15,7 @@ import type { RecoveryFigures, RecoveryOptions } from '../subjects/recovery-proc
 
 const MOST_OVER_DEADLINE_MS = 20
 const BASE = { deadlineMs: 25, hangMs: 0, callsPerMs: 1 } as const
-const QUICK: RecoveryOptions = { ...BASE, hangs: 200, pauseMs: 110 }
+const QUICK: RecoveryOptions = { ...BASE, hangs: 200, pauseMs: 140 }
 const FULL: RecoveryOptions = { ...BASE, hangs: 600, pauseMs: 250 }
 
 export const recovery: BenchCase = {

@@ -8,7 +8,7 @@
  * them, and hooks in the document's own form.
  */
 import { z } from 'zod'
-import { defineContract, gate, observe, respond, service } from './contract.js'
+import { declareContract, gate, observe, respond, service } from './contract.js'
 import { bytes, i32, u64 } from './types.js'
 
 /** The names that the document lets users set. */
@@ -67,7 +67,7 @@ const answer = z.object({ body: bytes() })
 const MAX_RESPONSE_BYTES = 60 * 1024
 
 function define(maxResponseBytes: number) {
-  return defineContract(
+  return declareContract(
     'connection',
     1,
     {

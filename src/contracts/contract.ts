@@ -1,6 +1,8 @@
 /**
  * Contracts: named, versioned sets of hookpoints with typed events. Made once at import by server and plugin alike;
  * immutable from then on, readable from any thread.
+ *
+ * A layout plan is compiled when it is first read. A lane never reads one: the host's comes with its orders.
  */
 import type { z } from 'zod'
 import { compileLayout } from './codec/compile.js'
@@ -114,7 +116,10 @@ export function defineContract<Points extends Hookpoints, Offered extends Servic
   options: { services?: Offered } = {},
 ): Contract<Points, Offered> {
   try {
-    return compileContract(name, version, hookpoints, (options.services ?? {}) as Offered)
+    const contract = declareContract(name, version, hookpoints, options)
+    for (const [key, point] of Object.entries(contract.hookpoints))
+      compilePlans(point, `contract ${contract.id}: ${key}`)
+    return contract
   } catch (cause) {
     if (cause instanceof HookringError) throw cause
     // A getter, or code of a schema's.
@@ -123,12 +128,17 @@ export function defineContract<Points extends Hookpoints, Offered extends Servic
   }
 }
 
-function compileContract<Points extends Hookpoints, Offered extends Services>(
+/**
+ * The same for contracts that ship, whose schemas are known to be good: their plans wait until they are read. Spares
+ * import all of them, and plugins use one.
+ */
+export function declareContract<Points extends Hookpoints, Offered extends Services = Record<never, never>>(
   name: string,
   version: number,
   hookpoints: Points,
-  services: Offered,
+  options: { services?: Offered } = {},
 ): Contract<Points, Offered> {
+  const services = (options.services ?? {}) as Offered
   if (typeof name !== 'string' || !/^[a-z][a-z0-9-]*$/.test(name)) {
     throw new HookringError(
       'CONTRACT_INVALID',
@@ -145,7 +155,7 @@ function compileContract<Points extends Hookpoints, Offered extends Services>(
   if (entries.length === 0) {
     throw new HookringError('CONTRACT_INVALID', `contract ${name}@${version} has no hookpoints`)
   }
-  const compiled: Record<string, Hookpoint> = {}
+  const declared: Record<string, Hookpoint> = {}
   for (const [key, point] of entries) {
     if (!/^[A-Za-z_][\w]*$/.test(key) || RESERVED_HOOK_NAMES.has(key)) {
       throw new HookringError(
@@ -162,21 +172,40 @@ function compileContract<Points extends Hookpoints, Offered extends Services>(
       )
     }
     checkReplyBytes(point, `contract ${name}@${version}: ${key}`)
-    compiled[key] = Object.freeze({
-      ...point,
-      plan: compileLayout(point.event, [key]),
-      replyPlan: point.reply === null ? null : compileLayout(point.reply, [key, 'reply']),
-    })
-    checkEndsOn(compiled[key], `contract ${name}@${version}: ${key}`)
+    declared[key] = withPlans(key, point)
   }
   checkServices(services, `contract ${name}@${version}`)
   return Object.freeze({
     name,
     version,
     id: `${name}@${version}`,
-    hookpoints: Object.freeze(compiled) as Points,
+    hookpoints: Object.freeze(declared) as Points,
     services: Object.freeze({ ...services }),
   })
+}
+
+/** The hookpoint under its name, which errors begin their paths with. */
+function withPlans(key: string, point: Hookpoint): Hookpoint {
+  const { event, reply } = point
+  let plan: LayoutPlan | undefined
+  let replyPlan: LayoutPlan | undefined
+  return Object.freeze({
+    ...point,
+    get plan() {
+      plan ??= compileLayout(event, [key])
+      return plan
+    },
+    get replyPlan() {
+      if (reply !== null) replyPlan ??= compileLayout(reply, [key, 'reply'])
+      return replyPlan ?? null
+    },
+  })
+}
+
+/** Refuses here and now what cannot cross, and what needs a plan to be checked. */
+function compilePlans(point: Hookpoint, where: string): void {
+  checkEndsOn(point, where)
+  void point.replyPlan
 }
 
 function checkServices(services: Services, where: string): void {
@@ -301,7 +330,7 @@ function hookpoint<Kind extends HookpointKind, E extends z.ZodType, R extends z.
     order: order ?? 'sequential',
     maxReplyBytes: maxReplyBytes ?? null,
     endsOn: endsOn ?? null,
-    // Plans are compiled by defineContract, which knows the path to name in an error.
+    // The contract that it becomes part of knows the path to name in an error.
     plan: UNCOMPILED,
     replyPlan: null,
   }

@@ -7,7 +7,7 @@
  * one that has happened and proceeds whatever they do; payloads are encrypted end to end, so hooks see metadata only.
  */
 import { z } from 'zod'
-import { defineContract, gate, observe } from './contract.js'
+import { declareContract, gate, observe } from './contract.js'
 import { bytes, u64 } from './types.js'
 
 /** Bytes of an identity key (Ed25519 public key). */
@@ -71,7 +71,7 @@ const userEvent = z.object({
 })
 
 /** The contract. Each hookpoint says what the document says of the method it stands for. */
-export const delivery = defineContract('delivery', 1, {
+export const delivery = declareContract('delivery', 1, {
   /**
    * Gate. "Called before a message is stored in the delivery queue. Return HookAction::Reject to prevent delivery"; the
    * reason is "returned to the client as an error". Fires on enqueue, and for each message of a batch enqueue.

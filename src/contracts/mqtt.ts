@@ -5,7 +5,7 @@
  * Rejections carry MQTT reason codes (5.0, section 2.4); a broker that speaks 3.1.1 to a client translates them.
  */
 import { z } from 'zod'
-import { defineContract, gate, observe, respond, service, transform } from './contract.js'
+import { declareContract, gate, observe, respond, service, transform } from './contract.js'
 import { bytes, u8, u16, u32 } from './types.js'
 
 /** Reason codes that hooks give. */
@@ -110,7 +110,7 @@ const RETAINED_BYTES = 1024 * 1024
 const SESSION_BYTES = 512 * 1024
 
 /** The contract. Each hookpoint says what the document says of the method it stands for. */
-export const mqtt = defineContract(
+export const mqtt = declareContract(
   'mqtt',
   1,
   {

@@ -12,6 +12,7 @@ import { createLane } from './lane.js'
 import { createLogSender } from './log-sender.js'
 import type { ChildNews } from './process/child-process.js'
 import { createHostServices } from './services.js'
+import { collectWhileIdle } from './spare.js'
 
 export interface LaneTask {
   /** Host to lane calls. */
@@ -39,6 +40,7 @@ export default async function runLaneThread({ lanePort, hostPort, child }: LaneT
   // What nearly every plugin imports: a spare that has it takes over in milliseconds.
   await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])
   lanePort.postMessage({ ready: threadId })
+  lanePort.on('message', collectWhileIdle())
   try {
     await lane.ended
   } finally {

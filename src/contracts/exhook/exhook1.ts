@@ -4,7 +4,7 @@
  * What answers mean is said at exhook@3.
  */
 import { z } from 'zod'
-import { defineContract, observe, transform } from '../contract.js'
+import { declareContract, observe, transform } from '../contract.js'
 import { u32 } from '../types.js'
 import {
   brokerInfo,
@@ -43,7 +43,7 @@ const checkAclEvent = z.object({
 })
 
 /** The contract: a hookpoint for each RPC of the service; observe, if nothing else is said. */
-export const exhook1 = defineContract('exhook', 1, {
+export const exhook1 = declareContract('exhook', 1, {
   onProviderLoaded: observe(z.object({ broker, meta })),
   onProviderUnloaded: observe(z.object({ meta })),
   onClientConnect: observe(z.object({ conninfo, props, meta })),

@@ -3,7 +3,7 @@
  * Imported by servers and plugins alike; immutable, readable from any thread. What answers mean is said at exhook@3.
  */
 import { z } from 'zod'
-import { defineContract, observe, transform } from '../contract.js'
+import { declareContract, observe, transform } from '../contract.js'
 import { u32 } from '../types.js'
 import {
   brokerInfo,
@@ -42,7 +42,7 @@ const authorizeEvent = z.object({
 })
 
 /** The contract: a hookpoint for each RPC of the service; observe, if nothing else is said. */
-export const exhook2 = defineContract('exhook', 2, {
+export const exhook2 = declareContract('exhook', 2, {
   onProviderLoaded: observe(z.object({ broker: brokerInfo, meta })),
   onProviderUnloaded: observe(z.object({ meta })),
   onClientConnect: observe(z.object({ conninfo, props, meta })),

@@ -8,7 +8,7 @@
  * one that rejects has refused, and is the last that was asked.
  */
 import { z } from 'zod'
-import { defineContract, observe, transform } from '../contract.js'
+import { declareContract, observe, transform } from '../contract.js'
 import {
   brokerInfo,
   clientInfo as clientInfoOf,
@@ -71,7 +71,7 @@ export type ExhookRequestMeta = z.infer<typeof meta>
 export type ExhookBrokerInfo = z.infer<typeof brokerInfo>
 
 /** The contract: a hookpoint for each RPC of the service. */
-export const exhook3 = defineContract('exhook', 3, {
+export const exhook3 = declareContract('exhook', 3, {
   /** Observe. A broker has begun to call this provider. */
   onProviderLoaded: observe(z.object({ broker: brokerInfo, meta })),
   /** Observe. A broker calls this provider no more. */

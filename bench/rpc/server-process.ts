@@ -3,6 +3,7 @@
  * takes nothing with it. Its parent tells it when a slice begins and ends.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setFlagsFromString } from 'node:v8'
 import { startDeliveryServer } from '../../examples/delivery-server/server.js'
 import { answerRequests } from '../instruments.js'
 import { type ModeName, openMode } from './modes.js'
@@ -26,6 +27,9 @@ const RESOLUTION_MS = 5
 /** Everything that a long run enqueues: nobody fetches it. */
 const UNBOUNDED = { queueMessages: 10_000_000, queuedBytes: 2 ** 40 }
 
+// The room for garbage that this process is started with is for the server's own thread: lanes have V8's defaults.
+for (const option of ['--min-semi-space-size=0', '--max-semi-space-size=0']) setFlagsFromString(option)
+
 const loopDelay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
 
 let countReplaced: (() => number) | undefined
@@ -46,13 +50,15 @@ answerRequests(async (request: ServerRequest): Promise<unknown> => {
         await server.stop({ graceMs: 500 })
         await mode.close()
       }
-      loopDelay.enable()
       return server.address
     }
     case 'begin':
       replacedBefore = countReplaced?.() ?? 0
-      return loopDelay.reset()
+      loopDelay.reset()
+      return loopDelay.enable()
     case 'end':
+      // Its timer would go on in the slices of the others.
+      loopDelay.disable()
       return {
         // The histogram holds the intervals between its timer's turns; what is over its resolution is delay.
         loopDelayP99Ms: Math.max(0, loopDelay.percentile(99) / 1e6 - RESOLUTION_MS),

@@ -57,7 +57,7 @@ export class Bulkhead {
   isClosed = false
   readonly #waiting = createCallQueue()
   #waitingCalls = 0
-  #turn = 0
+  #lastSeat = 0
   #waitingObservations = 0
 
   constructor(options: BulkheadOptions) {
@@ -102,15 +102,18 @@ export class Bulkhead {
     return lane !== null && lane.state === 'serving' && waiting.isEmpty ? lane : null
   }
 
+  /** Ties go to the lane that was given a call last: it may still be awake, and its code and data are in caches. */
   #leastBusy(): Lane | null {
     const { seats } = this
+    const from = this.#lastSeat
     let best: Lane | null = null
-    this.#turn = (this.#turn + 1) % seats.length
     for (let i = 0; i < seats.length; i += 1) {
-      // From another seat each time, so that ties are shared out.
-      const { lane } = seats[(this.#turn + i) % seats.length] as Seat
+      const at = (from + i) % seats.length
+      const { lane } = seats[at] as Seat
       if (lane === null || lane.state !== 'serving' || !lane.hasRoom) continue
-      if (best === null || costOf(lane) < costOf(best)) best = lane
+      if (best !== null && costOf(lane) >= costOf(best)) continue
+      best = lane
+      this.#lastSeat = at
     }
     return best
   }

@@ -13,10 +13,13 @@ describe('lanes of a bulkhead', () => {
   it('share out calls by what they have in flight', async () => {
     const trail = createTrail()
     const { hooks } = await openLab({ plugins: [actor('a', { workers: 3, timeoutMs: 5_000, config: { trail } })] })
-    // One lane is kept busy; what follows goes to the other two.
+    // One lane is kept busy; what follows one at a time stays with one of the other two, which is awake.
     const busy = hooks.onGate({ id: 0, acts: { a: 'blocks 150' } })
     await until('it to run', () => readTrail(trail).includes('a 0'))
     for (let id = 1; id <= 20; id += 1) await hooks.onGate({ id, acts: { a: 'context lane' } })
+    expect(new Set(placesOf(trail).map(({ lane }) => lane)).size).toBe(1)
+    // Two at a time need both.
+    await Promise.all([21, 22].map((id) => hooks.onGate({ id, acts: { a: 'context lane' } })))
     expect(new Set(placesOf(trail).map(({ lane }) => lane)).size).toBe(2)
     await busy
     await Promise.all(

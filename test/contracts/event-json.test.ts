@@ -43,6 +43,19 @@ describe('events as JSON', () => {
     fc.assert(fc.property(cases, roundTrips), { seed: SEED, numRuns: 500 })
   })
 
+  it('tell nothing from a null that is JSON of its own', () => {
+    const schema = z.object({
+      notes: z.array(
+        z
+          .any()
+          .refine(() => true)
+          .optional(),
+      ),
+    })
+    const event = { notes: [null, undefined, [null], 'said'] }
+    expect(readBack(schema, written(schema, event))).toEqual(event)
+  })
+
   it('read as a person would write them', () => {
     const event = {
       senderIdentity: null,

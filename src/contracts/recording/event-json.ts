@@ -137,9 +137,10 @@ function writeLeaf(node: LeafNode): WriteJson {
 }
 
 function writeMaybe(node: MaybeNode, write: WriteJson, isInObject: boolean): WriteJson {
-  if (isInObject || !mayBeUndefined(node))
-    return (value) => (value === undefined || value === null ? value : write(value))
-  return (value) => (value === undefined ? [] : [value === null ? null : write(value)])
+  // A null that is not this node's own may be one of JSON's.
+  const present: WriteJson = (value) => (value === null && node.nullable ? null : write(value))
+  if (isInObject || !mayBeUndefined(node)) return (value) => (value === undefined ? value : present(value))
+  return (value) => (value === undefined ? [] : [present(value)])
 }
 
 function writeRecord(node: PlanNodeOf<'record'>, redacted: readonly RedactedField[]): WriteJson {

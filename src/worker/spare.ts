@@ -1,14 +1,19 @@
 /**
- * What a spare does while it waits: it collects the garbage of its boot, a quarter of its heap. Left alone, V8 would do it
- * while the plugins load, which is when somebody waits. The lane's thread, before it has plugins.
+ * What a spare does while it waits: it collects the garbage of its boot, a quarter of its heap. Left alone, the V8 of
+ * Node.js 20 does it while the plugins load, which is when somebody waits; `npm run bench -- recovery` shows it. That of
+ * Node.js 24 does not. The lane's thread, before it has plugins.
  */
 import { Session } from 'node:inspector'
 
 /** A lane that is needed at once hears of it sooner. */
 const IDLE_MS = 10
+/** V8's major version in Node.js 22: from there on it is left alone. */
+const LEFT_ALONE_FROM = 12
+const IS_WORTH_IT = Number.parseInt(process.versions.v8, 10) < LEFT_ALONE_FROM
 
 /** @returns what to call when the spare is needed: it then has better things to do. */
-export function collectWhileIdle(): () => void {
+export function collectWhileIdle(isWorthIt: boolean = IS_WORTH_IT): () => void {
+  if (!isWorthIt) return () => {}
   const timer = setTimeout(collect, IDLE_MS)
   return () => clearTimeout(timer)
 }

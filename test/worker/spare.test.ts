@@ -17,14 +17,21 @@ test('a spare that is left alone collects its garbage, and goes on', async () =>
     })
     observer.observe({ entryTypes: ['gc'] })
   })
-  collectWhileIdle()
+  collectWhileIdle(true)
   await collected
 })
 
 test('a spare that is needed has better things to do', () => {
   vi.useFakeTimers()
-  const needed = collectWhileIdle()
+  const needed = collectWhileIdle(true)
   expect(vi.getTimerCount()).toBe(1)
   needed()
   expect(vi.getTimerCount()).toBe(0)
+})
+
+test('where it is not worth it, it only waits', () => {
+  vi.useFakeTimers()
+  const needed = collectWhileIdle(false)
+  expect(vi.getTimerCount()).toBe(0)
+  needed()
 })

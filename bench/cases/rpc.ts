@@ -5,6 +5,7 @@
  * the clock: Enqueue, which asks a hook, and Ping, the bystander, which does not. Modes: no hook, the hook inline, through
  * Piscina, through hookring. Hooks: fast; sleeps (blocks its thread 50 ms on 1 call in 50); spins (loops for ever on a
  * marked message, one for each slice); throws (on 1 call in 20).
+ * Servers and client have room for what gRPC leaves behind (see bench/rpc/story.ts), the same in all modes.
  * Figures: medians over slices, one hook after the other, modes in turns. A bystander that is slower under hookring than
  * with no hook at all, or a call that fails without being marked, would prove the isolation wrong.
  */

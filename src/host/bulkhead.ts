@@ -57,8 +57,9 @@ export class Bulkhead {
   isClosed = false
   readonly #waiting = createCallQueue()
   #waitingCalls = 0
-  #lastSeat = 0
   #waitingObservations = 0
+  /** Index of the seat whose lane was picked last. */
+  #lastSeat = 0
 
   constructor(options: BulkheadOptions) {
     this.name = options.name

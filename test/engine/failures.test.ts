@@ -20,5 +20,6 @@ describeConformance({
       respond: ['returns an answer of a wrong type', 'later returns an answer that the schema refuses'],
     },
   },
+  triesHost: true,
   crashReason: 'exit',
 })

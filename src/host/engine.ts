@@ -14,7 +14,9 @@ import { createCallDeadlines, LaneDeadline } from './call-deadlines.js'
 import { createCompletion } from './completion.js'
 import { createDeadlines, createDeadlineTimer } from './deadlines.js'
 import { createDefaultLogger } from './default-logger.js'
+import { createDirectory } from './directory.js'
 import { createDispatcher } from './dispatcher.js'
+import { createEnding } from './ending.js'
 import { createEmit } from './events.js'
 import { createExpiry, type Expiry } from './expiry.js'
 import { createHooks } from './hooks.js'
@@ -58,8 +60,6 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
   let batch = createTally()
   let flushed: Promise<unknown> = Promise.resolve()
   const door = { isOpen: true }
-  let shuttingDown: Promise<void> | null = null
-  let closing: Promise<void> | null = null
 
   const wheel = createDeadlines<Call | LaneDeadline | Watch>({
     expire(entry, nowMs) {
@@ -183,6 +183,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
     },
   })
 
+  const directory = createDirectory(registry)
   const recordings = createRecordings({
     contract,
     logger,
@@ -192,13 +193,26 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
     recordersOf: (name) => Object.values(registry.find(name)?.recorders ?? []),
   })
 
+  const ending = createEnding({
+    closeTimeoutMs: resolved.closeTimeoutMs,
+    door,
+    registry,
+    supervisor,
+    expiry,
+    recordings,
+    threads,
+    deadlines,
+    sources,
+    metrics,
+  })
+
   // In its turn, so that plugins that are added at once stand in the order in which they were.
   async function add(plugin: unknown): Promise<void> {
     await registry.change(async (current) => [...current, await registrations.create(plugin, 'plugin')])
   }
 
   async function remove(name: string): Promise<void> {
-    const registration = found(name)
+    const registration = directory.found(name)
     await registry.change((current) => current.filter((other) => other.order !== registration.order))
   }
 
@@ -230,23 +244,6 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
     logger.warn({ bulkhead: bulkhead.name, dropped }, 'log lines of plugins were dropped')
   }
 
-  function found(name: string): Registration {
-    const plugin = registry.find(name)
-    if (plugin !== undefined) return plugin.registration
-    throw unknownPlugin(name)
-  }
-
-  function unknownPlugin(name: string): HookringError {
-    const known = registry.registrations.map((registration) => registration.name).join(', ') || 'none'
-    if (typeof name !== 'string') {
-      return new HookringError(
-        'PLUGIN_UNKNOWN',
-        `a plugin's name is a string, got a ${typeof name}; there are: ${known}`,
-      )
-    }
-    return new HookringError('PLUGIN_UNKNOWN', `there is no plugin ${name}; there are: ${known}`, { plugin: name })
-  }
-
   function unknownHookpoint(hookpoint: unknown): HookringError {
     const known = [...pointsByName.keys()].join(', ')
     return new HookringError(
@@ -259,54 +256,12 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
     if (!door.isOpen) throw new HookringError('ENGINE_CLOSED', 'the engine is closing or closed')
   }
 
-  async function close(): Promise<void> {
-    await engine.shutdown()
-    door.isOpen = false
-    await drained()
-    await recordings.stopAll()
-    await registry.close()
-    await supervisor.settled()
-    await threads.close()
-    deadlines.close()
-    await sources.close()
-    metrics.close()
-  }
-
-  /** Waits for what was accepted; names what is left after closeTimeoutMs. */
-  async function drained(): Promise<void> {
-    const settled = registry.whenSettled().then(() => true)
-    if (await within(settled, resolved.closeTimeoutMs)) return
-    for (const bulkhead of registry.bulkheads) {
-      const left = [
-        ...bulkhead.takeWaiting(),
-        ...bulkhead.seats.flatMap(({ lane }) => (lane === null ? [] : [...lane.calls()])),
-      ]
-      for (const call of left) expiry.giveUp(call)
-    }
-  }
-
   const engine: HookEngine<Points, Offered> = {
     contract,
     hooks: createHooks<Points>(contract, points, dispatcher, door, emit),
     registry: metrics.registry,
     get plugins() {
-      return registry.registrations.flatMap(({ name }) => {
-        const plugin = registry.find(name)
-        if (plugin === undefined) return []
-        const state = ({ closed: 'active', 'half-open': 'probing', open: 'quarantined', held: 'held' } as const)[
-          plugin.breaker.state
-        ]
-        return [
-          {
-            name,
-            bulkhead: plugin.bulkhead.name,
-            hooks: [...plugin.hooks],
-            mode: plugin.registration.options.mode,
-            match: plugin.registration.options.match,
-            state,
-          },
-        ]
-      })
+      return directory.list()
     },
     isSubscribed(hookpoint) {
       const point = pointsByName.get(hookpoint)
@@ -331,19 +286,19 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
     },
     async reload(name, changes = {}) {
       checkOpen()
-      const { order } = found(name)
+      const { order } = directory.found(name)
       await registry.change(async (current) => {
         // As it is in its turn: changes that were asked for before this one are made by now.
         const present = current.find((other) => other.order === order)
-        if (present === undefined) throw unknownPlugin(name)
+        if (present === undefined) throw directory.unknown(name)
         const wanted = typeof changes === 'function' ? changes(present.options as Readonly<PluginOptions>) : changes
         if (wanted === null) return current
         const renewed = await registrations.renew(present, wanted)
         return current.map((other) => (other === present ? renewed : other))
       })
     },
-    quarantine: (name) => found(name).breaker.hold(monotonicMs()),
-    release: (name) => found(name).breaker.release(monotonicMs()),
+    quarantine: (name) => directory.found(name).breaker.hold(monotonicMs()),
+    release: (name) => directory.found(name).breaker.release(monotonicMs()),
     async flush() {
       const mine = batch.whenZero()
       batch = createTally()
@@ -351,14 +306,8 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
       flushed = Promise.all([flushed, mine])
       await flushed
     },
-    shutdown() {
-      shuttingDown ??= Promise.all(registry.bulkheads.map((bulkhead) => supervisor.shutdown(bulkhead))).then(() => {})
-      return shuttingDown
-    },
-    close() {
-      closing ??= close()
-      return closing
-    },
+    shutdown: ending.shutdown,
+    close: ending.close,
     [Symbol.asyncDispose]: () => engine.close(),
     on(name, listen) {
       emitter.on(name, listen as (...args: unknown[]) => void)
@@ -388,16 +337,4 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
 
 function* lanesOf(bulkheads: readonly Bulkhead[]): Iterable<Lane> {
   for (const { seats } of bulkheads) for (const { lane } of seats) if (lane !== null) yield lane
-}
-
-async function within(promise: Promise<boolean>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

@@ -3,46 +3,32 @@
  * go; from the first promise on the hop continues when it settles, or is let go of at its deadline. The lane's thread only.
  */
 
-import { createEncoder, type Encoder } from '../contracts/codec/encode.js'
+import { createEncoder } from '../contracts/codec/encode.js'
 import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
 import { createReader, type EventReader } from '../contracts/codec/read.js'
-import type { HookpointKind } from '../contracts/contract.js'
 import type { LaneSpec } from '../contracts/control.js'
-import { HookringError } from '../contracts/errors.js'
-import { isThenable, readResult, tooLargeMessage } from '../plugin/result.js'
-import { describe, type HookFunction } from '../plugin/setup.js'
+import { isThenable } from '../plugin/result.js'
+import type { HookFunction } from '../plugin/setup.js'
 import { monotonicMs } from '../ring/clock.js'
 import {
   EVENT_BYTES_WORD,
   EXTENT_AT_WORD,
   HOOKPOINT_WORD,
   MASK_WORD,
-  MESSAGE_BYTES,
-  messageAt,
   OUTCOME_ABANDONED,
   OUTCOME_CONTINUE,
-  OUTCOME_ERROR,
-  OUTCOME_INVALID,
-  OUTCOME_REJECT,
-  OUTCOME_RESPOND,
   OUTCOME_SKIPPED,
-  REPLACED_AREA_WORD,
-  REPLACED_BYTES_WORD,
-  REPLY_ROOM_WORD,
-  replyAt,
   TRACE_BYTES_WORD,
 } from '../ring/layout.js'
 import type { WorkerRing } from '../ring/worker-ring.js'
 import { runAs, setRunning } from './attribution.js'
 import { CallContext } from './call-context.js'
 import type { LoadedPlugin } from './loader.js'
-import { EncodedReply, type EventBytes, StoppedAtDeadline } from './runtimes/runtime.js'
+import { createOutcomes, eventAt, eventBytes, type ReplyPoint } from './outcomes.js'
+import type { EventBytes } from './runtimes/runtime.js'
 
-interface Point {
-  readonly kind: HookpointKind
+interface Point extends ReplyPoint {
   readonly reader: EventReader
-  /** Encodes a transform's replacement or a respond's answer. */
-  readonly replyEncoder: Encoder | null
 }
 
 /** A hop whose current hook has returned a promise. */
@@ -89,6 +75,7 @@ export function createChain(
           ? null
           : createEncoder(point.replyPlan, { label: `${point.name}: answer` }),
   }))
+  const { accept, fail } = createOutcomes(ring, memory)
   const pending = new Set<PendingHop>()
   // A hook that has returned a promise once is entered with its plugin's name on all that follows.
   const isAsync: boolean[][] = plugins.map(() => [])
@@ -187,31 +174,11 @@ export function createChain(
   }
 
   function openEvent(slot: number, point: Point): unknown {
-    return point.reader.open(memory, eventAt(slot), eventBytes(slot))
+    return point.reader.open(memory, eventAt(ring, slot), eventBytes(ring, slot))
   }
 
   function bytesOf(slot: number): EventBytes {
-    return { u8: memory.u8, at: eventAt(slot), bytes: eventBytes(slot) }
-  }
-
-  /** The event as the host wrote it, or as the last plugin replaced it. */
-  function eventAt(slot: number): number {
-    const area = ring.word(slot, REPLACED_AREA_WORD)
-    if (area === 0) return ring.word(slot, EXTENT_AT_WORD)
-    return replyAt(messageAtOf(slot), ring.word(slot, REPLY_ROOM_WORD), area - 1)
-  }
-
-  function eventBytes(slot: number): number {
-    const area = ring.word(slot, REPLACED_AREA_WORD)
-    return ring.word(slot, area === 0 ? EVENT_BYTES_WORD : REPLACED_BYTES_WORD + area - 1)
-  }
-
-  function messageAtOf(slot: number): number {
-    return messageAt(
-      ring.word(slot, EXTENT_AT_WORD),
-      ring.word(slot, EVENT_BYTES_WORD),
-      ring.word(slot, TRACE_BYTES_WORD),
-    )
+    return { u8: memory.u8, at: eventAt(ring, slot), bytes: eventBytes(ring, slot) }
   }
 
   function traceIdOf(slot: number): string | undefined {
@@ -219,102 +186,6 @@ export function createChain(
     if (bytes === 0) return undefined
     const at = ring.word(slot, EXTENT_AT_WORD) + ring.word(slot, EVENT_BYTES_WORD)
     return memory.buffer.toString('utf8', at, at + bytes)
-  }
-
-  /** Turns what a hook returned into an outcome; its bytes are in place when this returns. */
-  function accept(slot: number, point: Point, index: number, result: unknown): number {
-    if (result instanceof EncodedReply) return encoded(slot, point, index, result)
-    const read = readResult(point.kind, result)
-    switch (read.kind) {
-      case 'continue':
-        return OUTCOME_CONTINUE
-      case 'reject':
-        ring.setOutcome(slot, OUTCOME_REJECT, index)
-        ring.setMessageBytes(slot, writeMessage(slot, read.reason))
-        if (read.code !== undefined) ring.setCode(slot, read.code)
-        return OUTCOME_REJECT
-      case 'replace':
-        return replaced(slot, point, index, read.event)
-      case 'respond':
-        return answered(slot, point, index, read.value)
-      case 'invalid':
-        return invalid(slot, index, read.message)
-    }
-  }
-
-  function replaced(slot: number, point: Point, index: number, event: unknown): number {
-    const area = ring.word(slot, REPLACED_AREA_WORD) === 1 ? 2 : 1
-    const room = ring.word(slot, REPLY_ROOM_WORD)
-    const at = replyAt(messageAtOf(slot), room, area - 1)
-    const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, event)
-    if (bytes < 0) return invalid(slot, index, tooLargeMessage('replacement', -bytes, room))
-    ring.replaced(slot, area, bytes, index)
-    return OUTCOME_CONTINUE
-  }
-
-  function answered(slot: number, point: Point, index: number, value: unknown): number {
-    const room = ring.word(slot, REPLY_ROOM_WORD)
-    const at = replyAt(messageAtOf(slot), room, 0)
-    const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, value)
-    if (bytes < 0) return invalid(slot, index, tooLargeMessage('answer', -bytes, room))
-    ring.setOutcome(slot, OUTCOME_RESPOND, index)
-    ring.setAnswerBytes(slot, bytes)
-    return OUTCOME_RESPOND
-  }
-
-  /** Its bytes are the host's to check, as those of any reply. */
-  function encoded(
-    slot: number,
-    point: Point,
-    index: number,
-    { kind, bytes: { length }, bytes }: EncodedReply,
-  ): number {
-    const room = ring.word(slot, REPLY_ROOM_WORD)
-    const area = kind === 'replace' && ring.word(slot, REPLACED_AREA_WORD) === 1 ? 2 : 1
-    if (point.replyEncoder === null || kind !== (point.kind === 'transform' ? 'replace' : 'respond')) {
-      return invalid(slot, index, `a ${point.kind} hook cannot ${kind}`)
-    }
-    if (length > room) {
-      return invalid(slot, index, tooLargeMessage(kind === 'replace' ? 'replacement' : 'answer', length, room))
-    }
-    memory.u8.set(bytes, replyAt(messageAtOf(slot), room, area - 1))
-    if (kind === 'replace') {
-      ring.replaced(slot, area, length, index)
-      return OUTCOME_CONTINUE
-    }
-    ring.setOutcome(slot, OUTCOME_RESPOND, index)
-    ring.setAnswerBytes(slot, length)
-    return OUTCOME_RESPOND
-  }
-
-  function fail(slot: number, index: number, error: unknown): number {
-    if (error instanceof StoppedAtDeadline) {
-      ring.setOutcome(slot, OUTCOME_ABANDONED, index)
-      return OUTCOME_ABANDONED
-    }
-    // A value that does not fit its schema is a bad verdict, not a broken plugin.
-    if (error instanceof HookringError && error.code === 'EVENT_INVALID') return invalid(slot, index, error.message)
-    ring.setOutcome(slot, OUTCOME_ERROR, index)
-    ring.setMessageBytes(slot, writeMessage(slot, describe(error)))
-    return OUTCOME_ERROR
-  }
-
-  function invalid(slot: number, index: number, message: string): number {
-    ring.setOutcome(slot, OUTCOME_INVALID, index)
-    ring.setMessageBytes(slot, writeMessage(slot, message))
-    return OUTCOME_INVALID
-  }
-
-  function writeMessage(slot: number, text: string): number {
-    const at = messageAtOf(slot)
-    const bytes = memory.buffer.write(text, at, MESSAGE_BYTES, 'utf8')
-    if (text.length <= MESSAGE_BYTES / 4) return bytes
-    const whole = Buffer.byteLength(text)
-    if (whole <= MESSAGE_BYTES) return bytes
-    const note = `… (${whole} bytes)`
-    const noteBytes = Buffer.byteLength(note)
-    const kept = memory.buffer.write(text, at, MESSAGE_BYTES - noteBytes, 'utf8')
-    return kept + memory.buffer.write(note, at + kept, noteBytes, 'utf8')
   }
 
   return {

@@ -107,7 +107,8 @@ export function createChain(
           wait({ slot, point: pointIndex, mask, done, plugin, event, ctx, deadlineMs, isLetGo: false }, result)
           return monotonicMs()
         }
-        outcome = accept(slot, point, index, result)
+        // What most hooks say, said once for all kinds of hookpoint.
+        outcome = result === undefined ? OUTCOME_CONTINUE : accept(slot, point, index, result)
       } catch (error) {
         outcome = fail(slot, index, error)
       } finally {

@@ -1,7 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
 /** Their assertions stand or fall with deadlines of some ten milliseconds: whatever ran beside them would be measured. */
-const ALONE = ['hangs', 'lanes', 'overload', 'zombies'].map((name) => `test/engine/${name}.test.ts`)
+const ALONE = [
+  'test/engine/hangs.test.ts',
+  'test/engine/lanes.test.ts',
+  'test/engine/overload.test.ts',
+  'test/engine/zombies.test.ts',
+  'test/testing/readme.test.ts',
+]
 
 const shared = {
   pool: 'forks' as const,

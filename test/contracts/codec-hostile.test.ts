@@ -205,6 +205,20 @@ describe('bytes from a lane', () => {
       (view) => view.setUint32(4, 3, true),
       /a must be at most 2 characters long|points outside/,
     ],
+    [
+      'JSON with a number that is too large',
+      z.object({ a: z.json() }),
+      { a: 1e308 },
+      (view) => view.setUint8(8, 0x39),
+      /a must be JSON, got Infinity/,
+    ],
+    [
+      'JSON with such a number somewhere inside',
+      z.object({ a: z.json() }),
+      { a: [{ b: -1e308 }] },
+      (view) => view.setUint8(15, 0x39),
+      /a\[0\]\.b must be JSON, got -Infinity/,
+    ],
     ['text that is no JSON', z.object({ a: z.json() }), { a: [1] }, (view) => view.setUint8(8, 0x7b), /a is not JSON/],
   ])('with %s are refused', (_, schema, event, spoil, problem) => {
     const { encode, memory, decode } = codecOf(schema)

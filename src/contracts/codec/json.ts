@@ -7,19 +7,25 @@ import { Refusal, within } from './refusal.js'
 /** Deep enough for any document, shallow enough for everyone's recursion. */
 export const MAX_JSON_DEPTH = 128
 
+/** JSON.parse takes a number above 1.8e308 for infinite: that takes an exponent of three digits, or hundreds of digits. */
+const MAY_OVERFLOW = /e\+?\d{3}|\d{200}/i
+
 /** @throws Refusal for what JSON cannot hold, and whatever the value's own getters and toJSON throw. */
 export function jsonText(value: unknown): string {
   return JSON.stringify(snapshot(value, MAX_JSON_DEPTH))
 }
 
-/** @throws Refusal for text that is no JSON or is nested too deeply. Keys named `__proto__` become own properties. */
+/** @throws Refusal for text that is no JSON, is nested too deeply or holds too large a number. Keys named `__proto__` become own properties. */
 export function parseJson(text: string): unknown {
   if (isTooDeep(text)) throw tooDeep()
+  let value: unknown
   try {
-    return JSON.parse(text)
+    value = JSON.parse(text)
   } catch (cause) {
     throw new Refusal('is not JSON', { cause })
   }
+  if (MAY_OVERFLOW.test(text)) snapshot(value, MAX_JSON_DEPTH)
+  return value
 }
 
 /** A copy that JSON.stringify cannot change: each property of the original is read once. */

@@ -20,6 +20,5 @@ describeConformance({
       respond: ['returns an answer of a wrong type', 'later returns an answer that the schema refuses'],
     },
   },
-  triesHost: true,
   crashReason: 'exit',
 })

@@ -26,8 +26,6 @@ export interface RuntimeUnderTest {
   }
   /** The deadline of the faulty plugin, where the usual one is too short to hear of a crash in. */
   readonly timeoutMs?: number
-  /** Every policy, too, for what the host decides alone. */
-  readonly triesHost?: boolean
   /** Why a lane is said to have been replaced after a crash. */
   readonly crashReason: string
 }

@@ -1,9 +1,6 @@
 /**
  * The conformance suite of runtimes: every failure, at every kind of hookpoint, under every policy, forced for real. A
  * runtime passes it whose plugins follow the acts of fixtures/lab/actor.mjs; what it cannot be made to do it leaves out.
- *
- * What the host decides without asking a runtime (which plugin comes next, in which bulkhead; that one is full) is tried
- * under every policy with modules in a thread, and under one with the others.
  */
 import type { FailureAction, FailureKind, FailurePolicy } from 'hookring'
 import { describe, it } from 'vitest'
@@ -40,7 +37,6 @@ const POLICIES: readonly Policy[] = [
   ],
 ]
 
-const [NO_POLICY] = POLICIES as readonly [Policy, ...Policy[]]
 const ACROSS_BULKHEADS = POLICIES.filter(([, policy]) => policy !== 'deny' && policy !== 'raise')
 
 /** What the documentation says that a failure becomes. */
@@ -51,12 +47,10 @@ function actionOf(kind: AskedKind, policy: FailurePolicy | undefined, failure: F
 }
 
 export function describeConformance(runtime: RuntimeUnderTest): void {
-  const isEveryPolicyTried = runtime.triesHost === true
   describe(`runtime ${runtime.name}`, () => {
     for (const layout of ['one bulkhead', 'bulkheads of their own'] as const) {
       // Where the plugin stands makes no difference to what its policy says: some policies will do across bulkheads.
-      const across = isEveryPolicyTried ? ACROSS_BULKHEADS : [NO_POLICY]
-      for (const [policyName, policy] of layout === 'one bulkhead' ? POLICIES : across) {
+      for (const [policyName, policy] of layout === 'one bulkhead' ? POLICIES : ACROSS_BULKHEADS) {
         describe(`in ${layout}, policy: ${policyName}`, () => {
           const stage = useStage(runtime, layout, policy)
           for (const kind of KINDS) {
@@ -84,7 +78,7 @@ export function describeConformance(runtime: RuntimeUnderTest): void {
       }
     }
 
-    for (const [policyName, policy] of isEveryPolicyTried ? POLICIES : [NO_POLICY]) {
+    for (const [policyName, policy] of POLICIES) {
       describe(`with a bulkhead that is full, policy: ${policyName}`, () => {
         const stage = useStage(runtime, 'bulkheads of their own', policy, { slots: 1, queue: 0 })
         for (const kind of KINDS) {

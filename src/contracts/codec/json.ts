@@ -15,7 +15,11 @@ export function jsonText(value: unknown): string {
   return JSON.stringify(snapshot(value, MAX_JSON_DEPTH))
 }
 
-/** @throws Refusal for text that is no JSON, is nested too deeply or holds too large a number. Keys named `__proto__` become own properties. */
+/**
+ * Keys named `__proto__` become own properties.
+ *
+ * @throws Refusal for text that is no JSON, is nested too deeply or holds too large a number
+ */
 export function parseJson(text: string): unknown {
   if (isTooDeep(text)) throw tooDeep()
   let value: unknown

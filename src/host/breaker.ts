@@ -42,155 +42,146 @@ export interface BreakerChange {
   failures: number
 }
 
-export interface Breaker {
-  /** Whether a call may be made now. 'no' becomes the failure `quarantined`. */
-  admit(nowMs: number): Admission
-  /** The outcome of a call that was admitted by 'yes'. Ignored unless closed: it left before the quarantine. */
-  record(outcome: Outcome, nowMs: number): void
-  /** The outcome of the probe. Every probe must come to this or to forgoProbe; its deadline sees to that. */
-  recordProbe(outcome: Outcome, nowMs: number): void
-  /** The probe never reached the plugin (aborted, recalled, an earlier reject): the next call is the probe. */
-  forgoProbe(nowMs: number): void
-  /** The operator's quarantine: lasts until release(). */
-  hold(nowMs: number): void
-  /** Ends any quarantine and forgets what led to it. */
-  release(nowMs: number): void
-  readonly state: BreakerState
-  /** From when a call is let through as the probe; null unless open. */
-  readonly nextProbeMs: number | null
-}
-
 export const MAX_COOLDOWN_FACTOR = 12
 
 const CELLS = 10
 
-/** Never opens by itself with `false`; hold() and release() work all the same. */
-export function createBreaker(options: BreakerOptions | false): Breaker {
-  const { onChange } = options || {}
-  const window = options === false ? null : createWindow(options.windowMs)
-  let state: BreakerState = 'closed'
-  let reopenings = 0
-  let probeAtMs = 0
+export class Breaker {
+  readonly #options: BreakerOptions | null
+  readonly #window: OutcomeWindow | null
+  #state: BreakerState = 'closed'
+  #reopenings = 0
+  #probeAtMs = 0
+
+  /** Never opens by itself with `false`; hold() and release() work all the same. */
+  constructor(options: BreakerOptions | false) {
+    this.#options = options || null
+    this.#window = options === false ? null : new OutcomeWindow(options.windowMs)
+  }
+
+  get state(): BreakerState {
+    return this.#state
+  }
+
+  /** From when a call is let through as the probe; null unless open. */
+  get nextProbeMs(): number | null {
+    return this.#state === 'open' ? this.#probeAtMs : null
+  }
+
+  /** Whether a call may be made now. 'no' becomes the failure `quarantined`. */
+  admit(nowMs: number): Admission {
+    if (this.#state === 'closed') return 'yes'
+    if (this.#state !== 'open' || nowMs < this.#probeAtMs) return 'no'
+    this.#enter('half-open', nowMs)
+    return 'probe'
+  }
+
+  /** The outcome of a call that was admitted by 'yes'. Ignored unless closed: it left before the quarantine. */
+  record(outcome: Outcome, nowMs: number): void {
+    if (this.#window === null || this.#state !== 'closed') return
+    this.#window.count(outcome, nowMs)
+    if (outcome === 'failure') this.#judge(this.#window, nowMs)
+  }
+
+  /** The outcome of the probe. Every probe must come to this or to forgoProbe; its deadline sees to that. */
+  recordProbe(outcome: Outcome, nowMs: number): void {
+    if (this.#state !== 'half-open') {
+      // Released while the probe was out: it is a call like any other.
+      this.record(outcome, nowMs)
+    } else if (outcome === 'success') {
+      this.#enter('closed', nowMs)
+    } else {
+      this.#reopenings += 1
+      this.#probeAtMs = this.#cooldownEnd(nowMs)
+      this.#enter('open', nowMs)
+    }
+  }
+
+  /** The probe never reached the plugin (aborted, recalled, an earlier reject): the next call is the probe. */
+  forgoProbe(nowMs: number): void {
+    if (this.#state !== 'half-open') return
+    this.#probeAtMs = nowMs
+    this.#enter('open', nowMs)
+  }
+
+  /** The operator's quarantine: lasts until release(). */
+  hold(nowMs: number): void {
+    this.#enter('held', nowMs)
+  }
+
+  /** Ends any quarantine and forgets what led to it. */
+  release(nowMs: number): void {
+    this.#enter('closed', nowMs)
+  }
+
+  #judge(window: OutcomeWindow, nowMs: number): void {
+    const { minFailures, ratio } = this.#options as BreakerOptions
+    if (window.failures < minFailures || window.failures < ratio * window.calls) return
+    this.#probeAtMs = this.#cooldownEnd(nowMs)
+    this.#enter('open', nowMs)
+  }
 
   /** The one transition: every change of state passes here. */
-  function enter(to: BreakerState, nowMs: number): void {
-    const from = state
-    const calls = window?.calls ?? 0
-    const failures = window?.failures ?? 0
-    state = to
+  #enter(to: BreakerState, nowMs: number): void {
+    const from = this.#state
+    const calls = this.#window?.calls ?? 0
+    const failures = this.#window?.failures ?? 0
+    this.#state = to
     if (to === 'closed') {
-      reopenings = 0
-      window?.clear()
+      this.#reopenings = 0
+      this.#window?.clear()
     }
-    if (from !== to) onChange?.({ from, to, nowMs, calls, failures })
+    if (from !== to) this.#options?.onChange?.({ from, to, nowMs, calls, failures })
   }
 
-  function cooldownEnd(nowMs: number): number {
-    return nowMs + (options as BreakerOptions).cooldownMs * Math.min(2 ** reopenings, MAX_COOLDOWN_FACTOR)
+  #cooldownEnd(nowMs: number): number {
+    const { cooldownMs } = this.#options as BreakerOptions
+    return nowMs + cooldownMs * Math.min(2 ** this.#reopenings, MAX_COOLDOWN_FACTOR)
   }
-
-  function record(outcome: Outcome, nowMs: number): void {
-    if (state !== 'closed' || window === null) return
-    window.count(outcome, nowMs)
-    if (outcome === 'success') return
-    const { minFailures, ratio } = options as BreakerOptions
-    if (window.failures < minFailures || window.failures < ratio * window.calls) return
-    probeAtMs = cooldownEnd(nowMs)
-    enter('open', nowMs)
-  }
-
-  return {
-    admit(nowMs) {
-      if (state === 'closed') return 'yes'
-      if (state !== 'open' || nowMs < probeAtMs) return 'no'
-      enter('half-open', nowMs)
-      return 'probe'
-    },
-    record,
-    recordProbe(outcome, nowMs) {
-      if (state !== 'half-open') {
-        // Released while the probe was out: it is a call like any other.
-        record(outcome, nowMs)
-      } else if (outcome === 'success') {
-        enter('closed', nowMs)
-      } else {
-        reopenings++
-        probeAtMs = cooldownEnd(nowMs)
-        enter('open', nowMs)
-      }
-    },
-    forgoProbe(nowMs) {
-      if (state !== 'half-open') return
-      probeAtMs = nowMs
-      enter('open', nowMs)
-    },
-    hold(nowMs) {
-      enter('held', nowMs)
-    },
-    release(nowMs) {
-      enter('closed', nowMs)
-    },
-    get state() {
-      return state
-    },
-    get nextProbeMs() {
-      return state === 'open' ? probeAtMs : null
-    },
-  }
-}
-
-interface OutcomeWindow {
-  readonly calls: number
-  readonly failures: number
-  count(outcome: Outcome, nowMs: number): void
-  clear(): void
 }
 
 /** Calls and failures of the current tenth of the window and the nine before it. */
-function createWindow(windowMs: number): OutcomeWindow {
-  const cellMs = windowMs / CELLS
-  const calls = new Float64Array(CELLS)
-  const failures = new Float64Array(CELLS)
-  let cellNumber = -Infinity
-  let cellEndsMs = -Infinity
-  let index = 0
-  let totalCalls = 0
-  let totalFailures = 0
+class OutcomeWindow {
+  calls = 0
+  failures = 0
+  readonly #cellMs: number
+  readonly #calls = new Float64Array(CELLS)
+  readonly #failures = new Float64Array(CELLS)
+  #cell = 0
+  #cellNumber = -Infinity
+  #cellEndsMs = -Infinity
 
-  function moveTo(nowMs: number): void {
-    const target = Math.floor(nowMs / cellMs)
-    const steps = Math.min(target - cellNumber, CELLS)
-    for (let step = 0; step < steps; step++) {
-      index = (index + 1) % CELLS
-      totalCalls -= calls[index]!
-      totalFailures -= failures[index]!
-      calls[index] = 0
-      failures[index] = 0
-    }
-    cellNumber = target
-    cellEndsMs = (target + 1) * cellMs
+  constructor(windowMs: number) {
+    this.#cellMs = windowMs / CELLS
   }
 
-  return {
-    count(outcome, nowMs) {
-      if (nowMs >= cellEndsMs) moveTo(nowMs)
-      calls[index]!++
-      totalCalls++
-      if (outcome === 'success') return
-      failures[index]!++
-      totalFailures++
-    },
-    clear() {
-      calls.fill(0)
-      failures.fill(0)
-      totalCalls = 0
-      totalFailures = 0
-    },
-    get calls() {
-      return totalCalls
-    },
-    get failures() {
-      return totalFailures
-    },
+  count(outcome: Outcome, nowMs: number): void {
+    if (nowMs >= this.#cellEndsMs) this.#moveTo(nowMs)
+    this.#calls[this.#cell]! += 1
+    this.calls += 1
+    if (outcome === 'success') return
+    this.#failures[this.#cell]! += 1
+    this.failures += 1
+  }
+
+  clear(): void {
+    this.#calls.fill(0)
+    this.#failures.fill(0)
+    this.calls = 0
+    this.failures = 0
+  }
+
+  #moveTo(nowMs: number): void {
+    const target = Math.floor(nowMs / this.#cellMs)
+    const steps = Math.min(target - this.#cellNumber, CELLS)
+    for (let step = 0; step < steps; step++) {
+      this.#cell = (this.#cell + 1) % CELLS
+      this.calls -= this.#calls[this.#cell]!
+      this.failures -= this.#failures[this.#cell]!
+      this.#calls[this.#cell] = 0
+      this.#failures[this.#cell] = 0
+    }
+    this.#cellNumber = target
+    this.#cellEndsMs = (target + 1) * this.#cellMs
   }
 }

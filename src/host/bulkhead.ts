@@ -100,7 +100,7 @@ export class Bulkhead {
 
   #laneOf({ lane, waiting }: Seat): Lane | null {
     // Whoever waits for this seat comes first.
-    return lane !== null && lane.state === 'serving' && waiting.isEmpty ? lane : null
+    return lane !== null && lane.state === 'serving' && waiting.isEmpty() ? lane : null
   }
 
   /** Ties go to the lane that was given a call last: it may still be awake, and its code and data are in caches. */
@@ -162,7 +162,7 @@ export class Bulkhead {
     for (const seat of this.seats) {
       if (seat.lane?.state === 'serving') this.#feedFrom(seat.waiting, () => seat.lane)
     }
-    if (!this.#waiting.isEmpty) this.#feedFrom(this.#waiting, (call) => this.pick(call))
+    if (!this.#waiting.isEmpty()) this.#feedFrom(this.#waiting, (call) => this.pick(call))
   }
 
   /** Everything that waits, for the engine to end. */

@@ -15,7 +15,7 @@ export interface CallQueue {
   unshift(call: Call): void
   /** Takes all that still wait. */
   takeAll(): Call[]
-  readonly isEmpty: boolean
+  isEmpty(): boolean
 }
 
 export function createCallQueue(): CallQueue {
@@ -58,7 +58,7 @@ export function createCallQueue(): CallQueue {
       head = 0
       return waiting
     },
-    get isEmpty() {
+    isEmpty() {
       skipGone()
       return head >= calls.length
     },

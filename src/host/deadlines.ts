@@ -42,7 +42,7 @@ export interface Deadlines<Entry extends Deadline> {
   advance(nowMs: number): number
   /** Nothing is due before this time; null when the wheel is empty. May be too low after a cancel, never too high. */
   nextDueMs(): number | null
-  readonly size: number
+  size(): number
 }
 
 const WORD_BITS = 32
@@ -163,9 +163,7 @@ export function createDeadlines<Entry extends Deadline>(options: DeadlinesOption
       if (size === 0) return null
       return due.wheelNext === due ? times[EARLIEST_MS]! : Math.min(due.wheelNext!.dueMs, times[EARLIEST_MS]!)
     },
-    get size() {
-      return size
-    },
+    size: () => size,
   }
 }
 
@@ -175,7 +173,7 @@ export interface DeadlineTimer<Entry extends Deadline> {
   /** Cancels in the wheel. A timer that waits for nothing does not keep the process alive, and is not renewed. */
   cancel(entry: Entry): void
   /** When the timer fires next; null when it is not armed. */
-  readonly armedForMs: number | null
+  armedForMs(): number | null
   /** Disarms the timer for good. Entries stay in the wheel. */
   close(): void
 }
@@ -241,14 +239,14 @@ export function createDeadlineTimer<Entry extends Deadline>(
     add(entry, nowMs) {
       wheel.add(entry, nowMs)
       if (entry.dueMs < armedForMs) arm(entry.dueMs, nowMs)
-      else if (wheel.size === 1) handle?.ref()
+      else if (wheel.size() === 1) handle?.ref()
     },
     cancel(entry) {
       wheel.cancel(entry)
       // Left to run out, not cleared: with one call at a time, every call would arm it anew.
-      if (wheel.size === 0) handle?.unref()
+      if (wheel.size() === 0) handle?.unref()
     },
-    get armedForMs() {
+    armedForMs() {
       return handle === null ? null : armedForMs
     },
     close() {

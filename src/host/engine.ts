@@ -33,7 +33,7 @@ import { createRegistrations } from './registrations.js'
 import { createRegistry } from './registry.js'
 import { createServiceDesk } from './services.js'
 import { createSupervisor, type Supervisor } from './supervisor.js'
-import { createTally } from './tally.js'
+import { Tally } from './tally.js'
 import { createWatchdog, type Watch } from './watchdog.js'
 
 /**
@@ -57,7 +57,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
   const pointsByName = new Map(points.map((point) => [point.name, point]))
   const sources = createPluginSources()
   const threads = createLaneThreads({ spares: resolved.spares })
-  let batch = createTally()
+  let batch = new Tally()
   let flushed: Promise<unknown> = Promise.resolve()
   const door = { isOpen: true }
 
@@ -301,7 +301,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
     release: (name) => directory.found(name).breaker.release(monotonicMs()),
     async flush() {
       const mine = batch.whenZero()
-      batch = createTally()
+      batch = new Tally()
       // Those that an earlier flush waits for were told before as well.
       flushed = Promise.all([flushed, mine])
       await flushed

@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { HookringError } from '../contracts/errors.js'
 import type { ResolvedEngineOptions, ResolvedPluginOptions } from '../contracts/options.js'
 import { parseOptions, pluginOptionsSchema } from '../contracts/options.js'
-import { type BreakerChange, createBreaker } from './breaker.js'
+import { Breaker, type BreakerChange } from './breaker.js'
 import type { PluginSources } from './plugin-source.js'
 import { type Registration, resolvePolicies } from './plugin-state.js'
 import type { ServiceDesk } from './services.js'
@@ -46,7 +46,7 @@ export function createRegistrations({ engine, sources, desk, onBreaker }: Regist
       ownBulkhead: identity?.ownBulkhead ?? `${provisional}-${order}`,
       timeoutMs: options.timeoutMs ?? engine.timeoutMs,
       policies: resolvePolicies(options.onFailure ?? engine.onFailure),
-      breaker: createBreaker(
+      breaker: new Breaker(
         engine.quarantine === false
           ? { ...NEVER, onChange: (change) => onBreaker(registration, change) }
           : { ...engine.quarantine, onChange: (change) => onBreaker(registration, change) },

@@ -19,7 +19,7 @@ import { hookpointSpecs, type Point } from './point.js'
 import type { PluginRecorder } from './recorders.js'
 import { compileRoute, type Edition, stepsIn } from './route.js'
 import type { Supervisor } from './supervisor.js'
-import { createTally } from './tally.js'
+import { Tally } from './tally.js'
 
 export interface RegistryOptions {
   readonly contract: Contract
@@ -65,7 +65,7 @@ interface RunningBulkhead {
 export function createRegistry(options: RegistryOptions): Registry {
   const { contract, points, metrics, supervisor, defaults } = options
   const specs = hookpointSpecs(points)
-  let current: Current = { calls: createTally(), registrations: [], bulkheads: new Map(), plugins: [] }
+  let current: Current = { calls: new Tally(), registrations: [], bulkheads: new Map(), plugins: [] }
   const leaving = new Set<Current>()
   const stopping = new Set<Promise<unknown>>()
   let lastChange: Promise<unknown> = Promise.resolve()
@@ -181,7 +181,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     checkNames(plugins)
     const previous = current
     keepHeld(previous.registrations, registrations)
-    const edition: Current = { calls: createTally(), registrations, bulkheads, plugins }
+    const edition: Current = { calls: new Tally(), registrations, bulkheads, plugins }
     for (const { bulkhead } of bulkheads.values()) {
       bulkhead.recorder = metrics.bulkheadRecorder(bulkhead.name, gaugesOf(bulkhead))
     }

@@ -15,7 +15,7 @@ export interface Extents {
   /** Gives back a block, with the byte count that was asked for. */
   give(at: number, bytes: number): void
   /** Bytes handed out, in whole blocks. */
-  readonly usedBytes: number
+  usedBytes(): number
 }
 
 /** @param arenaBytes a multiple of `largestBytes`, which is a power of two. */
@@ -88,9 +88,7 @@ export function createExtents({
       mayMerge = true
       ;(free[index] as number[]).push(at - baseByte)
     },
-    get usedBytes() {
-      return usedBytes
-    },
+    usedBytes: () => usedBytes,
   }
 }
 

@@ -48,9 +48,9 @@ export interface Chain {
   /** Runs the slot's hop from its first plugin, entered at `nowMs`; when it came back from the last one. */
   run(slot: number, nowMs: number): number
   /** Hops that wait for a promise, let-go ones whose promise has not settled included. */
-  readonly pendingCount: number
+  pendingCount(): number
   /** Whether any hook has ever returned a promise. */
-  readonly hasAsync: boolean
+  hasAsync(): boolean
   /** Lets go of the pending hops that are past their deadline; the next deadline (monotonic ms), or null. */
   expire(nowMs: number): number | null
   /** Aborts the signals of pending hops whose callers have given up. */
@@ -191,12 +191,8 @@ export function createChain(
 
   return {
     run: (slot, nowMs) => runFrom(slot, ring.word(slot, HOOKPOINT_WORD), ring.word(slot, MASK_WORD), 0, nowMs),
-    get pendingCount() {
-      return pending.size
-    },
-    get hasAsync() {
-      return hasAsync
-    },
+    pendingCount: () => pending.size,
+    hasAsync: () => hasAsync,
     expire(nowMs) {
       let next: number | null = null
       for (const hop of pending) {

@@ -127,12 +127,12 @@ export function createLane(
       if (laneRing.takeCancellations()) chain.cancelPending()
       if (runBatch(laneRing, chain, spec.concurrency) > 0) {
         ranSinceTurn = true
-        if (chain.pendingCount > 0) deadlines.arm()
+        if (chain.pendingCount() > 0) deadlines.arm()
         // Microtasks that hooks left behind get their turn after each batch, the rest of the event loop now and then.
         if (monotonicMs() - lastTurnMs > TURN_EVERY_MS) await takeTurn()
         else await undefined
       }
-      if (chain.pendingCount >= spec.concurrency) {
+      if (chain.pendingCount() >= spec.concurrency) {
         await roomOrControl(laneRing, (resolve) => {
           wake = resolve
         })
@@ -142,8 +142,8 @@ export function createLane(
       if (laneRing.hasSubmissions()) continue
       // Lines that wait for the host's acknowledgement of the last ones need a loop to hear it, and so do host services.
       // So does whatever a child process has to say.
-      const awaits = sender.isSending || (services !== undefined && services.underWay > 0)
-      const needsLoop = ahead !== null || chain.hasAsync || controlCalls > 0 || awaits || handles()
+      const awaits = sender.isSending() || (services !== undefined && services.underWay() > 0)
+      const needsLoop = ahead !== null || chain.hasAsync() || controlCalls > 0 || awaits || handles()
       if (needsLoop ? await lookWithTurns(laneRing, look) : lookInPlace(laneRing, look)) continue
       if (ranSinceTurn) {
         // Timers that are due and immediates that a synchronous hook left behind run before the thread sleeps.
@@ -232,11 +232,11 @@ export function createLane(
 }
 
 function runBatch(ring: WorkerRing, chain: Chain, concurrency: number): number {
-  if (chain.pendingCount >= concurrency || !ring.hasSubmissions()) return 0
+  if (chain.pendingCount() >= concurrency || !ring.hasSubmissions()) return 0
   let ran = 0
   // Where one hop ends the next begins: one reading of the clock for both.
   let nowMs = monotonicMs()
-  while (ran < BATCH_CALLS && chain.pendingCount < concurrency) {
+  while (ran < BATCH_CALLS && chain.pendingCount() < concurrency) {
     const slot = ring.claim()
     if (slot === NOTHING) break
     nowMs = chain.run(slot, nowMs)

@@ -17,7 +17,7 @@ export interface LogSender {
   send(line: LogLine): void
   logger(plugin: string): PluginLogger
   /** A batch is under way: the next one waits for its acknowledgement. */
-  readonly isSending: boolean
+  isSending(): boolean
   /** Resolves when everything sent so far is acknowledged, or after a second at the most. */
   flushed(): Promise<void>
 }
@@ -57,9 +57,7 @@ export function createLogSender(host: Pick<RemoteHost, 'log'>): LogSender {
         send({ level, plugin, message: clip(message), ...(fields === undefined ? {} : { fields: cloneable(fields) }) })
       return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
     },
-    get isSending() {
-      return underWay !== null
-    },
+    isSending: () => underWay !== null,
     async flushed() {
       const giveUp = Date.now() + 1000
       while (underWay !== null && Date.now() < giveUp) {

@@ -11,7 +11,7 @@ export interface HostServices {
   /** The functions of one plugin: its index in the lane, and what it was granted. */
   of(plugin: number, granted: readonly string[]): PluginServices
   /** Answers that are awaited: they need an event loop to arrive on. */
-  readonly underWay: number
+  underWay(): number
 }
 
 export function createHostServices(host: Pick<RemoteHost, 'serve'>): HostServices {
@@ -41,8 +41,6 @@ export function createHostServices(host: Pick<RemoteHost, 'serve'>): HostService
       Object.freeze(
         Object.fromEntries(granted.map((service) => [service, (input: unknown) => ask(plugin, service, input)])),
       ),
-    get underWay() {
-      return underWay
-    },
+    underWay: () => underWay,
   }
 }

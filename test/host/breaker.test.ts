@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type BreakerChange, createBreaker, MAX_COOLDOWN_FACTOR } from '../../dist/host/breaker.js'
+import { Breaker, type BreakerChange, MAX_COOLDOWN_FACTOR } from '../../dist/host/breaker.js'
 
 const OPTIONS = { windowMs: 1_000, minFailures: 5, ratio: 0.5, cooldownMs: 100 }
 
 function createWatched(options: Partial<typeof OPTIONS> = {}) {
   const changes: BreakerChange[] = []
-  const breaker = createBreaker({ ...OPTIONS, ...options, onChange: (change) => changes.push(change) })
+  const breaker = new Breaker({ ...OPTIONS, ...options, onChange: (change) => changes.push(change) })
   const fail = (times: number, nowMs: number) => {
     for (let count = 0; count < times; count++) breaker.record('failure', nowMs)
   }
@@ -53,7 +53,7 @@ describe('the breaker', () => {
     })
     fc.assert(
       fc.property(options, fc.array(outcome, { maxLength: 100 }), ({ startMs, ...options }, outcomes) => {
-        const breaker = createBreaker({ ...OPTIONS, ...options })
+        const breaker = new Breaker({ ...OPTIONS, ...options })
         const cellOf = (timeMs: number) => Math.floor(timeMs / (options.windowMs / 10))
         const seen: { cell: number; isFailure: boolean }[] = []
         let nowMs = startMs
@@ -173,7 +173,7 @@ describe('the breaker', () => {
   })
 
   it('never opens by itself when quarantine is off, and can still be held', () => {
-    const breaker = createBreaker(false)
+    const breaker = new Breaker(false)
     for (let count = 0; count < 1_000; count++) breaker.record('failure', count)
     expect(breaker.admit(1_000)).toBe('yes')
     breaker.hold(1_000)

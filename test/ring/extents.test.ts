@@ -44,10 +44,10 @@ describe('extents', () => {
           if ('take' in step) take(extents, step.take, taken, units)
           else if (taken.length > 0) give(extents, taken.splice(step.give % taken.length, 1)[0] as Taken, units)
         }
-        expect(extents.usedBytes).toBe(taken.reduce((sum, { bytes }) => sum + blockBytes(bytes), 0))
+        expect(extents.usedBytes()).toBe(taken.reduce((sum, { bytes }) => sum + blockBytes(bytes), 0))
         // Whatever was taken and given in whatever order: in the end it is whole again.
         for (const each of taken) give(extents, each, units)
-        expect(extents.usedBytes).toBe(0)
+        expect(extents.usedBytes()).toBe(0)
         const whole = Array.from({ length: ARENA_BYTES / LARGEST_BYTES }, () => extents.take(LARGEST_BYTES))
         expect([...whole].sort((a, b) => a - b)).toEqual(whole.map((_, index) => BASE_BYTE + index * LARGEST_BYTES))
         expect(extents.take(1)).toBe(-1)

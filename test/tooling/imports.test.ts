@@ -17,6 +17,7 @@ const HOME = /has one home/
 const ZOD = /import its types only/
 const MEMORY = /touched in src\/ring only/
 const DETOUR = /without a detour/
+const GETTER = /slow to use/
 
 const REFUSED: [sentence: string, folder: string, code: string, message: RegExp][] = [
   ['ring importing contracts', 'src/ring', `import '../contracts/errors.js'`, DIRECTION],
@@ -94,6 +95,13 @@ const REFUSED: [sentence: string, folder: string, code: string, message: RegExp]
   ['Atomics by way of globalThis', 'src/host', `export const { load } = globalThis.Atomics`, MEMORY],
   ['Atomics unpacked from globalThis', 'src/host', `export const { Atomics: a } = globalThis`, MEMORY],
 
+  [
+    'a getter in an object literal',
+    'src/host',
+    `export const of = (at: number) => ({ get at() { return at } })`,
+    GETTER,
+  ],
+
   ['a default export', 'src/host', `export default 1`, /default export/],
   ['an enum', 'src/ring', `export enum Colour { Red }`, /enum/],
   ['any', 'src/ring', `export type Anything = any`, /any/],
@@ -124,6 +132,7 @@ const ALLOWED: [sentence: string, file: string, code: string][] = [
     `import 'import-meta-resolve'\nawait import('esbuild')`,
   ],
   ['the type of shared memory', 'src/host/lanes.ts', `export const pass = (memory: SharedArrayBuffer) => memory`],
+  ['a getter of a class', 'src/ring/queue.ts', `export class Queue {\n  get size() {\n    return 0\n  }\n}`],
   ['the URL of the worker', 'src/host/entry.ts', `export const url = new URL('../worker/entry.js', import.meta.url)`],
   [
     'Redis in its connection',

@@ -100,7 +100,7 @@ export function createLink({ child, hangMs, maxFrameBytes, onLog, onDropped, onL
       const traceBytes = traceId === undefined ? 0 : Buffer.byteLength(traceId)
       const bytes = HEAD_BYTES + traceBytes + event.bytes
       const at = out.room(bytes)
-      writeHead(out.bytes, at, {
+      writeHead(out.bytes(), at, {
         what: TO_CHILD.call,
         bytes,
         index: target.plugin,
@@ -109,8 +109,8 @@ export function createLink({ child, hangMs, maxFrameBytes, onLog, onDropped, onL
         extra: traceBytes,
         deadlineMs: CallContext.deadlineMsOf(ctx),
       })
-      if (traceId !== undefined) out.bytes.write(traceId, at + HEAD_BYTES, traceBytes, 'utf8')
-      out.bytes.set(event.u8.subarray(event.at, event.at + event.bytes), at + HEAD_BYTES + traceBytes)
+      if (traceId !== undefined) out.bytes().write(traceId, at + HEAD_BYTES, traceBytes, 'utf8')
+      out.bytes().set(event.u8.subarray(event.at, event.at + event.bytes), at + HEAD_BYTES + traceBytes)
       asked.set(id, { target, ctx, resolve, reject })
       if (asked.size === 1) begins(target)
     })

@@ -7,7 +7,7 @@ const GATHER_BYTES = 64 * 1024
 
 export interface OutQueue {
   /** The memory that frames are written to; another one after each `room`. */
-  readonly bytes: Buffer
+  bytes(): Buffer
   /** Where a frame of so many bytes is to be written, now: it leaves with the others of this turn. */
   room(bytes: number): number
   /** A frame written here. */
@@ -48,9 +48,7 @@ export function createOutQueue(pipe: Duplex): OutQueue {
   }
 
   return {
-    get bytes() {
-      return gathered
-    },
+    bytes: () => gathered,
     room,
     send(what, head, payload) {
       const bytes = HEAD_BYTES + (payload?.length ?? 0)

@@ -154,7 +154,7 @@ export async function importEngine(dist: string) {
       const registration = {
         name,
         policies: states.resolvePolicies(scenario.onFailure),
-        breaker: breakers.createBreaker(false),
+        breaker: new breakers.Breaker(false),
       } as unknown as Registration
       return {
         registration,

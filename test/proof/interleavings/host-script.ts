@@ -89,12 +89,8 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
     let heard = 0
     let replaced = 0
     let accused = 0
-    const tally = (enter: () => void, leave: () => void): Tally => ({
-      enter,
-      leave,
-      count: 0,
-      whenZero: () => Promise.resolve(),
-    })
+    // Of a tally the host's side calls these two.
+    const tally = (enter: () => void, leave: () => void) => ({ enter, leave }) as Tally
     const observer: Observer = {
       calls: tally(
         () => {

@@ -59,7 +59,7 @@ const hookpoints = Object.entries(contract.hookpoints).map(([name, { kind, plan,
 const sender: LogSender = {
   send: () => {},
   logger: () => ({ debug() {}, info() {}, warn() {}, error() {} }),
-  isSending: false,
+  isSending: () => false,
   flushed: async () => {},
 }
 // What is thrown when a schedule ends goes through the lane's own handling of errors, which would end the thread.

@@ -18,7 +18,7 @@ import {
   type SlotName,
   USER_ARGUMENTS,
 } from './layout.js'
-import { type CMemory, createSource, createTarget, type Source, type Target } from './memory.js'
+import { type CMemory, Source, Target } from './memory.js'
 
 /** How an event is handed to its function: a pointer to it, to an array and a count, or its fields one by one. */
 export type Passing = 'pointer' | 'array' | 'fields'
@@ -59,8 +59,8 @@ function objectWriter({ slot, struct, passing }: HookShape, node: ObjectNode, mo
   const writes = compileStruct(struct, node, model)
   if (writes === null) return null
   const { sizeBytes } = layoutOf(struct, model)
-  const source = createSource()
-  const target = createTarget(model)
+  const source = new Source()
+  const target = new Target(model)
   return {
     slot,
     passing,
@@ -83,8 +83,8 @@ function arrayWriter({ slot, struct, passing }: HookShape, node: ObjectNode, mod
   const writes = compileStruct(struct, element, model)
   if (writes === null) return null
   const { sizeBytes } = layoutOf(struct, model)
-  const source = createSource()
-  const target = createTarget(model)
+  const source = new Source()
+  const target = new Target(model)
   return {
     slot,
     passing,

@@ -73,7 +73,7 @@ export async function createGuest(options: GuestOptions): Promise<Guest> {
   function cutOff(vm: Vm, outcome: Outcome): Error {
     if (vm.hasJobs()) pumpSoon()
     if (outcome === 'stopped') return new StoppedAtDeadline()
-    const { failure } = vm
+    const failure = vm.failure()
     keeper.checkMemory(failure)
     return new Error(failure)
   }
@@ -161,12 +161,12 @@ export async function createGuest(options: GuestOptions): Promise<Guest> {
 
   /** For what no call waits for: a VM that breaks under it has been reported. */
   function between(body: (vm: Vm) => void): void {
-    const { vm } = keeper
+    const vm = keeper.vm()
     if (vm === null) return
     try {
       keeper.guarded(() => body(vm))
     } catch (error) {
-      if (keeper.vm !== null) log.error(`between calls: ${describe(error)}`)
+      if (keeper.vm() !== null) log.error(`between calls: ${describe(error)}`)
     }
   }
 
@@ -181,7 +181,7 @@ export async function createGuest(options: GuestOptions): Promise<Guest> {
   function ending(flag: number, op: number, id: number): (() => unknown) | undefined {
     if (flags[flag] !== '1') return undefined
     return async () => {
-      if (keeper.vm === null) return
+      if (keeper.vm() === null) return
       try {
         const settled = await keeper.guarded(() => keeper.stage(op, id))
         if (settled.status === PROTOCOL.ERROR) throw thrownBy(settled.text)

@@ -40,7 +40,7 @@ export interface Keeper {
   /** Sets the plugin up; what it offers, as flags: onShutdown, destroy, then a hook for each hookpoint. */
   start(): Promise<string>
   /** The VM, or null while it is broken. */
-  readonly vm: Vm | null
+  vm(): Vm | null
   /** The VM, begun anew if it has to be. @throws Error when there is none now */
   running(): Vm
   /** Runs `body`, and gives the VM up when it breaks under it. */
@@ -135,7 +135,7 @@ export function createKeeper(options: GuestOptions, onTimers: () => void): Keepe
     at.setWord(PROTOCOL.CALL, id)
     const outcome = at.enter(op, deadlineMs, text)
     if (outcome === 'stopped') throw new StoppedAtDeadline()
-    if (outcome === 'failed') throw new Error(at.failure)
+    if (outcome === 'failed') throw new Error(at.failure())
     if (at.word(PROTOCOL.STATUS) !== PROTOCOL.PENDING) return settledIn(at, at.said(MAX_SAID_BYTES))
     const { jobs, settled } = runJobsFor(id, deadlineMs, deadlineMs)
     if (settled !== null) return settled
@@ -246,9 +246,7 @@ export function createKeeper(options: GuestOptions, onTimers: () => void): Keepe
         throw setupError(error)
       }
     },
-    get vm() {
-      return vm
-    },
+    vm: () => vm,
     running,
     guarded(body) {
       try {

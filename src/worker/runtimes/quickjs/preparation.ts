@@ -51,7 +51,7 @@ async function prepare(machine: Machine, place: PluginPlace): Promise<Image> {
     })
     const deadlineMs = monotonicMs() + START_MS
     const namespace = evaluate(vm, code, place, deadlineMs)
-    if (vm.enter(PROTOCOL.DEFINE, deadlineMs, namespace) !== 'returned') throw late(plugin.name, vm.failure)
+    if (vm.enter(PROTOCOL.DEFINE, deadlineMs, namespace) !== 'returned') throw late(plugin.name, vm.failure())
     return vm.image(vm.said(4096) ?? '""')
   } catch (error) {
     if (!(error instanceof VmBroken)) throw error

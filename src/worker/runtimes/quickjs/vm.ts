@@ -227,9 +227,7 @@ export function createVm({ started: { qjs }, machineId, heapBytes, services, fro
     /** A copy of the bytes that the verdict refers to. */
     out: (): Uint8Array => outOf(state),
     /** What the last outcome `failed` by. */
-    get failure(): string {
-      return state.failure
-    },
+    failure: (): string => state.failure,
     hasJobs: (): boolean => qjs._QTS_IsJobPending(pointers.runtime) !== 0,
     runJobs: (untilMs: number, jobDeadlineMs: number) => guarded(state, () => runJobs(untilMs, jobDeadlineMs)),
     image(defined: string): Image {

@@ -84,6 +84,22 @@ describe('a round', () => {
     expect((round.verdicts.continue ?? 0) + (round.verdicts.reject ?? 0)).toBe(round.calls)
   })
 
+  it('counts all calls and times some where many are in flight', async () => {
+    let asked = 0
+    const ask = async () => {
+      asked += 1
+      await sleep(1)
+      if (asked % 3 === 0) throw new Error('no')
+      return answer
+    }
+    const round = await runRound({ events: [0], close: async () => {}, ask }, { kind: 'closed', inFlight: 128 }, 50)
+    const timed = mergeCounts([round.total]).count()
+    expect(round.calls).toBe(asked)
+    expect((round.verdicts.continue ?? 0) + (round.failures.error ?? 0)).toBe(asked)
+    expect(timed).toBeGreaterThan(0)
+    expect(timed).toBeLessThan(asked / 4)
+  })
+
   it('ends, and counts who was never answered', async () => {
     const subject = { events: [0], close: async () => {}, ask: () => new Promise<typeof answer>(() => {}) }
     const round = await runRound(subject, { kind: 'open', ratePerSecond: 100 }, 50)

@@ -50,7 +50,7 @@ export type Load =
 export interface Round {
   readonly calls: number
   readonly elapsedMs: number
-  /** Latency of every call, failed ones included. */
+  /** Latencies, failed calls included; in a closed loop of 64 calls or more, of one chain of calls in 8. */
   readonly total: HistogramCounts
   /** Of subjects that can tell. */
   readonly waiting: HistogramCounts | undefined

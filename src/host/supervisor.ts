@@ -9,12 +9,13 @@ import type { LoadResult, LogBatch, Manifest, ServiceAnswer, ServiceCall } from 
 import { HookringError, thrownText } from '../contracts/errors.js'
 import type { LaneLoss } from '../contracts/process.js'
 import { monotonicMs } from '../ring/clock.js'
-import { extentBytes } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
+import { createDepartures } from './departures.js'
 import type { Emit } from './events.js'
 import { blameOf, type Expiry } from './expiry.js'
 import { checkSame, crashedWhileLoading, loadFailure } from './failed-starts.js'
-import { createLaneMemory, Lane, type LaneListener, type LaneMemory } from './lane.js'
+import { Lane, type LaneListener } from './lane.js'
+import { createLaneMemories } from './lane-memories.js'
 import type { LaneThread, LaneThreads } from './lane-threads.js'
 import type { Point } from './point.js'
 import type { Pump } from './pump.js'
@@ -24,10 +25,6 @@ import type { Watchdog } from './watchdog.js'
 /** A start that failed is tried again after this long, doubling up to the second figure. */
 const RETRY_MS = 100
 const RETRY_MAX_MS = 5_000
-/** A seat's second memory is made this long after its first lane began to serve, when the calls that waited have run. */
-const PREPARE_AFTER_MS = 20
-/** Of a seat whose lane is between two threads: what the last one left, and what was there for the next one. */
-const MEMORIES = 2
 /** A lane that dies sooner and has given nothing back will die again. */
 const SHORT_LIFE_MS = 1_000
 
@@ -69,15 +66,10 @@ export interface Supervisor {
 }
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
-  const { threads, points, expiry, pump, watchdog, emit, terminateGraceMs } = options
-  const largestExtentBytes = Math.max(
-    ...points.map((point) =>
-      extentBytes(options.maxEventBytes, 256, point.replyRoom(options.maxEventBytes), point.replyAreas),
-    ),
-  )
-
+  const { threads, expiry, pump, watchdog, emit } = options
+  const memories = createLaneMemories(options.points, options.maxEventBytes)
+  const { letGo, letGoMeanwhile, settled } = createDepartures({ ...options, memories })
   const stops = new WeakMap<Bulkhead, Promise<void>>()
-  const endings = new Set<Promise<void>>()
 
   async function start(bulkhead: Bulkhead): Promise<readonly Manifest[]> {
     const results = await Promise.allSettled(bulkhead.seats.map((seat) => startSeat(bulkhead, seat)))
@@ -100,12 +92,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       seat,
       maxEventBytes: options.maxEventBytes,
       listener: options.listener,
-      memory: seat.memories.pop() ?? makeMemory(bulkhead),
+      memory: memories.take(bulkhead, seat),
     })
-  }
-
-  function makeMemory(bulkhead: Bulkhead): LaneMemory {
-    return createLaneMemory(bulkhead.options.slots, largestExtentBytes)
   }
 
   async function takeThread({ name, options: made }: Bulkhead): Promise<LaneThread> {
@@ -136,17 +124,17 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       ])
     } catch (error) {
       const failure = loadFailure(lane, error, options.setupTimeoutMs)
-      letGoMeanwhile(bulkhead, lane, thread, failure.plugin)
+      letGoMeanwhile(lane, thread, failure.plugin)
       throw failure
     }
     if (!result.ok) {
-      letGoMeanwhile(bulkhead, lane, thread, result.plugin)
+      letGoMeanwhile(lane, thread, result.plugin)
       const cause = result.stack === undefined ? undefined : new Error(result.stack)
       throw new HookringError(result.code, result.message, { plugin: result.plugin, cause })
     }
     if (bulkhead.isClosed) {
       // Nobody waits for it any more.
-      letGoMeanwhile(bulkhead, lane, thread, undefined)
+      letGoMeanwhile(lane, thread, undefined)
       throw new HookringError('ENGINE_CLOSED', `bulkhead ${bulkhead.name} was closed while a lane of it started`)
     }
     thread.link.onSent(() => lane.ring.announceControl())
@@ -160,10 +148,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       if (lane.state === 'serving') died(lane, crash)
     })
     bulkhead.feed()
-    // So much new memory sets off collections of garbage, which every call waits for: not when a lane is replaced.
-    setTimeout(() => {
-      if (seat.leaving === 0) prepareMemory(bulkhead, seat)
-    }, PREPARE_AFTER_MS).unref()
+    memories.prepareSoon(bulkhead, seat)
     return result.manifests
   }
 
@@ -219,7 +204,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
     expiry.loseLane(lane, reason === 'hang' || reason === 'stall' ? 'hang' : 'crash', detail.message, sinceMs)
     bulkhead.feed()
-    if (thread !== null) letGoMeanwhile(bulkhead, lane, thread, detail.plugin)
+    if (thread !== null) letGoMeanwhile(lane, thread, detail.plugin)
   }
 
   async function startAgain(
@@ -260,33 +245,6 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
   }
 
-  function prepareMemory(bulkhead: Bulkhead, seat: Seat): void {
-    if (!bulkhead.isClosing && seat.memories.length === 0) seat.memories.push(makeMemory(bulkhead))
-  }
-
-  /** Terminates a thread in two stages: told to, and, if it does not, counted as a zombie and no longer waited for. */
-  async function letGo(bulkhead: Bulkhead, lane: Lane, thread: LaneThread, plugin: string | undefined): Promise<void> {
-    const { seat } = lane
-    seat.leaving += 1
-    const isGone = await thread.terminate(terminateGraceMs)
-    seat.leaving -= 1
-    if (isGone) {
-      if (!bulkhead.isClosing && seat.memories.length < MEMORIES) seat.memories.push(lane.memory)
-      return
-    }
-    // A zombie may write to its own for ever.
-    prepareMemory(bulkhead, seat)
-    options.onZombie(1)
-    emit('zombie', { bulkhead: bulkhead.name, lane: lane.id, plugin, graceMs: terminateGraceMs })
-    void thread.gone.then(() => options.onZombie(-1))
-  }
-
-  /** The same, with nobody waiting but, in the end, settled(). */
-  function letGoMeanwhile(...what: Parameters<typeof letGo>): void {
-    const ending = letGo(...what).finally(() => endings.delete(ending))
-    endings.add(ending)
-  }
-
   async function shutdown(bulkhead: Bulkhead): Promise<void> {
     await Promise.allSettled(bulkhead.seats.map((seat) => seat.thread?.link.shutdown(options.shutdownTimeoutMs + 500)))
   }
@@ -322,14 +280,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         watchdog.forget(lane)
         seat.lane = null
         seat.thread = null
-        await letGo(bulkhead, lane, thread, undefined)
+        await letGo(lane, thread, undefined)
       }),
     )
     bulkhead.isClosed = true
-  }
-
-  async function settled(): Promise<void> {
-    await Promise.all(endings)
   }
 
   return { start, replace, shutdown, stop, settled }

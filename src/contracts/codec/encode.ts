@@ -5,26 +5,14 @@
  * objects are tried by generated code first (see encode-generated.ts); what that does not accept is read once more.
  * Where the plan carries refinements (see refinements.ts), zod checks those values first and its result is written.
  */
-import {
-  base,
-  OVERFLOW,
-  type Root,
-  reserveAligned,
-  rewindTo,
-  setReference,
-  tail,
-  u8,
-  view,
-  type Write,
-  writeInto,
-  writeText,
-} from './encode-cursor.js'
+import { arrayWriter, recordWriter } from './encode-collections.js'
+import { OVERFLOW, type Root, rewindTo, tail, u8, view, type Write, writeInto, writeText } from './encode-cursor.js'
 import { type GeneratedParts, generateObjectWriter } from './encode-generated.js'
 import { bytesWriter, integer64Writer, integerWriter } from './encode-scalars.js'
+import { unionWriter } from './encode-union.js'
 import { jsonText } from './json.js'
-import { KIND, kindOf, kindsOf } from './kinds.js'
 import type { CodecMemory } from './memory.js'
-import type { EnumValue, LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf, UnionNode } from './plan.js'
+import type { LayoutPlan, MaybeNode, ObjectNode, PlanNode } from './plan.js'
 import { type Refinement, type Refinements, refinementsOf } from './refinements.js'
 import {
   checkRefusal,
@@ -168,7 +156,11 @@ function plainWriterOf(node: PlanNode, refinements: Refinements, fallback: Refin
     case 'record':
       return recordWriter(node, writerOf(node.key, refinements), writerOf(node.value, refinements))
     case 'union':
-      return unionWriter(node, refinements)
+      return unionWriter(node, {
+        writerOf: (variant) => writerOf(variant, refinements),
+        fieldsWriterOf: (variant, except) => fieldsWriter(variant, refinements, except),
+        isChecked: (part) => refinements.get(part)?.check != null,
+      })
     case 'json':
       return (at, value) => {
         if (value === undefined) throw refusalOf(node, value)
@@ -254,112 +246,4 @@ function missingAdvice(node: ObjectNode, value: object, error: unknown): unknown
     `${error.problem} (the fields of an event are not copied by { ...event }: use { ...event.copy() })`,
     { path: error.path },
   )
-}
-
-function arrayWriter(node: PlanNodeOf<'array'>, write: Write): Write {
-  const { minLength, maxLength } = node
-  const elementBytes = node.element.fixedBytes
-  return (at, value) => {
-    if (!Array.isArray(value)) throw refusalOf(node, value)
-    const count = value.length
-    // A proxy may call anything its length.
-    if (!(count >= minLength && count <= maxLength) || !Number.isSafeInteger(count)) throw refusalOf(node, value)
-    const start = reserveAligned(count * elementBytes)
-    setReference(at, start, count)
-    let i = 0
-    try {
-      for (; i < count; i++) write(base + start + i * elementBytes, value[i])
-    } catch (error) {
-      throw error === OVERFLOW ? error : within(error, i)
-    }
-  }
-}
-
-function recordWriter(node: PlanNodeOf<'record'>, writeKey: Write, writeValue: Write): Write {
-  const { valueAt, elementBytes } = node
-  return (at, value) => {
-    if (!isPlainObject(value)) throw refusalOf(node, value)
-    const keys = Object.keys(value)
-    const start = reserveAligned(keys.length * elementBytes)
-    setReference(at, start, keys.length)
-    let i = 0
-    try {
-      for (; i < keys.length; i++) {
-        const element = base + start + i * elementBytes
-        const key = keys[i]!
-        writeKey(element, key)
-        writeValue(element + valueAt, value[key])
-      }
-    } catch (error) {
-      throw error === OVERFLOW ? error : within(error, keys[i]!)
-    }
-  }
-}
-
-function unionWriter(node: UnionNode, refinements: Refinements): Write {
-  if (node.discriminator !== null) return taggedUnionWriter(node, node.discriminator, refinements)
-  const writes = node.variants.map((variant) => writerOf(variant, refinements))
-  const candidates = new Map<number, readonly number[]>()
-  for (const kind of Object.values(KIND)) {
-    candidates.set(
-      kind,
-      node.variants.flatMap((variant, index) => ((kindsOf(variant) & kind) === 0 ? [] : [index])),
-    )
-  }
-  const place = (at: number, index: number, value: unknown) => {
-    const start = reserveAligned(node.variants[index]!.fixedBytes)
-    setReference(at, index, start)
-    writes[index]!(base + start, value)
-  }
-  return (at, value) => {
-    const fitting = candidates.get(kindOf(value)) ?? []
-    // With one candidate its own refusal says more than ours could.
-    if (fitting.length === 1) return place(at, fitting[0]!, value)
-    const start = tail
-    for (const index of fitting) {
-      try {
-        return place(at, index, value)
-      } catch (error) {
-        if (!(error instanceof Refusal) || error.cause !== undefined) throw error
-        rewindTo(start)
-      }
-    }
-    if (value === undefined) throw refusalOf(node, value)
-    throw new Refusal(`fits none of the ${writes.length} variants of its union`)
-  }
-}
-
-function taggedUnionWriter(node: UnionNode, discriminator: string, refinements: Refinements): Write {
-  const variants = node.variants.map((variant, index) => {
-    const { fields } = variant as ObjectNode
-    const tag = fields.find(({ key }) => key === discriminator)!
-    // A checked variant is written from what zod returned, tag and all.
-    const isChecked = refinements.get(variant)?.check != null || refinements.get(tag.node)?.check != null
-    const write = isChecked
-      ? writerOf(variant, refinements)
-      : fieldsWriter(variant as ObjectNode, refinements, discriminator)
-    return {
-      index,
-      fixedBytes: variant.fixedBytes,
-      tagAt: tag.at,
-      values: (tag.node as PlanNodeOf<'enum'>).values,
-      isChecked,
-      write,
-    }
-  })
-  const places = new Map<unknown, { variant: (typeof variants)[number]; tagIndex: number }>()
-  for (const variant of variants)
-    for (const [tagIndex, value] of variant.values.entries()) places.set(value, { variant, tagIndex })
-  const tags: PlanNode = { kind: 'enum', fixedBytes: 2, values: [...places.keys()] as EnumValue[] }
-  return (at, value) => {
-    if (typeof value !== 'object' || value === null) throw refusalOf(node, value)
-    const tag = (value as Record<string, unknown>)[discriminator]
-    const found = places.get(tag)
-    if (found === undefined) throw within(refusalOf(tags, tag), discriminator)
-    const { variant, tagIndex } = found
-    const start = reserveAligned(variant.fixedBytes)
-    setReference(at, variant.index, start)
-    if (!variant.isChecked) view.setUint16(base + start + variant.tagAt, tagIndex, true)
-    variant.write(base + start, value)
-  }
 }

@@ -3,7 +3,7 @@ import type { Mutant } from './patched-copy.js'
 
 const HOST_LANE = 'host/lane.js'
 const PUMP = 'host/pump.js'
-const SUPERVISOR = 'host/supervisor.js'
+const DEPARTURES = 'host/departures.js'
 const EXPIRY = 'host/expiry.js'
 const CALL = 'host/call.js'
 const CHAIN = 'worker/chain.js'
@@ -136,7 +136,7 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     name: 'memory-handed-down-early',
     mistake: 'the memory of a lane that was given up serves the next one before its thread is gone',
     first: ['replace-vs-complete'],
-    patches: [{ file: SUPERVISOR, find: 'if (isGone) {', replace: 'if (isGone || true) {' }],
+    patches: [{ file: DEPARTURES, find: 'if (isGone) {', replace: 'if (isGone || true) {' }],
   },
   {
     name: 'late-call-kept',

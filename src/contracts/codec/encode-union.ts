@@ -1,0 +1,82 @@
+/**
+ * Writers of unions: which variant a value is, then the variant in the tail. Called by encode.ts alone.
+ */
+import { base, reserveAligned, rewindTo, setReference, tail, view, type Write } from './encode-cursor.js'
+import { KIND, kindOf, kindsOf } from './kinds.js'
+import type { EnumValue, ObjectNode, PlanNode, PlanNodeOf, UnionNode } from './plan.js'
+import { Refusal, refusalOf, within } from './refusal.js'
+
+/** What a union's writer asks for of its variants. */
+export interface UnionParts {
+  readonly writerOf: (node: PlanNode) => Write
+  /** The writer of an object's fields but for one. */
+  readonly fieldsWriterOf: (node: ObjectNode, except: string) => Write
+  /** Whether zod checks the node's values, and its result is written. */
+  readonly isChecked: (node: PlanNode) => boolean
+}
+
+export function unionWriter(node: UnionNode, parts: UnionParts): Write {
+  if (node.discriminator !== null) return taggedUnionWriter(node, node.discriminator, parts)
+  const writes = node.variants.map(parts.writerOf)
+  const candidates = new Map<number, readonly number[]>()
+  for (const kind of Object.values(KIND)) {
+    candidates.set(
+      kind,
+      node.variants.flatMap((variant, index) => ((kindsOf(variant) & kind) === 0 ? [] : [index])),
+    )
+  }
+  const place = (at: number, index: number, value: unknown) => {
+    const start = reserveAligned(node.variants[index]!.fixedBytes)
+    setReference(at, index, start)
+    writes[index]!(base + start, value)
+  }
+  return (at, value) => {
+    const fitting = candidates.get(kindOf(value)) ?? []
+    // With one candidate its own refusal says more than ours could.
+    if (fitting.length === 1) return place(at, fitting[0]!, value)
+    const start = tail
+    for (const index of fitting) {
+      try {
+        return place(at, index, value)
+      } catch (error) {
+        if (!(error instanceof Refusal) || error.cause !== undefined) throw error
+        rewindTo(start)
+      }
+    }
+    if (value === undefined) throw refusalOf(node, value)
+    throw new Refusal(`fits none of the ${writes.length} variants of its union`)
+  }
+}
+
+function taggedUnionWriter(node: UnionNode, discriminator: string, parts: UnionParts): Write {
+  const variants = node.variants.map((variant, index) => {
+    const { fields } = variant as ObjectNode
+    const tag = fields.find(({ key }) => key === discriminator)!
+    // A checked variant is written from what zod returned, tag and all.
+    const isChecked = parts.isChecked(variant) || parts.isChecked(tag.node)
+    const write = isChecked ? parts.writerOf(variant) : parts.fieldsWriterOf(variant as ObjectNode, discriminator)
+    return {
+      index,
+      fixedBytes: variant.fixedBytes,
+      tagAt: tag.at,
+      values: (tag.node as PlanNodeOf<'enum'>).values,
+      isChecked,
+      write,
+    }
+  })
+  const places = new Map<unknown, { variant: (typeof variants)[number]; tagIndex: number }>()
+  for (const variant of variants)
+    for (const [tagIndex, value] of variant.values.entries()) places.set(value, { variant, tagIndex })
+  const tags: PlanNode = { kind: 'enum', fixedBytes: 2, values: [...places.keys()] as EnumValue[] }
+  return (at, value) => {
+    if (typeof value !== 'object' || value === null) throw refusalOf(node, value)
+    const tag = (value as Record<string, unknown>)[discriminator]
+    const found = places.get(tag)
+    if (found === undefined) throw within(refusalOf(tags, tag), discriminator)
+    const { variant, tagIndex } = found
+    const start = reserveAligned(variant.fixedBytes)
+    setReference(at, variant.index, start)
+    if (!variant.isChecked) view.setUint16(base + start + variant.tagAt, tagIndex, true)
+    variant.write(base + start, value)
+  }
+}

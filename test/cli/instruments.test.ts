@@ -104,6 +104,22 @@ describe('a round', () => {
     const subject = { events: [0], close: async () => {}, ask: () => new Promise<typeof answer>(() => {}) }
     const round = await runRound(subject, { kind: 'open', ratePerSecond: 100 }, 50)
     expect(round.failures).toEqual({ unanswered: 5 })
+    expect(round.calls).toBe(5)
+  })
+
+  it('ends where those that read the clock are never answered', async () => {
+    let asked = 0
+    const ask = async () => {
+      const at = asked++
+      if (at < 128 && at % 8 === 0) return new Promise<typeof answer>(() => {})
+      await sleep(1)
+      return answer
+    }
+    const round = await runRound({ events: [0], close: async () => {}, ask }, { kind: 'closed', inFlight: 128 }, 50)
+    expect(round.failures).toEqual({ unanswered: 16 })
+    const before = asked
+    await sleep(20)
+    expect(asked).toBe(before)
   })
 
   it('counts rejections by their code, or by what failed', async () => {

@@ -23,8 +23,9 @@ export interface RoundControl {
 const PACE_MS = 3
 /** In a closed loop one chain of calls in so many tells waiting from running: what that costs would show in the rate. */
 const TIMED_CHAINS = 4
-/** In a closed loop of so many chains, one in so many reads the clock: each reading takes a tenth of what a hook does. */
+/** In a closed loop of so many chains or more, reading the clock for each call would take a tenth of what a hook does. */
 const MANY_CHAINS = 64
+/** One in so many reads it there. */
 const CLOCKED_CHAINS = 8
 /** Calls that may be under way at once in an open loop: past that the subject has failed, and memory is the next to go. */
 const MAX_UNDER_WAY = 65_536
@@ -165,8 +166,13 @@ async function runClosed(
     }
     underWay--
   }
+  // Those that read the clock may all wait for an answer that never comes.
+  const end = setTimeout(() => {
+    isOver = true
+  }, endMs - performance.now())
   const all = Promise.all(Array.from({ length: inFlight }, askUntil))
   await withDrainLimit(all, endMs, () => nameUnanswered(tally, underWay))
+  clearTimeout(end)
   return 0
 }
 
@@ -258,7 +264,11 @@ async function runOpen(
   const all = underWay === 0 ? Promise.resolve() : new Promise<void>((resolve) => (landed = resolve))
   await withDrainLimit(all, endMs, () => {
     const nowMs = performance.now()
-    for (const flight of flights) if (flight.isUnderWay) tally.total.record((nowMs - flight.startMs) * 1000)
+    for (const flight of flights) {
+      if (!flight.isUnderWay) continue
+      tally.calls++
+      tally.total.record((nowMs - flight.startMs) * 1000)
+    }
     nameUnanswered(tally, underWay)
   })
   return latestStartMs

@@ -56,7 +56,8 @@ describe('a hook that loops for ever', () => {
         expect.objectContaining({ failure: expect.objectContaining({ kind: 'timeout' }) }),
       ]).toContainEqual(verdict)
     }
-    expect(await hooks.onGate({ id: 7, acts: { looper: 'rejects seen' } })).toMatchObject({ reason: 'seen' })
+    const next = await hooks.onGate({ id: 7, acts: { looper: 'rejects seen' } }, { timeoutMs: 5_000 })
+    expect(next).toMatchObject({ reason: 'seen' })
     const runs = readTrail(trail).filter((line) => / \d+$/.test(line))
     expect(new Set(runs).size).toBe(runs.length)
     expect(runs).toContain('looper 6')

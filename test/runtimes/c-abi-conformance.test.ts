@@ -22,7 +22,8 @@ import { metricOf, until } from '../support/lab.js'
 import { recordingLogger } from '../support/recording-logger.js'
 import { ACTS, type Act, because, compileLibrary, message, missing } from './c-abi-plugins.js'
 
-const TIMEOUT_MS = 60
+const HASTY_MS = 60
+const PATIENT_MS = 5_000
 /** The argument of every act, so that the plugin behind the faulty one rejects all messages; milliseconds of blocksMs. */
 const ARGUMENT = 150
 
@@ -70,25 +71,27 @@ for (const { runtime, reason, gate, observe } of RUNTIMES) {
     for (const layout of LAYOUTS) {
       for (const [policyName, policy] of POLICIES) {
         describe(`in ${layout}, policy: ${policyName}`, () => {
-          const stage = useStage(() => from, layout, policy)
+          // What is no timeout has the time not to become one.
+          const hasty = useStage(() => from, { layout, policy, timeoutMs: HASTY_MS })
+          const patient = useStage(() => from, { layout, policy })
           for (const forced of gate as readonly Forced[]) {
             const action = actionOf(policy, forced.failure)
             it(`a gate whose plugin ${forced.act}: ${forced.failure}, ${OUTCOME[action]}`, () =>
-              askAndJudge(stage(), forced, action))
+              askAndJudge(forced.failure === 'timeout' ? hasty() : patient(), forced, action))
           }
           const action = actionOf(policy, 'quarantined')
-          it(`a gate whose plugin is quarantined: ${OUTCOME[action]}`, () => askQuarantined(stage(), action))
+          it(`a gate whose plugin is quarantined: ${OUTCOME[action]}`, () => askQuarantined(patient(), action))
           if (observe)
             it('an observation whose plugin traps: it is counted, the others are told', () =>
-              tellAndJudge(stage(), 'trap', 'error'))
-          it('an observation: all are told', () => tellAndJudge(stage(), 'ada', null))
+              tellAndJudge(patient(), 'trap', 'error'))
+          it('an observation: all are told', () => tellAndJudge(patient(), 'ada', null))
         })
       }
     }
 
     for (const [policyName, policy] of POLICIES) {
       describe(`with a bulkhead that is full, policy: ${policyName}`, () => {
-        const stage = useStage(() => from, 'bulkheads of their own', policy, { slots: 1, queue: 0 })
+        const stage = useStage(() => from, { layout: 'bulkheads of their own', policy, limits: { slots: 1, queue: 0 } })
         const action = actionOf(policy, 'overload')
         it(`a gate that finds it full: overload, ${OUTCOME[action]}`, () => askOverloaded(stage(), action))
       })
@@ -113,29 +116,32 @@ interface Stage {
   readonly lines: readonly { message: string; fields: Record<string, unknown> }[]
 }
 
+interface Setting {
+  readonly layout: (typeof LAYOUTS)[number]
+  readonly policy: FailurePolicy | undefined
+  /** The faulty plugin's deadline, PATIENT_MS if left out. */
+  readonly timeoutMs?: number
+  readonly limits?: PluginOptions['limits']
+}
+
 /** A plugin before the faulty one, one behind it that rejects every message of these tests, and one that notes logins. */
-function useStage(
-  from: () => string,
-  layout: (typeof LAYOUTS)[number],
-  policy: FailurePolicy | undefined,
-  limits?: PluginOptions['limits'],
-): () => Stage {
+function useStage(from: () => string, { layout, policy, timeoutMs = PATIENT_MS, limits }: Setting): () => Stage {
   let stage: Stage | undefined
   beforeAll(async () => {
     const logger = recordingLogger()
     const bulkhead = (name: string) => (layout === 'one bulkhead' ? 'shared' : name)
-    const patient = { timeoutMs: 5000 }
+    const patient = { timeoutMs: PATIENT_MS }
     const engine = await createHookEngine({
       contract: delivery,
       quarantine: false,
-      hangMs: 300,
+      hangMs: 600,
       logger,
       plugins: [
         noop({ ...patient, name: 'before', priority: 3, bulkhead: bulkhead('before') }),
         {
           from: from(),
           name: 'faulty',
-          timeoutMs: limits === undefined ? TIMEOUT_MS : patient.timeoutMs,
+          timeoutMs,
           priority: 2,
           bulkhead: bulkhead('faulty'),
           onFailure: policy,

@@ -21,7 +21,5 @@ describeConformance({
       respond: ['returns an answer of a wrong type', 'later returns an answer that the schema refuses'],
     },
   },
-  // The end of a process takes a while to be told.
-  timeoutMs: 120,
   crashReason: 'exit',
 })

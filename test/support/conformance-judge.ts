@@ -8,11 +8,11 @@ import {
   type AskedKind,
   counts,
   difference,
+  HASTY_MS,
   occupied,
   type RuntimeUnderTest,
   recovered,
   type Stage,
-  timeoutOf,
 } from './conformance-stage.js'
 import { until } from './lab.js'
 
@@ -47,7 +47,7 @@ export async function askAndJudge(
   expect(judged.message).toMatch(/\(waited \d+\.\d ms, ran \d+\.\d ms\)$/)
   expect(judged.waitedMs).toBeGreaterThanOrEqual(0)
   expect(judged.ranMs).toBeGreaterThanOrEqual(0)
-  if (failure === 'timeout') expect(judged.waitedMs + judged.ranMs).toBeGreaterThan(timeoutOf(runtime) - 5)
+  if (failure === 'timeout') expect(judged.waitedMs + judged.ranMs).toBeGreaterThan(HASTY_MS - 5)
   await recovered(stage, runtime, failure)
   expect(stage.said.deadLetter).toEqual([])
 }

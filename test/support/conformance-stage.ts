@@ -24,32 +24,36 @@ export interface RuntimeUnderTest {
     readonly error: readonly string[]
     readonly invalid: Readonly<Record<AskedKind, readonly string[]>>
   }
-  /** The deadline of the faulty plugin, where the usual one is too short to hear of a crash in. */
-  readonly timeoutMs?: number
   /** Why a lane is said to have been replaced after a crash. */
   readonly crashReason: string
 }
 
-/** The deadline of the faulty plugin. */
-export const timeoutOf = ({ timeoutMs = 60 }: RuntimeUnderTest): number => timeoutMs
+/** The short deadline of the faulty plugin. */
+export const HASTY_MS = 60
 
 export type Layout = 'one bulkhead' | 'bulkheads of their own'
+
+export interface Setting {
+  readonly layout: Layout
+  readonly policy: FailurePolicy | undefined
+  /** The faulty plugin has its short deadline. Else as much time as the others: what is no timeout shall not become one. */
+  readonly isHasty?: boolean
+  readonly limits?: PluginOptions['limits']
+}
+
+const PATIENT_MS = 5_000
 
 export interface Stage extends Lab {
   readonly layout: Layout
 }
 
-export function useStage(
-  runtime: RuntimeUnderTest,
-  layout: Layout,
-  policy: FailurePolicy | undefined,
-  limits: PluginOptions['limits'] = undefined,
-): () => Stage {
+export function useStage(runtime: RuntimeUnderTest, setting: Setting): () => Stage {
+  const { layout, policy, isHasty = false, limits } = setting
   let stage: Stage | undefined
   beforeAll(async () => {
     const logger = recordingLogger()
     const bulkhead = (name: string) => (layout === 'one bulkhead' ? 'shared' : name)
-    const patient = { timeoutMs: 5_000 }
+    const patient = { timeoutMs: PATIENT_MS }
     const engine = await createHookEngine({
       contract: lab,
       quarantine: false,
@@ -59,7 +63,7 @@ export function useStage(
         { ...runtime.plugin('before'), ...patient, priority: 3, bulkhead: bulkhead('before') },
         {
           ...runtime.plugin('faulty'),
-          timeoutMs: limits === undefined ? timeoutOf(runtime) : patient.timeoutMs,
+          timeoutMs: isHasty ? HASTY_MS : PATIENT_MS,
           priority: 2,
           bulkhead: bulkhead('faulty'),
           onFailure: policy,

@@ -15,7 +15,7 @@ import {
   tellOverloaded,
   tellQuarantined,
 } from './conformance-judge.js'
-import { type AskedKind, type RuntimeUnderTest, timeoutOf, useStage } from './conformance-stage.js'
+import { type AskedKind, HASTY_MS, type RuntimeUnderTest, useStage } from './conformance-stage.js'
 
 export type { RuntimeUnderTest } from './conformance-stage.js'
 
@@ -52,35 +52,37 @@ export function describeConformance(runtime: RuntimeUnderTest): void {
       // Where the plugin stands makes no difference to what its policy says: some policies will do across bulkheads.
       for (const [policyName, policy] of layout === 'one bulkhead' ? POLICIES : ACROSS_BULKHEADS) {
         describe(`in ${layout}, policy: ${policyName}`, () => {
-          const stage = useStage(runtime, layout, policy)
+          const hasty = useStage(runtime, { layout, policy, isHasty: true })
+          const patient = useStage(runtime, { layout, policy })
+          const stageFor = ({ failure }: Forced) => (failure === 'timeout' ? hasty() : patient())
           for (const kind of KINDS) {
             for (const forced of forcedAt(runtime, kind)) {
               const action = actionOf(kind, policy, forced.failure)
               it(`${a(kind)} whose plugin ${forced.act}: ${forced.failure}, ${OUTCOME[action]}`, () =>
-                askAndJudge(stage(), runtime, kind, forced, action))
+                askAndJudge(stageFor(forced), runtime, kind, forced, action))
             }
             const action = actionOf(kind, policy, 'quarantined')
             it(`${a(kind)} whose plugin is quarantined: quarantined, ${OUTCOME[action]}`, () =>
-              askQuarantined(stage(), kind, action))
+              askQuarantined(patient(), kind, action))
           }
           for (const forced of forcedAt(runtime, 'observe')) {
             it(`an observation whose plugin ${forced.act}: ${forced.failure} is counted, the others are told`, () =>
-              tellAndJudge(stage(), runtime, forced))
+              tellAndJudge(stageFor(forced), runtime, forced))
           }
           for (const act of runtime.acts.late) {
-            it(`an observation whose plugin ${act}: it is delivered, late`, () => tellAndWait(stage(), runtime, act))
+            it(`an observation whose plugin ${act}: it is delivered, late`, () => tellAndWait(hasty(), runtime, act))
           }
           it('an observation whose plugin is quarantined: it is counted, the others are told', () =>
-            tellQuarantined(stage()))
+            tellQuarantined(patient()))
           it('an observation whose plugin returns something: that is nobody’s business', () =>
-            tellAndIgnore(stage(), runtime))
+            tellAndIgnore(patient(), runtime))
         })
       }
     }
 
     for (const [policyName, policy] of POLICIES) {
       describe(`with a bulkhead that is full, policy: ${policyName}`, () => {
-        const stage = useStage(runtime, 'bulkheads of their own', policy, { slots: 1, queue: 0 })
+        const stage = useStage(runtime, { layout: 'bulkheads of their own', policy, limits: { slots: 1, queue: 0 } })
         for (const kind of KINDS) {
           const action = actionOf(kind, policy, 'overload')
           it(`${a(kind)} that finds it full: overload, ${OUTCOME[action]}`, () =>
@@ -108,7 +110,7 @@ function forcedAt(runtime: RuntimeUnderTest, kind: AskedKind | 'observe'): Force
     ...[...acts.timeout, ...late].map((act) => ({
       failure: 'timeout' as const,
       act,
-      says: new RegExp(`timed out after ${timeoutOf(runtime)} ms`),
+      says: new RegExp(`timed out after ${HASTY_MS} ms`),
     })),
     ...acts.crash.map((act) => ({ failure: 'crash' as const, act, says: /crashed/ })),
     ...acts.error.map((act) => ({ failure: 'error' as const, act, says: /threw.*spoiled/ })),

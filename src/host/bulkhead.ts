@@ -91,11 +91,15 @@ export class Bulkhead {
 
   /** The serving lane for a call: its partition's, else the one with the least in flight. null: wait. */
   pick(call: Call): Lane | null {
-    if (call.rare.stepHashes !== null && this.partition !== null) return this.#laneOf(this.#seatFor(call))
     const { seats } = this
-    if (seats.length > 1) return this.#leastBusy()
+    if (seats.length > 1 || this.partition !== null) return this.#pickAmong(call)
     const { lane } = seats[0] as Seat
     return lane !== null && lane.state === 'serving' ? lane : null
+  }
+
+  #pickAmong(call: Call): Lane | null {
+    const isKeyed = call.rare.stepHashes !== null && this.partition !== null
+    return isKeyed ? this.#laneOf(this.#seatFor(call)) : this.#leastBusy()
   }
 
   #laneOf({ lane, waiting }: Seat): Lane | null {

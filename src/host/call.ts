@@ -70,6 +70,11 @@ export class Call implements Deadline {
     this.tripMs = startMs
   }
 
+  /** It has no rare parts. */
+  get isPlain(): boolean {
+    return this.rare === NO_RARE_PARTS
+  }
+
   get isWaiting(): boolean {
     return this.waitsIn !== null
   }

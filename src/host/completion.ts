@@ -74,12 +74,25 @@ export function createCompletion(
     }
   }
 
+  /** What most hops come to stands here in full, small enough to be compiled in one piece; the rest stands apart. */
   function read(lane: Lane, slot: number, call: Call, nowMs: number): void {
     const { ring } = lane
-    const marks = marksOf(lane, slot, call.tripMs, nowMs)
-    call.point.recorder.recordWaiting((marks.startedMs - call.tripMs) * 1000)
-    addTimes(call, marks.startedMs - call.tripMs, marks.markMs - marks.startedMs)
+    const { tripMs, point } = call
+    const startedMs = within(ring.slotDouble(slot, STARTED_AT_WORD), tripMs, nowMs)
+    const markMs = within(ring.slotDouble(slot, MARK_AT_WORD), startedMs, nowMs)
+    point.recorder.recordWaiting((startedMs - tripMs) * 1000)
+    if (call.times !== null) addTimes(call, startedMs - tripMs, markMs - startedMs)
     const outcome = ring.slotWord(slot, OUTCOME_WORD)
+    if (outcome === OUTCOME_CONTINUE && point.kind !== 'transform') {
+      recordRuns(lane, call, call.mask, markMs - startedMs, nowMs)
+      hops.proceed(call, call.mask)
+    } else {
+      readRarer(lane, slot, call, outcome, { startedMs, markMs }, nowMs)
+    }
+  }
+
+  function readRarer(lane: Lane, slot: number, call: Call, outcome: number, marks: Marks, nowMs: number): void {
+    const ranMs = marks.markMs - marks.startedMs
     switch (outcome) {
       case OUTCOME_CONTINUE: {
         const refused = takeReplacement(lane, slot, call)
@@ -87,7 +100,7 @@ export function createCompletion(
           refuseReplacement(lane, call, refused, marks, nowMs, call.mask)
           return
         }
-        recordRuns(lane, call, call.mask, marks, nowMs)
+        recordRuns(lane, call, call.mask, ranMs, nowMs)
         hops.proceed(call, call.mask)
         return
       }
@@ -95,9 +108,10 @@ export function createCompletion(
         const plugin = decider(lane, slot, call)
         if (call.point.kind === 'observe') throw new Violation('code')
         const reason = message(lane, slot, call)
+        const { ring } = lane
         const code =
           ring.slotWord(slot, HAS_CODE_WORD) === 1 ? { code: ring.slotWord(slot, CODE_WORD) & 0x7fffffff } : {}
-        recordRuns(lane, call, upTo(call, plugin), marks, nowMs, plugin, VERDICT_INDEX.reject)
+        recordRuns(lane, call, upTo(call, plugin), ranMs, nowMs, plugin, VERDICT_INDEX.reject)
         hops.decide(call, { kind: 'reject', reason, ...code, plugin: plugin.name, ...allowed(call) })
         return
       }
@@ -130,7 +144,7 @@ export function createCompletion(
       failed(lane, slot, call, 'invalid', marks, nowMs, misfitMessage('answer', checked))
       return
     }
-    recordRuns(lane, call, upTo(call, plugin), marks, nowMs, plugin, VERDICT_INDEX.respond)
+    recordRuns(lane, call, upTo(call, plugin), marks.markMs - marks.startedMs, nowMs, plugin, VERDICT_INDEX.respond)
     hops.decide(call, { kind: 'respond', value: checked.value, plugin: plugin.name, ...allowed(call) })
   }
 
@@ -150,7 +164,7 @@ export function createCompletion(
       refuseReplacement(lane, call, refused, marks, nowMs, upTo(call, plugin))
       return
     }
-    recordRuns(lane, call, before, marks, nowMs)
+    recordRuns(lane, call, before, marks.markMs - marks.startedMs, nowMs)
     plugin.recorders[call.point.index]!.calls += 1
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
     const what = kind === 'timeout' ? 'its promise was pending at the deadline' : (text ?? message(lane, slot, call))
@@ -167,7 +181,7 @@ export function createCompletion(
     done: number,
   ): void {
     const { plugin, problem } = refused
-    recordRuns(lane, call, done & ~(1 << plugin.index), marks, nowMs)
+    recordRuns(lane, call, done & ~(1 << plugin.index), marks.markMs - marks.startedMs, nowMs)
     plugin.recorders[call.point.index]!.calls += 1
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
     hops.fail(call, plugin, 'invalid', failureMessage(plugin, call, 'invalid', problem, times), times, done)
@@ -230,29 +244,46 @@ export function recordRuns(
   lane: Lane,
   call: Call,
   mask: number,
-  marks: Marks,
+  ranMs: number,
   nowMs: number,
-  decider?: ActivePlugin,
+  decider: ActivePlugin | null = null,
   verdict: number = VERDICT_INDEX.continue,
 ): void {
-  const pointIndex = call.point.index
-  // One stretch of time for the hop: shared out evenly where several plugins ran in it.
-  const runs = mask === (mask & -mask) ? 1 : bitCount(mask)
-  const ranUs = ((marks.markMs - marks.startedMs) * 1000) / runs
-  for (let left = mask; left !== 0; left &= left - 1) {
-    const plugin = lane.bulkhead.plugins[31 - Math.clz32(left & -left)] as ActivePlugin
-    const recorder = plugin.recorders[pointIndex]!
-    recorder.calls += 1
-    recorder.recordRunning(ranUs)
-    const kind =
-      plugin === decider
-        ? verdict
-        : call.rare.replacement?.by === plugin.name && call.rare.hasNewEvent
-          ? VERDICT_INDEX.replace
-          : VERDICT_INDEX.continue
-    recorder.verdicts[kind]! += 1
-    recordOutcome(call, plugin, 'success', nowMs)
+  const { plugins } = lane.bulkhead
+  if (mask !== 0 && (mask & (mask - 1)) === 0 && call.isPlain) {
+    const plugin = plugins[31 - Math.clz32(mask)] as ActivePlugin
+    recordRun(call, plugin, ranMs * 1000, nowMs, plugin === decider ? verdict : VERDICT_INDEX.continue)
+  } else {
+    recordEach(plugins, call, mask, ranMs, nowMs, decider, verdict)
   }
+}
+
+/** One stretch of time for the hop: shared out evenly where several plugins ran in it. */
+function recordEach(
+  plugins: readonly ActivePlugin[],
+  call: Call,
+  mask: number,
+  ranMs: number,
+  nowMs: number,
+  decider: ActivePlugin | null,
+  verdict: number,
+): void {
+  const ranUs = (ranMs * 1000) / bitCount(mask)
+  const { replacement, hasNewEvent } = call.rare
+  for (let left = mask; left !== 0; left &= left - 1) {
+    const plugin = plugins[31 - Math.clz32(left & -left)] as ActivePlugin
+    const hasReplaced = hasNewEvent && replacement?.by === plugin.name
+    const undecided = hasReplaced ? VERDICT_INDEX.replace : VERDICT_INDEX.continue
+    recordRun(call, plugin, ranUs, nowMs, plugin === decider ? verdict : undecided)
+  }
+}
+
+function recordRun(call: Call, plugin: ActivePlugin, ranUs: number, nowMs: number, verdict: number): void {
+  const recorder = plugin.recorders[call.point.index]!
+  recorder.calls += 1
+  recorder.recordRunning(ranUs)
+  recorder.verdicts[verdict]! += 1
+  recordOutcome(call, plugin, 'success', nowMs)
 }
 
 function decider(lane: Lane, slot: number, call: Call): ActivePlugin {

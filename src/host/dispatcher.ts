@@ -166,7 +166,8 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
       rareOf(call).capMs = call.tripMs + timeoutMs
     }
     if (traceId !== undefined) {
-      if (typeof traceId !== 'string' || Buffer.byteLength(traceId) > MAX_TRACE_ID_BYTES) {
+      const traceBytes = typeof traceId === 'string' ? Buffer.byteLength(traceId) : Number.NaN
+      if (!(traceBytes <= MAX_TRACE_ID_BYTES)) {
         hops.refuse(
           call,
           new HookringError('OPTIONS_INVALID', `traceId must be a string of at most ${MAX_TRACE_ID_BYTES} bytes`, {
@@ -175,7 +176,10 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
         )
         return
       }
-      rareOf(call).traceId = traceId === '' ? undefined : traceId
+      if (traceBytes > 0) {
+        rareOf(call).traceId = traceId
+        call.traceBytes = traceBytes
+      }
     }
     if (signal === undefined) return
     if (typeof signal?.addEventListener !== 'function') {

@@ -96,7 +96,8 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
     // First: a replacement that breaks the protocol costs the lane its life, and this call is no longer its business.
     lane.letGo(call, 1 << current.index)
     if (done !== 0) completion.salvage(lane, call.slot, call)
-    recordRuns(lane, call, done, marksOf(lane, call.slot, call.tripMs, nowMs), nowMs)
+    const { startedMs, markMs } = marksOf(lane, call.slot, call.tripMs, nowMs)
+    recordRuns(lane, call, done, markMs - startedMs, nowMs)
   }
 
   function loseLane(lane: Lane, reason: 'hang' | 'crash', message: string, nowMs: number): void {

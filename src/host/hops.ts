@@ -73,6 +73,18 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     rareOf(call).stepHashes = Int32Array.from(call.route.steps, ({ bulkhead }) => bulkhead.partition?.(event) ?? 0)
   }
 
+  /** What most calls begin with, small enough to be compiled with what calls it. */
+  function start(call: Call, event: unknown): void {
+    const step = call.route.steps[0]
+    if (step === undefined || step.isGuarded || call.rare.stepMasks !== null) {
+      advance(call, event)
+      return
+    }
+    call.step = 0
+    call.left = step.mask
+    submit(call, step, event, null)
+  }
+
   /** On to the next plugins that are to run; settles when there are none. `event` is given while no bytes are held. */
   function advance(call: Call, event: unknown, from: HeldBytes | null = null): void {
     while (call.left === 0) {
@@ -169,7 +181,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   /** Encodes an event for which no lane has room now. */
   function encodeAside(call: Call, event: unknown): HeldBytes {
     const { point } = call
-    const traceBytes = call.rare.traceId === undefined ? 0 : Buffer.byteLength(call.rare.traceId)
+    const { traceBytes } = call
     let room = (point.expectedBytes + 63) & ~63
     for (;;) {
       // Large events are encoded where they stay; small ones share a place and are copied out of it.
@@ -179,7 +191,6 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       const used = point.encoder.encode(memory, 0, room, event)
       if (used >= 0) {
         call.eventBytes = used
-        call.traceBytes = traceBytes
         if (traceBytes > 0) memory.buffer.write(call.rare.traceId as string, used)
         return { u8: isLarge ? memory.u8 : memory.u8.slice(0, used + traceBytes), at: 0 }
       }
@@ -188,20 +199,27 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   }
 
   function proceed(call: Call, done: number): void {
-    const { lane } = call
     call.left &= ~done
-    if (call.rare.hasNewEvent && call.rare.replacement !== null) {
-      if (endsChain(call)) {
-        settleChain(call)
-        return
-      }
-      // Encoded anew for whoever comes next; whom it concerns may have changed with it.
-      rareOf(call).hasNewEvent = false
-      if (call.route.isSelective) select(call, call.rare.replacement.event)
-      advance(call, call.rare.replacement.event)
+    // What most chains come to, small enough to be compiled with what calls it.
+    if (call.isPlain && call.left === 0 && call.step + 1 === call.route.steps.length && call.point.kind !== 'respond') {
+      settle(call, CONTINUE, cancelDeadline)
+    } else if (call.rare.hasNewEvent) {
+      proceedWithNewEvent(call)
+    } else {
+      advance(call, undefined, call.lane === null ? call.held : call.lane.heldBytes(call))
+    }
+  }
+
+  /** Encoded anew for whoever comes next; whom it concerns may have changed with it. */
+  function proceedWithNewEvent(call: Call): void {
+    if (endsChain(call)) {
+      settleChain(call)
       return
     }
-    advance(call, undefined, lane === null ? call.held : lane.heldBytes(call))
+    rareOf(call).hasNewEvent = false
+    const event = call.rare.replacement?.event
+    if (call.route.isSelective) select(call, event)
+    advance(call, event)
   }
 
   function settleChain(call: Call): void {
@@ -292,7 +310,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       if (call.route.isSelective) select(call, event)
       if (call.route.isPartitioned) partition(call, event)
     },
-    start: (call, event) => advance(call, event),
+    start,
     proceed,
     decide,
     fail,

@@ -8,12 +8,13 @@
 import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
 import { formatPath, HookringError } from '../contracts/errors.js'
 import { monotonicMs } from '../ring/clock.js'
-import { blockBytes, createExtents, type Extents } from '../ring/extents.js'
-import { allocateRing, BROKEN, HostRing, NOTHING, type Submission } from '../ring/host-ring.js'
+import { blockBytes, createExtents, type Extents, SMALLEST_EXTENT_BYTES } from '../ring/extents.js'
+import { allocateRing, BROKEN, HostRing, type Submission } from '../ring/host-ring.js'
 import { align8, extentBytes, type Geometry, messageAt, replyAt } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
 import { LaneDeadline } from './call-deadlines.js'
+import { FreeSlots, NO_SLOT } from './free-slots.js'
 import type { Point } from './point.js'
 import type { ViolationKind } from './recorders.js'
 import { firstDueMs } from './trip.js'
@@ -47,13 +48,15 @@ export interface LaneMemory {
 
 /** Blocks of the largest size that fit at once: room for several large events besides many small ones. */
 const LARGEST_BLOCKS = 8
+/** A slot's own extent: what needs no more stands there, and the arena is for what is larger. */
+const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES
 /** Up to here a loop over words beats TypedArray.set with its two views. */
 const LOOP_BYTES = 512
 
 /** @param largestExtentBytes the largest extent that an event can need. */
 export function createLaneMemory(slotCount: number, largestExtentBytes: number): LaneMemory {
   const largestBytes = blockBytes(largestExtentBytes)
-  const geometry = { slotCount, arenaBytes: largestBytes * LARGEST_BLOCKS }
+  const geometry = { slotCount, arenaBytes: slotCount * OWN_EXTENT_BYTES + largestBytes * LARGEST_BLOCKS }
   const buffer = allocateRing(geometry)
   // Pages that are never touched are never committed, in the mirror as in the shared buffer.
   return { geometry, largestBytes, buffer, mirror: codecMemory(new ArrayBuffer(buffer.byteLength)) }
@@ -79,7 +82,7 @@ export class Lane {
   readonly deadline: LaneDeadline = new LaneDeadline(this)
   readonly #listener: LaneListener
   readonly #extents: Extents
-  readonly #free: number[]
+  readonly #free: FreeSlots
   readonly #calls: (Call | LateSlot | null)[]
   readonly #extentAt: Int32Array
   readonly #extentBytes: Int32Array
@@ -113,20 +116,25 @@ export class Lane {
     this.memory = options.memory
     const { geometry, largestBytes, buffer, mirror } = options.memory
     this.ring = new HostRing(geometry, buffer)
-    this.#extents = createExtents({ baseByte: this.ring.arenaByte, arenaBytes: geometry.arenaBytes, largestBytes })
+    const ownBytes = geometry.slotCount * OWN_EXTENT_BYTES
+    this.#extents = createExtents({
+      baseByte: this.ring.arenaByte + ownBytes,
+      arenaBytes: geometry.arenaBytes - ownBytes,
+      largestBytes,
+    })
     this.mirror = mirror
     this.#mirrorWords = new Int32Array(this.mirror.u8.buffer as ArrayBuffer)
     this.#sharedWords = new Int32Array(buffer)
     this.#sharedBytes = new Uint8Array(buffer)
     const { slotCount } = geometry
-    this.#free = Array.from({ length: slotCount }, (_, index) => slotCount - 1 - index)
+    this.#free = new FreeSlots(slotCount)
     this.#calls = new Array<Call | LateSlot | null>(slotCount).fill(null)
     this.#extentAt = new Int32Array(slotCount)
     this.#extentBytes = new Int32Array(slotCount)
   }
 
   get hasRoom(): boolean {
-    return this.#free.length > 0
+    return this.#free.count > 0
   }
 
   get occupancy(): number {
@@ -139,50 +147,50 @@ export class Lane {
    * @throws HookringError EVENT_INVALID, EVENT_TOO_LARGE
    */
   submitEvent(call: Call, event: unknown): boolean {
-    if (this.#free.length === 0) return false
+    // Taken before the event is read: its getters may make calls of their own.
+    const slot = this.#free.take()
+    if (slot === NO_SLOT) return false
     const { point } = call
-    call.traceBytes = call.rare.traceId === undefined ? 0 : Buffer.byteLength(call.rare.traceId)
     let room = (point.expectedBytes + 63) & ~63
-    for (;;) {
-      const replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(room)
-      const bytes = extentBytes(room, call.traceBytes, replyRoom, point.replyAreas)
-      const at = this.#extents.take(bytes)
-      if (at === -1) return false
-      const used = this.#encode(point, at, room, bytes, event)
-      if (used >= 0) {
-        point.expectedBytes =
-          used > point.expectedBytes ? used : point.expectedBytes - ((point.expectedBytes - used) >> 4)
-        call.eventBytes = used
-        if (call.traceBytes > 0) this.mirror.buffer.write(call.rare.traceId as string, at + used)
-        this.#submit(call, at, bytes)
-        return true
-      }
-      this.#extents.give(at, bytes)
-      room = nextRoom(point.name, room, -used, this.#maxEventBytes)
-    }
-  }
-
-  /** Encodes into an extent of `bytes`, which is given back when the event is refused. */
-  #encode(point: Point, at: number, room: number, bytes: number, event: unknown): number {
     try {
-      return point.encoder.encode(this.mirror, at, at + room, event)
+      for (;;) {
+        const replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(room)
+        const at = this.#takeExtent(slot, extentBytes(room, call.traceBytes, replyRoom, point.replyAreas))
+        if (at === -1) break
+        const used = point.encoder.encode(this.mirror, at, at + room, event)
+        if (used >= 0) {
+          if (used !== point.expectedBytes) expectBytes(point, used)
+          call.eventBytes = used
+          if (call.traceBytes > 0) this.mirror.buffer.write(call.rare.traceId as string, at + used)
+          this.#submit(call, slot, at)
+          return true
+        }
+        this.#giveExtent(slot)
+        room = nextRoom(point.name, room, -used, this.#maxEventBytes)
+      }
     } catch (error) {
-      this.#extents.give(at, bytes)
+      this.#vacate(slot)
       throw error
     }
+    this.#vacate(slot)
+    return false
   }
 
   /** Submits a call whose event was encoded before; the bytes are copied from the host's own copy. */
   submitBytes(call: Call, from: HeldBytes): boolean {
-    if (this.#free.length === 0) return false
+    const slot = this.#free.take()
+    if (slot === NO_SLOT) return false
     const { point } = call
     const whole = call.eventBytes + call.traceBytes
     const bytes = extentBytes(call.eventBytes, call.traceBytes, point.replyRoom(call.eventBytes), point.replyAreas)
-    const at = this.#extents.take(bytes)
-    if (at === -1) return false
+    const at = this.#takeExtent(slot, bytes)
+    if (at === -1) {
+      this.#vacate(slot)
+      return false
+    }
     if (from.u8 === this.mirror.u8) this.mirror.u8.copyWithin(at, from.at, from.at + whole)
     else this.mirror.u8.set(from.u8.subarray(from.at, from.at + whole), at)
-    this.#submit(call, at, bytes)
+    this.#submit(call, slot, at)
     return true
   }
 
@@ -197,18 +205,13 @@ export class Lane {
     let nowMs = 0
     while (taken < budget && this.state !== 'dead') {
       const slot = this.ring.takeCompletion()
-      if (slot === NOTHING) break
-      if (slot === BROKEN) {
-        this.#listener.violated(this, 'sequence')
+      if (slot < 0) {
+        if (slot === BROKEN) this.#listener.violated(this, 'sequence')
         break
       }
       const occupant = this.#calls[slot] as Call | LateSlot | null
-      if (occupant === null) {
-        this.#listener.violated(this, 'slot')
-        break
-      }
-      if (!this.ring.release(slot)) {
-        this.#listener.violated(this, 'state')
+      if (occupant === null || !this.ring.release(slot)) {
+        this.#listener.violated(this, occupant === null ? 'slot' : 'state')
         break
       }
       // One reading of the clock for all that is taken together.
@@ -218,9 +221,8 @@ export class Lane {
       if (occupant instanceof LateSlot) this.#listener.late(this, occupant)
       else this.#listener.completed(this, slot, occupant, nowMs)
       // Only now: the listener reads the slot, and a call that goes on copies its event from the extent.
-      this.#free.push(slot)
-      this.#extents.give(this.#extentAt[slot] as number, this.#extentBytes[slot] as number)
       this.#calls[slot] = null
+      this.#vacate(slot)
       this.inFlight -= 1
       this.isLate = false
     }
@@ -253,7 +255,6 @@ export class Lane {
 
   /** Calls that are in this lane, in the order of their slots. */
   *calls(): Iterable<Call> {
-    // Free slots are taken lowest first, more or less: what is outstanding is found early.
     let left = this.inFlight
     for (let slot = 0; left > 0 && slot < this.#calls.length; slot += 1) {
       const occupant = this.#calls[slot] as Call | LateSlot | null
@@ -291,12 +292,29 @@ export class Lane {
     return replyAt(this.messageAt(slot, call), call.point.replyRoom(call.eventBytes), area)
   }
 
-  #submit(call: Call, at: number, bytes: number): void {
-    const slot = this.#free.pop() as number
+  /** Room for a slot's event and what is behind it: the slot's own if it is small. -1: the arena is full at present. */
+  #takeExtent(slot: number, bytes: number): number {
+    const isSmall = bytes <= OWN_EXTENT_BYTES
+    const at = isSmall ? this.ring.arenaByte + slot * OWN_EXTENT_BYTES : this.#extents.take(bytes)
+    this.#extentAt[slot] = at
+    this.#extentBytes[slot] = at === -1 ? 0 : bytes
+    return at
+  }
+
+  #giveExtent(slot: number): void {
+    const bytes = this.#extentBytes[slot] as number
+    this.#extentBytes[slot] = 0
+    if (bytes > OWN_EXTENT_BYTES) this.#extents.give(this.#extentAt[slot] as number, bytes)
+  }
+
+  #vacate(slot: number): void {
+    this.#giveExtent(slot)
+    this.#free.give(slot)
+  }
+
+  #submit(call: Call, slot: number, at: number): void {
     const { point } = call
     this.#calls[slot] = call
-    this.#extentAt[slot] = at
-    this.#extentBytes[slot] = bytes
     this.inFlight += 1
     call.lane = this
     call.slot = slot
@@ -326,6 +344,12 @@ export class Lane {
     const end = (at + bytes + 3) >> 2
     for (let word = at >> 2; word < end; word += 1) to[word] = from[word] as number
   }
+}
+
+/** Follows what events take: up at once, down slowly. */
+function expectBytes(point: Point, used: number): void {
+  const { expectedBytes } = point
+  point.expectedBytes = used > expectedBytes ? used : expectedBytes - ((expectedBytes - used) >> 4)
 }
 
 /** The room to try next when an event did not fit. @throws HookringError EVENT_TOO_LARGE */

@@ -193,16 +193,19 @@ export function createHistogramCells(): Float64Array {
  * is longer than a day as a day.
  */
 export function recordDuration(cells: Float64Array, us: number): void {
-  if (!(us > 0)) {
-    cells[0]!++
-  } else if (us > LAST_BOUND_US) {
-    cells[OVERFLOW_CELL]!++
-    cells[SUM_CELL]! += Math.min(us, DAY_US)
-  } else {
+  if (us > 0 && us <= LAST_BOUND_US) {
     // The exponent of the next power of two; the first bucket also takes what is below it.
-    cells[Math.max(32 - Math.clz32(Math.ceil(us) - 1) - FIRST_BOUND_LOG2, 0)]!++
+    const bucket = 32 - Math.clz32(Math.ceil(us) - 1) - FIRST_BOUND_LOG2
+    cells[bucket > 0 ? bucket : 0]!++
     cells[SUM_CELL]! += us
+  } else {
+    recordExtreme(cells, us)
   }
+}
+
+function recordExtreme(cells: Float64Array, us: number): void {
+  cells[us > 0 ? OVERFLOW_CELL : 0]!++
+  if (us > 0) cells[SUM_CELL]! += Math.min(us, DAY_US)
 }
 
 /** What hookring needs of a registry; that of prom-client and of its successor both have it. */

@@ -58,7 +58,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
   function submitted(lane: Lane): void {
     lane.unpublished += 1
     if (lane.unpublished >= PUBLISH_EVERY) publishPart(lane)
-    flushLater(lane)
+    if (!lane.isDirty) flushLater(lane)
   }
 
   function flushLater(lane: Lane): void {

@@ -16,6 +16,8 @@ export interface Step {
   readonly mask: number
   /** The shortest of their timeouts: no plugin of the step can be late before that. */
   readonly shortestMs: number
+  /** The first one's timeout. */
+  readonly firstMs: number
   /** Whether any of them is not plainly admitted at present (quarantine). */
   isGuarded: boolean
 }
@@ -92,6 +94,7 @@ function stepOf(plugins: ActivePlugin[]): Step {
     bulkhead: first.bulkhead,
     plugins,
     mask: plugins.reduce((mask, plugin) => mask | (1 << plugin.index), 0),
+    firstMs: first.timeoutMs,
     shortestMs: Math.min(...plugins.map((plugin) => plugin.timeoutMs)),
     isGuarded: plugins.some((plugin) => plugin.breaker.state !== 'closed'),
   }

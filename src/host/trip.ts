@@ -38,7 +38,7 @@ export function firstIn(step: Step, mask: number): ActivePlugin {
 /** When the first plugin of the trip is late (monotonic ms). */
 export function firstDueMs(call: Call): number {
   const step = stepOf(call)
-  const { timeoutMs } = call.left === step.mask ? (step.plugins[0] as ActivePlugin) : firstIn(step, call.left)
+  const timeoutMs = call.left === step.mask ? step.firstMs : firstIn(step, call.left).timeoutMs
   return Math.min(call.tripMs + timeoutMs, call.rare.capMs)
 }
 

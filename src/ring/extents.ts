@@ -3,7 +3,7 @@
  * blocks are merged only when an allocation would fail. Numbers only: it touches no memory. The host is the only
  * allocator, so there is one of these per lane, on the host's thread.
  *
- * Freed blocks are taken again last-in, first-out: what is in use stays dense and warm in the caches.
+ * Freed blocks are taken again last-in, first-out: what is in use stays dense.
  */
 
 /** Event of up to 128 bytes plus the message area. */

@@ -172,16 +172,23 @@ export class HostRing {
   /** The next completed slot's index, NOTHING, or BROKEN. The index is in range and no more is promised of it. */
   takeCompletion(): number {
     if (this.#completeSeen === this.#completeHead) {
-      const tail = Atomics.load(this.#words, COMPLETE_TAIL_WORD)
-      const waiting = (tail - this.#completeHead) | 0
-      if (waiting === 0) return NOTHING
-      if (waiting < 0 || waiting > this.slotCount) return BROKEN
-      this.#completeSeen = tail
+      const waiting = this.#lookForCompletions()
+      if (waiting < 0) return waiting
     }
     const slot = this.#words[this.#completeRing + (this.#completeHead & this.#queueMask)] as number
     if (slot < 0 || slot >= this.slotCount) return BROKEN
     this.#completeHead = (this.#completeHead + 1) | 0
     return slot
+  }
+
+  /** How many there are, NOTHING, or BROKEN. */
+  #lookForCompletions(): number {
+    const tail = Atomics.load(this.#words, COMPLETE_TAIL_WORD)
+    const waiting = (tail - this.#completeHead) | 0
+    if (waiting === 0) return NOTHING
+    if (waiting < 0 || waiting > this.slotCount) return BROKEN
+    this.#completeSeen = tail
+    return waiting
   }
 
   hasCompletions(): boolean {

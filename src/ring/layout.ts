@@ -7,7 +7,7 @@
  *   submit ring    slotCount words: slot indexes, in the order of submission
  *   complete ring  slotCount words: slot indexes, in the order of completion
  *   slots       slotCount x SLOT_WORDS words
- *   arena       extents: event | trace id | message | replies
+ *   arena       extents: event | trace id | message | replies; the first ones are the slots' own (host/lane.ts)
  *
  * Slot states, in the low bits of the slot's state word; the bits above count the slot's uses, so that a state of an
  * earlier use is never taken for one of this use:
@@ -127,7 +127,7 @@ export const MESSAGE_BYTES = 384
 export interface Geometry {
   /** A power of two. */
   readonly slotCount: number
-  /** A multiple of the largest extent. */
+  /** For all extents. */
   readonly arenaBytes: number
 }
 

@@ -86,6 +86,22 @@ describe('an event', () => {
     }
   })
 
+  it('whose getters make calls of their own is as good as any, each of them', async () => {
+    const { hooks } = await openLab({ plugins: [actor('a', { timeoutMs: 5_000 })] })
+    const inner: unknown[] = []
+    const nested = (depth: number): object => ({
+      id: depth,
+      get text() {
+        if (depth < 3) inner.push(hooks.onGate(nested(depth + 1)))
+        return `level ${depth}`
+      },
+      acts: { a: 'shows' },
+    })
+    expect(await hooks.onGate(nested(0))).toMatchObject({ reason: 'a saw "level 0"' })
+    const reasons = (await Promise.all(inner)).map((verdict) => (verdict as { reason: string }).reason)
+    expect(new Set(reasons)).toEqual(new Set(['a saw "level 1"', 'a saw "level 2"', 'a saw "level 3"']))
+  })
+
   it('to a hookpoint that the contract does not have is refused by name', async () => {
     const { hooks } = await openLab()
     expect(() => (hooks as unknown as { onGatee(event: object): void }).onGatee({})).toThrow(

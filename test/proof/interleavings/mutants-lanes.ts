@@ -77,9 +77,17 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'own-extents-overlap',
+    mistake: 'two slots have the same extent for their own',
+    first: ['publish-vs-park', 'doorbell-storm'],
+    patches: [
+      { file: HOST_LANE, find: 'slot * OWN_EXTENT_BYTES : this', replace: '(slot >> 1) * OWN_EXTENT_BYTES : this' },
+    ],
+  },
+  {
     name: 'extent-freed-at-recall',
     mistake: 'a recalled call’s extent is free before its slot has come back',
-    first: ['claim-vs-recall', 'arena-full'],
+    first: ['arena-full', 'claim-vs-recall'],
     patches: [
       {
         file: HOST_LANE,
@@ -98,7 +106,7 @@ export const LANE_MUTANTS: readonly Mutant[] = [
         file: HOST_LANE,
         find: 'this.#calls[call.slot] = new LateSlot(call.point, mask, plugin);',
         replace:
-          'this.#calls[call.slot] = new LateSlot(call.point, mask, plugin);\n        this.#free.push(call.slot);',
+          'this.#calls[call.slot] = new LateSlot(call.point, mask, plugin);\n        this.#free.give(call.slot);',
       },
     ],
   },

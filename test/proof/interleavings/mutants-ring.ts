@@ -275,7 +275,7 @@ export const RING_MUTANTS: readonly Mutant[] = [
   {
     name: 'extents-not-split',
     mistake: 'the second half of a block that was split is not its own',
-    first: ['publish-vs-park', 'doorbell-storm'],
+    first: ['slices', 'arena-full'],
     patches: [{ file: EXTENTS, find: '.push(whole + classBytes(half));', replace: '.push(whole);' }],
   },
 ]

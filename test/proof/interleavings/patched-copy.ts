@@ -24,13 +24,18 @@ export interface Mutant {
 
 /**
  * Few calls reach with these what many would: parts of one call, slices and batches of two, an arena of two small
- * extents, no second try to stop a chain where it was seen, sequences that start where the scenario says.
+ * extents that all events share, no second try to stop a chain where it was seen, sequences that start where the scenario says.
  */
 export const SCALED: readonly Patch[] = [
   { file: 'host/pump.js', find: 'const PUBLISH_EVERY = 32;', replace: 'const PUBLISH_EVERY = 1;' },
   { file: 'host/pump.js', find: 'const DRAIN_SLICE = 128;', replace: 'const DRAIN_SLICE = 2;' },
   { file: 'worker/lane.js', find: 'const BATCH_CALLS = 64;', replace: 'const BATCH_CALLS = 2;' },
   { file: 'host/lane.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
+  {
+    file: 'host/lane.js',
+    find: 'const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES;',
+    replace: 'const OWN_EXTENT_BYTES = 0;',
+  },
   {
     file: 'host/expiry.js',
     find: 'function expire(call, nowMs, retries = 2) {',

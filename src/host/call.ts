@@ -151,7 +151,11 @@ export class LateSlot {
 export function settle(call: Call, verdict: Verdict, cancelDeadline: (call: Call) => void): void {
   if (call.isSettled) return
   leave(call, cancelDeadline)
-  if (!call.rare.isPart) call.point.recorder.verdicts[VERDICT_INDEX[verdict.kind]]! += 1
+  if (!call.rare.isPart) {
+    // Looked up by name only where it is not what nearly all are.
+    const index = verdict.kind === 'continue' ? VERDICT_INDEX.continue : VERDICT_INDEX[verdict.kind]
+    call.point.recorder.verdicts[index]! += 1
+  }
   if (call.rare.trace !== null) traceEnd(call.rare.trace, verdict)
   if (call.resolve !== null) call.resolve(verdict)
   else call.rare.onSettled?.(verdict)

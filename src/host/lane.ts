@@ -10,7 +10,7 @@ import { formatPath, HookringError } from '../contracts/errors.js'
 import { monotonicMs } from '../ring/clock.js'
 import { blockBytes, createExtents, type Extents, SMALLEST_EXTENT_BYTES } from '../ring/extents.js'
 import { allocateRing, BROKEN, HostRing, type Submission } from '../ring/host-ring.js'
-import { align8, extentBytes, type Geometry, messageAt, replyAt } from '../ring/layout.js'
+import { align8, extentBytes, type Geometry, MESSAGE_BYTES, messageAt, replyAt } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
 import { LaneDeadline } from './call-deadlines.js'
@@ -50,6 +50,8 @@ export interface LaneMemory {
 const LARGEST_BLOCKS = 8
 /** A slot's own extent: what needs no more stands there, and the arena is for what is larger. */
 const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES
+/** Up to here an event, without trace id and replies, leaves room for a message there. */
+const SMALL_EVENT_BYTES = OWN_EXTENT_BYTES - MESSAGE_BYTES
 /** Up to here a loop over words beats TypedArray.set with its two views. */
 const LOOP_BYTES = 512
 
@@ -104,6 +106,7 @@ export class Lane {
   isDirty = false
   unpublished = 0
   hasRung = false
+  isWaking = false
   listening: 'no' | 'polling' | 'parked' = 'no'
   emptyWakes = 0
 
@@ -150,23 +153,11 @@ export class Lane {
     // Taken before the event is read: its getters may make calls of their own.
     const slot = this.#free.take()
     if (slot === NO_SLOT) return false
-    const { point } = call
-    let room = (point.expectedBytes + 63) & ~63
     try {
-      for (;;) {
-        const replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(room)
-        const at = this.#takeExtent(slot, extentBytes(room, call.traceBytes, replyRoom, point.replyAreas))
-        if (at === -1) break
-        const used = point.encoder.encode(this.mirror, at, at + room, event)
-        if (used >= 0) {
-          if (used !== point.expectedBytes) expectBytes(point, used)
-          call.eventBytes = used
-          if (call.traceBytes > 0) this.mirror.buffer.write(call.rare.traceId as string, at + used)
-          this.#submit(call, slot, at)
-          return true
-        }
-        this.#giveExtent(slot)
-        room = nextRoom(point.name, room, -used, this.#maxEventBytes)
+      const used = this.#encodeSmall(slot, call, event)
+      if (used >= 0 || this.#encode(slot, call, event, -used)) {
+        this.#submit(call, slot)
+        return true
       }
     } catch (error) {
       this.#vacate(slot)
@@ -174,6 +165,39 @@ export class Lane {
     }
     this.#vacate(slot)
     return false
+  }
+
+  /** Into the slot's own extent, beside the room for a message. The bytes it takes; -n: at least n, and more than fit there. */
+  #encodeSmall(slot: number, call: Call, event: unknown): number {
+    const { point } = call
+    if (point.expectedBytes > SMALL_EVENT_BYTES || point.replyAreas !== 0 || call.traceBytes !== 0) return -1
+    const at = this.#takeExtent(slot, OWN_EXTENT_BYTES)
+    const used = point.encoder.encode(this.mirror, at, at + SMALL_EVENT_BYTES, event)
+    if (used < 0) return used
+    if (used !== point.expectedBytes) expectBytes(point, used)
+    call.eventBytes = used
+    return used
+  }
+
+  /** Into an extent as large as it takes, `leastBytes` or more. False: the arena has none at present. */
+  #encode(slot: number, call: Call, event: unknown, leastBytes: number): boolean {
+    const { point } = call
+    let room = (point.expectedBytes + 63) & ~63
+    if (leastBytes > room) room = nextRoom(point.name, room, leastBytes, this.#maxEventBytes)
+    for (;;) {
+      const replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(room)
+      const at = this.#takeExtent(slot, extentBytes(room, call.traceBytes, replyRoom, point.replyAreas))
+      if (at === -1) return false
+      const used = point.encoder.encode(this.mirror, at, at + room, event)
+      if (used >= 0) {
+        expectBytes(point, used)
+        call.eventBytes = used
+        if (call.traceBytes > 0) this.mirror.buffer.write(call.rare.traceId as string, at + used)
+        return true
+      }
+      this.#giveExtent(slot)
+      room = nextRoom(point.name, room, -used, this.#maxEventBytes)
+    }
   }
 
   /** Submits a call whose event was encoded before; the bytes are copied from the host's own copy. */
@@ -190,7 +214,7 @@ export class Lane {
     }
     if (from.u8 === this.mirror.u8) this.mirror.u8.copyWithin(at, from.at, from.at + whole)
     else this.mirror.u8.set(from.u8.subarray(from.at, from.at + whole), at)
-    this.#submit(call, slot, at)
+    this.#submit(call, slot)
     return true
   }
 
@@ -312,8 +336,9 @@ export class Lane {
     this.#free.give(slot)
   }
 
-  #submit(call: Call, slot: number, at: number): void {
+  #submit(call: Call, slot: number): void {
     const { point } = call
+    const at = this.#extentAt[slot] as number
     this.#calls[slot] = call
     this.inFlight += 1
     call.lane = this
@@ -349,7 +374,7 @@ export class Lane {
 /** Follows what events take: up at once, down slowly. */
 function expectBytes(point: Point, used: number): void {
   const { expectedBytes } = point
-  point.expectedBytes = used > expectedBytes ? used : expectedBytes - ((expectedBytes - used) >> 4)
+  point.expectedBytes = used > expectedBytes ? used : expectedBytes - ((expectedBytes - used + 15) >> 4)
 }
 
 /** The room to try next when an event did not fit. @throws HookringError EVENT_TOO_LARGE */

@@ -7,8 +7,9 @@
  * the worker runs the first while the host encodes the rest; the doorbell rings for the first part and at the end, and only
  * if the worker sleeps.
  *
- * Listening has two ways: for a bounded time the host polls, once per turn of the event loop, while looking pays
- * (ring/look-again.ts); after that it parks, and the worker's doorbell wakes it.
+ * Listening has three ways. With a call or two in flight, at a worker that is awake, the host looks in place for some
+ * microseconds. For a bounded time it polls, once per turn of the event loop. After that it parks, and the worker's
+ * doorbell wakes it. The first two are given up while they do not pay (ring/look-again.ts).
  */
 import { monotonicMs } from '../ring/clock.js'
 import { createLookAgain } from '../ring/look-again.js'
@@ -20,6 +21,14 @@ const DRAIN_BUDGET = 1024
 const DRAIN_SLICE = 128
 /** Calls in one part of a burst: some twenty microseconds of the host's time, which a worker that looks again bridges. */
 const PUBLISH_EVERY = 32
+/** The longest look in place, with the event loop standing still: what a trivial hook takes, there and back. */
+const IN_PLACE_US = 5
+/** With more calls in flight the thread has other things to do than to wait for one. */
+const IN_PLACE_CALLS = 2
+/** Looks in place before the event loop must have had a turn. */
+const IN_PLACE_LOOKS = 16
+/** Looks between two readings of the clock. */
+const LOOKS_PER_CLOCK = 8
 /** Wake-ups in a row that brought nothing, before a lane is listened to only every millisecond, and before it is replaced. */
 const EMPTY_WAKES_THROTTLED = 16
 const EMPTY_WAKES_REPLACED = 256
@@ -46,7 +55,9 @@ export interface Pump {
 }
 
 export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOptions): Pump {
-  const look = createLookAgain({ maxUs: wait === 'park' ? 0 : spinUs, fades: wait === 'adaptive' })
+  const maxUs = wait === 'park' ? 0 : spinUs
+  const look = createLookAgain({ maxUs, fades: wait === 'adaptive' })
+  const lookHere = createLookAgain({ maxUs: Math.min(maxUs, IN_PLACE_US), fades: wait === 'adaptive' })
   const dirty: Lane[] = []
   const polled: Lane[] = []
   let isFlushScheduled = false
@@ -54,6 +65,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
   let pollUntilMs = 0
   // Completions that may still be taken before the event loop must have had a turn.
   let budget = DRAIN_BUDGET
+  let looksHere = IN_PLACE_LOOKS
 
   function submitted(lane: Lane): void {
     lane.unpublished += 1
@@ -81,15 +93,33 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
     }
     for (const lane of lanes) {
       if (lane.state === 'dead') continue
-      if (budget > 0) drain(lane)
+      if (budget > 0 && drain(lane) === 0 && lane.inFlight <= IN_PLACE_CALLS && lookInPlace(lane)) drain(lane)
       listen(lane)
     }
+  }
+
+  /** What is a few microseconds away is there sooner than the event loop's next turn. Not of a worker that has to wake up. */
+  function lookInPlace(lane: Lane): boolean {
+    if (looksHere === 0 || lane.isWaking || lane.inFlight === 0) return false
+    const budgetUs = lookHere.budgetUs()
+    if (budgetUs === 0) return false
+    looksHere -= 1
+    const until = monotonicMs() + budgetUs / 1000
+    do {
+      for (let looks = 0; looks < LOOKS_PER_CLOCK; looks += 1) {
+        if (!lane.ring.hasCompletions()) continue
+        lookHere.hit()
+        return true
+      }
+    } while (monotonicMs() < until)
+    lookHere.miss()
+    return false
   }
 
   function publish(lane: Lane): void {
     lane.unpublished = 0
     lane.hasRung = false
-    lane.ring.publish()
+    lane.isWaking = lane.ring.publish()
   }
 
   /** The first part of a burst may ring: the worker wakes up while the rest is encoded. The others leave it to the end. */
@@ -142,6 +172,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
 
   function pollTurn(): void {
     isPollScheduled = false
+    looksHere = IN_PLACE_LOOKS
     const wasExhausted = budget <= 0
     budget = DRAIN_BUDGET
     const lanes = polled.splice(0)
@@ -178,6 +209,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
   function wake(lane: Lane): void {
     if (lane.listening !== 'parked' || lane.state === 'dead') return
     lane.listening = 'no'
+    looksHere = IN_PLACE_LOOKS
     budget = DRAIN_BUDGET
     if (drain(lane) === 0 && isRestless(lane)) return
     listen(lane)

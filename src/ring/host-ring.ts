@@ -129,11 +129,11 @@ export class HostRing {
     this.#submitTail = (this.#submitTail + 1) | 0
   }
 
-  /** Makes everything submitted visible, and rings the doorbell if the worker said that it sleeps. */
-  publish(): void {
+  /** Makes everything submitted visible, and rings the doorbell if the worker said that it sleeps. Whether it rang. */
+  publish(): boolean {
     // Tail first, then the bell: a worker that parks in between sees the tail when it looks once more.
     Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail)
-    this.#wakeWorker()
+    return this.#wakeWorker()
   }
 
   /** Makes everything submitted visible to a worker that is awake; one that sleeps hears of it at the next publish. */
@@ -264,9 +264,11 @@ export class HostRing {
     Atomics.notify(this.#words, HOST_PARK_WORD)
   }
 
-  #wakeWorker(): void {
+  #wakeWorker(): boolean {
     const words = this.#words
-    if (Atomics.load(words, WORKER_PARK_WORD) !== PARKED) return
-    if (Atomics.exchange(words, WORKER_PARK_WORD, AWAKE) === PARKED) Atomics.notify(words, WORKER_PARK_WORD)
+    if (Atomics.load(words, WORKER_PARK_WORD) !== PARKED) return false
+    if (Atomics.exchange(words, WORKER_PARK_WORD, AWAKE) !== PARKED) return false
+    Atomics.notify(words, WORKER_PARK_WORD)
+    return true
   }
 }

@@ -11,12 +11,53 @@ function laneOf({ park, drain }: { park: () => Promise<unknown> | null; drain: (
     isDirty: false,
     unpublished: 0,
     hasRung: false,
+    isWaking: false,
     listening: 'no',
     emptyWakes: 0,
     ring: { park, publish() {}, publishQuietly() {}, unpark() {} },
     drain,
   } as unknown as Lane
 }
+
+/** Asks again for each verdict; how many it had before the event loop's first turn. */
+async function answersBeforeTurn({ isAsleep }: { isAsleep: boolean }): Promise<number> {
+  const pump = createPump({ wait: 'spin', spinUs: 50, onBusy() {}, onRoom() {}, onStorm() {} })
+  let answers = 0
+  let isThere = false
+  const lane = laneOf({
+    park: () => new Promise(() => {}),
+    drain: () => {
+      if (!isThere) return 0
+      isThere = false
+      answers += 1
+      void Promise.resolve().then(() => pump.submitted(lane))
+      return 1
+    },
+  })
+  const ring = lane.ring as unknown as Record<string, unknown>
+  ring.publish = () => isAsleep
+  // What was not there when the turn's calls were published is there a moment later.
+  ring.hasCompletions = () => {
+    isThere = true
+    return true
+  }
+  pump.submitted(lane)
+  await new Promise((resolve) => setImmediate(resolve))
+  lane.inFlight = 0
+  return answers
+}
+
+describe('a verdict that is a moment away', () => {
+  it('is waited for in place, so often that the event loop is not kept from its turn', async () => {
+    const answers = await answersBeforeTurn({ isAsleep: false })
+    expect(answers).toBeGreaterThan(1)
+    expect(answers).toBeLessThan(100)
+  })
+
+  it('is not waited for in place while the worker has to wake up', async () => {
+    expect(await answersBeforeTurn({ isAsleep: true })).toBe(0)
+  })
+})
 
 function pumpOf(onStorm: (lane: Lane) => void) {
   return createPump({ wait: 'park', spinUs: 0, onBusy() {}, onRoom() {}, onStorm })

@@ -7,7 +7,7 @@
  */
 import { arrayWriter, recordWriter } from './encode-collections.js'
 import { OVERFLOW, type Root, rewindTo, tail, u8, view, type Write, writeInto, writeText } from './encode-cursor.js'
-import { type GeneratedParts, generateObjectWriter } from './encode-generated.js'
+import { type GeneratedParts, type GeneratedWrite, generateObjectWriter } from './encode-generated.js'
 import { bytesWriter, integer64Writer, integerWriter } from './encode-scalars.js'
 import { unionWriter } from './encode-union.js'
 import { jsonText } from './json.js'
@@ -54,37 +54,34 @@ export function createEncoder(plan: LayoutPlan, options: EncoderOptions = {}): E
     write: hasFixed ? fieldsWriter(plan.root, refinements) : writerOf(plan.root, refinements),
     fixedBytes,
   }
+  const encodeAny: Encoder['encode'] = (memory, base, limit, value) => {
+    try {
+      return writeInto(memory, base, limit, root, value)
+    } catch (error) {
+      throw eventError(error, label)
+    }
+  }
+  if (writeFixed === null) return { encode: encodeAny }
   return {
     encode(memory, base, limit, value) {
-      if (writeFixed !== null && base + fixedBytes <= Math.min(limit, memory.u8.length)) {
-        if (writeFixed(memory, base, value)) return fixedBytes
+      const { u8, view } = memory
+      if (base + fixedBytes <= limit && limit <= u8.length) {
+        try {
+          if (writeFixed(base, value, u8, view)) return fixedBytes
+        } catch {
+          // What a getter threw is thrown again by the writers, with the path to it.
+        }
       }
-      try {
-        return writeInto(memory, base, limit, root, value)
-      } catch (error) {
-        throw eventError(error, label)
-      }
+      return encodeAny(memory, base, limit, value)
     },
   }
 }
 
 /** Writes a whole value that has a fixed part alone, without a cursor; false: the writers must see what is wrong with it. */
-function fixedWriterOf(
-  node: PlanNode,
-  refinements: Refinements,
-): ((memory: CodecMemory, at: number, value: unknown) => boolean) | null {
+function fixedWriterOf(node: PlanNode, refinements: Refinements): GeneratedWrite | null {
   if (node.kind !== 'object' || refinements.has(node)) return null
   const generated = generateObjectWriter(node, partsFor(refinements))
-  if (generated === null || !generated.isFixed) return null
-  const { write } = generated
-  return ({ u8, view }, at, value) => {
-    try {
-      return write(at, value, u8, view)
-    } catch {
-      // What a getter threw is thrown again by the writers, with the path to it.
-      return false
-    }
-  }
+  return generated?.isFixed ? generated.write : null
 }
 
 function writerOf(node: PlanNode, refinements: Refinements): Write {

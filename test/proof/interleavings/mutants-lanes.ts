@@ -170,7 +170,11 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     mistake: 'the host does not listen on after a doorbell that brought something',
     first: ['doorbell-storm'],
     patches: [
-      { file: PUMP, find: "lane.listening = 'no';\n        budget = DRAIN_BUDGET;", replace: 'budget = DRAIN_BUDGET;' },
+      {
+        file: PUMP,
+        find: "lane.listening = 'no';\n        looksHere = IN_PLACE_LOOKS;",
+        replace: 'looksHere = IN_PLACE_LOOKS;',
+      },
     ],
   },
   {
@@ -180,7 +184,7 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: PUMP,
-        find: 'lane.unpublished = 0;\n        lane.hasRung = false;\n        lane.ring.publish();',
+        find: 'lane.unpublished = 0;\n        lane.hasRung = false;\n        lane.isWaking = lane.ring.publish();',
         replace:
           'lane.unpublished = 0;\n        if (lane.hasRung)\n            lane.ring.publishQuietly();\n        else\n            lane.ring.publish();\n        lane.hasRung = false;',
       },

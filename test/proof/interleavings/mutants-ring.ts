@@ -46,8 +46,9 @@ export const RING_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: HOST_RING,
-        find: 'Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail);\n        this.#wakeWorker();',
-        replace: 'this.#wakeWorker();\n        Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail);',
+        find: 'Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail);\n        return this.#wakeWorker();',
+        replace:
+          'const hasRung = this.#wakeWorker();\n        Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail);\n        return hasRung;',
       },
     ],
   },
@@ -71,8 +72,8 @@ export const RING_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: HOST_RING,
-        find: 'if (Atomics.exchange(words, WORKER_PARK_WORD, AWAKE) === PARKED)\n            Atomics.notify(words, WORKER_PARK_WORD);',
-        replace: 'Atomics.exchange(words, WORKER_PARK_WORD, AWAKE);',
+        find: 'Atomics.notify(words, WORKER_PARK_WORD);\n        return true;',
+        replace: 'return true;',
       },
     ],
   },

@@ -1,11 +1,11 @@
 /**
- * The control protocol: what host and lane say to each other besides calls, over comlink. Pure types and the schemas by
- * which the host checks what a lane answers. One interface per direction.
+ * The control protocol: what host and lane say to each other besides calls, over comlink. Types, one interface per
+ * direction; the schemas by which the host checks what a lane says are in control-checks.ts, since lanes need none.
  */
-import { z } from 'zod'
 import type { LayoutPlan } from './codec/plan.js'
 import type { HookpointKind } from './contract.js'
-import { ERROR_CODES, type ErrorCode } from './errors.js'
+import type { LogBatch, LogLine, Manifest, ServiceCall } from './control-checks.js'
+import type { ErrorCode } from './errors.js'
 import { LOG_LEVELS, type LogLevel } from './log-levels.js'
 import type { LaneLoss } from './process.js'
 import type { Boundary, RuntimeName } from './runtimes.js'
@@ -55,28 +55,7 @@ export interface LaneSpec {
   readonly setupTimeoutMs?: number | undefined
 }
 
-const text = z.string().max(4096)
-
-/** What a plugin turned out to be, once set up. */
-export const manifestSchema = z.strictObject({
-  /** The name that the plugin gave itself. */
-  name: text,
-  contract: z.strictObject({ name: text, version: z.number().int() }),
-  hooks: z.array(text).max(1024),
-})
-export type Manifest = z.infer<typeof manifestSchema>
-
 /** Errors lose their code on the way through comlink, so a lane answers with a value. */
-export const loadResultSchema = z.union([
-  z.strictObject({ ok: z.literal(true), manifests: z.array(manifestSchema).max(64) }),
-  z.strictObject({
-    ok: z.literal(false),
-    code: z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]),
-    message: text,
-    plugin: text,
-    stack: text.optional(),
-  }),
-])
 export type LoadResult = LoadSuccess | LoadRefusal
 export interface LoadSuccess {
   ok: true
@@ -90,42 +69,8 @@ export interface LoadRefusal {
   stack?: string | undefined
 }
 
+export type { LogBatch, LogLine, Manifest, ServiceCall }
 export { LOG_LEVELS, type LogLevel }
-
-/** A line that a plugin logged, printed, or caused by an error that nobody caught. */
-export const logLineSchema = z.strictObject({
-  level: z.enum(LOG_LEVELS),
-  plugin: z.string().max(256),
-  message: z.string().max(65_536),
-  fields: z.record(z.string(), z.unknown()).optional(),
-  /** An error that no code caught: counted as a failure of the plugin. */
-  uncaught: z.boolean().optional(),
-})
-export type LogLine = z.infer<typeof logLineSchema>
-
-export const logBatchSchema = z.strictObject({
-  lines: z.array(logLineSchema).max(1024),
-  /** Lines that found no room since the last batch. */
-  dropped: z.number().int().min(0),
-})
-export type LogBatch = z.infer<typeof logBatchSchema>
-
-/** The messages that a lane may send to what the host exposes, as comlink writes them: comlink itself goes where a path leads. */
-export const hostCallSchema = z.strictObject({
-  id: z.string().max(256),
-  type: z.literal('APPLY'),
-  path: z.tuple([z.enum(['log', 'lost', 'serve'])]),
-  argumentList: z.tuple([z.strictObject({ type: z.literal('RAW'), value: z.unknown() })]),
-})
-
-/** A plugin asks for a host service. */
-export const serviceCallSchema = z.strictObject({
-  /** Its index in the lane's spec. */
-  plugin: z.number().int().min(0).max(63),
-  service: z.string().max(64),
-  input: z.unknown(),
-})
-export type ServiceCall = z.infer<typeof serviceCallSchema>
 
 /** Errors lose their code on the way through comlink, so the host answers with a value. */
 export type ServiceAnswer = { ok: true; output: unknown } | { ok: false; code: ErrorCode; message: string }

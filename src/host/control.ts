@@ -5,19 +5,16 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { type Endpoint, expose, releaseProxy, wrap } from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
-import {
-  type HostControl,
-  hostCallSchema,
-  type LaneControl,
-  type LaneSpec,
-  type LoadResult,
-  type LogBatch,
-  loadResultSchema,
-  logBatchSchema,
-  type ServiceAnswer,
-  type ServiceCall,
-  serviceCallSchema,
+import type {
+  HostControl,
+  LaneControl,
+  LaneSpec,
+  LoadResult,
+  LogBatch,
+  ServiceAnswer,
+  ServiceCall,
 } from '../contracts/control.js'
+import { hostCallSchema, loadResultSchema, logBatchSchema, serviceCallSchema } from '../contracts/control-checks.js'
 import { HookringError } from '../contracts/errors.js'
 import { type LaneLoss, laneLossSchema } from '../contracts/process.js'
 

@@ -37,8 +37,13 @@ export interface LaneThread {
 }
 
 export interface LaneThreads {
-  /** A booted thread: a spare if there is one. @throws Error when the thread cannot be started. */
-  take(profile: WorkerProfile): Promise<LaneThread>
+  /**
+   * A booted thread: a spare if there is one. Where the one that it replaces was lost, and no spare had booted, one more
+   * spare is kept from then on: what hung or crashed does so again.
+   *
+   * @throws Error when the thread cannot be started.
+   */
+  take(profile: WorkerProfile, isReplacement: boolean): Promise<LaneThread>
   /** Ends the spares and the pools. Threads that were taken must have been terminated before. */
   close(): Promise<void>
 }
@@ -46,9 +51,16 @@ export interface LaneThreads {
 interface Pool {
   readonly profile: WorkerProfile
   readonly piscina: Piscina
-  readonly spares: Promise<LaneThread>[]
+  readonly spares: Spare[]
+  /** Spares to keep. */
+  wanted: number
   /** Told when a thread of the pool dies before it can be given a task: Piscina tells nobody whom it was for. */
   readonly booting: Set<(error: Error) => void>
+}
+
+interface Spare {
+  readonly thread: Promise<LaneThread>
+  hasBooted: boolean
 }
 
 /** Most plugins are imported and set up within this. */
@@ -94,26 +106,30 @@ export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
         // Any plugin can make this one up.
         if (!error.message.startsWith('Unexpected message')) for (const fail of booting) fail(error)
       })
-      pool = { profile, piscina, spares: [], booting }
+      pool = { profile, piscina, spares: [], wanted: spares, booting }
       pools.set(key, pool)
     }
     return pool
   }
 
   function refill(pool: Pool): void {
-    while (!isClosed && pool.spares.length < spares) {
-      const spare = startThread(pool)
-      spare.catch(() => {})
+    while (!isClosed && pool.spares.length < pool.wanted) {
+      const spare: Spare = { thread: startThread(pool), hasBooted: false }
+      const booted = (): void => {
+        spare.hasBooted = true
+      }
+      spare.thread.then(booted, booted)
       pool.spares.push(spare)
     }
   }
 
   return {
-    async take(profile) {
+    async take(profile, isReplacement) {
       const pool = poolFor(profile)
       const spare = pool.spares.shift()
+      if (isReplacement && spares > 0 && spare?.hasBooted !== true) pool.wanted = spares + 1
       try {
-        return await (spare ?? startThread(pool))
+        return await (spare?.thread ?? startThread(pool))
       } finally {
         // After this one has loaded its plugins: a boot takes most of a core, and would hold it up.
         setTimeout(() => refill(pool), REFILL_AFTER_MS).unref()
@@ -125,7 +141,7 @@ export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
       for (const { piscina, spares: waiting } of pools.values()) {
         for (const spare of waiting) {
           closing.push(
-            spare.then(
+            spare.thread.then(
               (thread) => thread.terminate(1000),
               () => {},
             ),

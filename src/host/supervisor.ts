@@ -96,9 +96,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     })
   }
 
-  async function takeThread({ name, options: made }: Bulkhead): Promise<LaneThread> {
+  async function takeThread({ name, options: made }: Bulkhead, isReplacement: boolean): Promise<LaneThread> {
     try {
-      return await threads.take(made.profile)
+      return await threads.take(made.profile, isReplacement)
     } catch (error) {
       const message = `a lane of bulkhead ${name} did not boot with limits.memoryMb ${made.profile.memoryMb}: ${thrownText(error)}`
       throw new HookringError('PLUGIN_CRASHED', message, { cause: error })
@@ -107,7 +107,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   /** Boots, loads, and puts the lane in its seat; it serves from then on. */
   async function startSeat(bulkhead: Bulkhead, seat: Seat): Promise<readonly Manifest[]> {
-    const thread = await takeThread(bulkhead)
+    const thread = await takeThread(bulkhead, seat.generation > 0)
     const lane = makeLane(bulkhead, seat)
     const { id } = lane
     thread.link.onLog((batch) => options.onLog(bulkhead, batch))

@@ -37,8 +37,8 @@ export default async function runLaneThread({ lanePort, hostPort, child }: LaneT
   const services = createHostServices(host)
   const lane = createLane(sender, { ahead, onLost: (loss) => void host.lost(loss), services })
   exposeLane(lanePort, lane)
-  // What nearly every plugin imports: a spare that has it takes over in milliseconds.
-  await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])
+  // What nearly every plugin in the thread imports: a spare that has it takes over in milliseconds.
+  if (child === null) await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])
   lanePort.postMessage({ ready: threadId })
   lanePort.on('message', collectWhileIdle())
   try {

@@ -1,5 +1,5 @@
 /** What a child's frames say, as the lane's chain takes it. Believes nothing of them but their kind. Pure. */
-import { type LogLine, logLineSchema } from '../../contracts/control.js'
+import { type LogLine, logLineSchema } from '../../contracts/control-checks.js'
 import { HookringError } from '../../contracts/errors.js'
 import { reject } from '../../plugin/index.js'
 import { EncodedReply, StoppedAtDeadline } from '../runtimes/runtime.js'

@@ -1,0 +1,64 @@
+/**
+ * The schemas of the control protocol (control.ts): by them the host checks what a lane says, and a lane what the process
+ * behind it says.
+ */
+import { z } from 'zod'
+import { ERROR_CODES, type ErrorCode } from './errors.js'
+import { LOG_LEVELS } from './log-levels.js'
+
+const text = z.string().max(4096)
+
+/** What a plugin turned out to be, once set up. */
+export const manifestSchema = z.strictObject({
+  /** The name that the plugin gave itself. */
+  name: text,
+  contract: z.strictObject({ name: text, version: z.number().int() }),
+  hooks: z.array(text).max(1024),
+})
+export type Manifest = z.infer<typeof manifestSchema>
+
+export const loadResultSchema = z.union([
+  z.strictObject({ ok: z.literal(true), manifests: z.array(manifestSchema).max(64) }),
+  z.strictObject({
+    ok: z.literal(false),
+    code: z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]),
+    message: text,
+    plugin: text,
+    stack: text.optional(),
+  }),
+])
+
+/** A line that a plugin logged, printed, or caused by an error that nobody caught. */
+export const logLineSchema = z.strictObject({
+  level: z.enum(LOG_LEVELS),
+  plugin: z.string().max(256),
+  message: z.string().max(65_536),
+  fields: z.record(z.string(), z.unknown()).optional(),
+  /** An error that no code caught: counted as a failure of the plugin. */
+  uncaught: z.boolean().optional(),
+})
+export type LogLine = z.infer<typeof logLineSchema>
+
+export const logBatchSchema = z.strictObject({
+  lines: z.array(logLineSchema).max(1024),
+  /** Lines that found no room since the last batch. */
+  dropped: z.number().int().min(0),
+})
+export type LogBatch = z.infer<typeof logBatchSchema>
+
+/** The messages that a lane may send to what the host exposes, as comlink writes them: comlink itself goes where a path leads. */
+export const hostCallSchema = z.strictObject({
+  id: z.string().max(256),
+  type: z.literal('APPLY'),
+  path: z.tuple([z.enum(['log', 'lost', 'serve'])]),
+  argumentList: z.tuple([z.strictObject({ type: z.literal('RAW'), value: z.unknown() })]),
+})
+
+/** A plugin asks for a host service. */
+export const serviceCallSchema = z.strictObject({
+  /** Its index in the lane's spec. */
+  plugin: z.number().int().min(0).max(63),
+  service: z.string().max(64),
+  input: z.unknown(),
+})
+export type ServiceCall = z.infer<typeof serviceCallSchema>

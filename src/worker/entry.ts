@@ -12,7 +12,7 @@ import { createLane } from './lane.js'
 import { createLogSender } from './log-sender.js'
 import type { ChildNews } from './process/child-process.js'
 import { createHostServices } from './services.js'
-import { collectWhileIdle } from './spare.js'
+import { prepareWhileIdle } from './spare.js'
 
 export interface LaneTask {
   /** Host to lane calls. */
@@ -37,14 +37,19 @@ export default async function runLaneThread({ lanePort, hostPort, child }: LaneT
   const services = createHostServices(host)
   const lane = createLane(sender, { ahead, onLost: (loss) => void host.lost(loss), services })
   exposeLane(lanePort, lane)
-  // What nearly every plugin in the thread imports: a spare that has it takes over in milliseconds.
-  if (child === null) await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])
+  const warmUp = child === null ? await preload() : () => {}
   lanePort.postMessage({ ready: threadId })
-  lanePort.on('message', collectWhileIdle())
+  lanePort.on('message', prepareWhileIdle(warmUp))
   try {
     await lane.ended
   } finally {
     lanePort.close()
     hostPort.close()
   }
+}
+
+/** What nearly every plugin in the thread imports: a spare that has it takes over in milliseconds. @returns its first use. */
+async function preload(): Promise<() => void> {
+  const [{ delivery }] = await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])
+  return () => void delivery.hookpoints.onAuth.event.safeParse({})
 }

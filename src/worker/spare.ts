@@ -1,6 +1,7 @@
 /**
- * What a spare does while it waits: it collects the garbage of its boot, a quarter of its heap. Left alone, the V8 of
- * Node.js 20 does it while the plugins load, which is when somebody waits; `npm run bench -- recovery` shows it. That of
+ * What a spare does while it waits, so that it need not when somebody else waits; `npm run bench -- recovery` shows it.
+ * It runs once what every plugin's config runs (the first check of a schema compiles a good part of zod), and collects the
+ * garbage of its boot, a quarter of its heap: left alone, the V8 of Node.js 20 does it while the plugins load. That of
  * Node.js 24 does not. The lane's thread, before it has plugins.
  */
 import { Session } from 'node:inspector'
@@ -9,12 +10,14 @@ import { Session } from 'node:inspector'
 const IDLE_MS = 10
 /** V8's major version in Node.js 22: from there on it is left alone. */
 const LEFT_ALONE_FROM = 12
-const IS_WORTH_IT = Number.parseInt(process.versions.v8, 10) < LEFT_ALONE_FROM
+const COLLECTS = Number.parseInt(process.versions.v8, 10) < LEFT_ALONE_FROM
 
 /** @returns what to call when the spare is needed: it then has better things to do. */
-export function collectWhileIdle(isWorthIt: boolean = IS_WORTH_IT): () => void {
-  if (!isWorthIt) return () => {}
-  const timer = setTimeout(collect, IDLE_MS)
+export function prepareWhileIdle(warmUp: () => void, collects: boolean = COLLECTS): () => void {
+  const timer = setTimeout(() => {
+    warmUp()
+    if (collects) collect()
+  }, IDLE_MS)
   return () => clearTimeout(timer)
 }
 

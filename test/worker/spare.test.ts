@@ -1,13 +1,14 @@
 /** What a spare does while it waits. */
 import { constants, type NodeGCPerformanceDetail, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks'
 import { afterEach, expect, test, vi } from 'vitest'
-import { collectWhileIdle } from '../../dist/worker/spare.js'
+import { prepareWhileIdle } from '../../dist/worker/spare.js'
 
 afterEach(() => {
   vi.useRealTimers()
 })
 
-test('a spare that is left alone collects its garbage, and goes on', async () => {
+test('a spare that is left alone warms up, collects its garbage, and goes on', async () => {
+  const warmUp = vi.fn()
   const collected = new Promise<void>((resolve) => {
     const observer = new PerformanceObserver((list) => {
       const entries = list.getEntries() as (PerformanceEntry & { readonly detail?: NodeGCPerformanceDetail })[]
@@ -17,21 +18,25 @@ test('a spare that is left alone collects its garbage, and goes on', async () =>
     })
     observer.observe({ entryTypes: ['gc'] })
   })
-  collectWhileIdle(true)
+  prepareWhileIdle(warmUp, true)
   await collected
+  expect(warmUp).toHaveBeenCalledOnce()
 })
 
 test('a spare that is needed has better things to do', () => {
   vi.useFakeTimers()
-  const needed = collectWhileIdle(true)
+  const warmUp = vi.fn()
+  const needed = prepareWhileIdle(warmUp, true)
   expect(vi.getTimerCount()).toBe(1)
   needed()
-  expect(vi.getTimerCount()).toBe(0)
+  vi.runAllTimers()
+  expect(warmUp).not.toHaveBeenCalled()
 })
 
-test('where it is not worth it, it only waits', () => {
+test('where collecting is not worth it, it only warms up', () => {
   vi.useFakeTimers()
-  const needed = collectWhileIdle(false)
-  expect(vi.getTimerCount()).toBe(0)
-  needed()
+  const warmUp = vi.fn()
+  prepareWhileIdle(warmUp, false)
+  vi.runAllTimers()
+  expect(warmUp).toHaveBeenCalledOnce()
 })

@@ -37,7 +37,7 @@ export default async function runLaneThread({ lanePort, hostPort, child }: LaneT
   const services = createHostServices(host)
   const lane = createLane(sender, { ahead, onLost: (loss) => void host.lost(loss), services })
   exposeLane(lanePort, lane)
-  const warmUp = child === null ? await preload() : () => {}
+  const warmUp = await preload()
   lanePort.postMessage({ ready: threadId })
   lanePort.on('message', prepareWhileIdle(warmUp))
   try {
@@ -48,7 +48,7 @@ export default async function runLaneThread({ lanePort, hostPort, child }: LaneT
   }
 }
 
-/** What nearly every plugin in the thread imports: a spare that has it takes over in milliseconds. @returns its first use. */
+/** What nearly every plugin imports: a spare that has it takes over in milliseconds. @returns its first use. */
 async function preload(): Promise<() => void> {
   const [{ delivery }] = await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])
   return () => void delivery.hookpoints.onAuth.event.safeParse({})

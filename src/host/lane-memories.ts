@@ -4,7 +4,8 @@
  */
 import { extentBytes } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
-import { createLaneMemory, type Lane, type LaneMemory } from './lane.js'
+import type { Lane } from './lane.js'
+import { createLaneMemory, type LaneMemory } from './lane-memory.js'
 import type { Point } from './point.js'
 
 const MEMORIES = 2

@@ -5,16 +5,17 @@
  * The mirror is private memory with the arena's layout: events are encoded there and copied over, so that the host has its
  * own copy of every event in flight and never reads back what a worker could have changed.
  */
-import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
+import type { CodecMemory } from '../contracts/codec/memory.js'
 import { formatPath, HookringError } from '../contracts/errors.js'
 import { monotonicMs } from '../ring/clock.js'
-import { blockBytes, createExtents, type Extents, SMALLEST_EXTENT_BYTES } from '../ring/extents.js'
-import { allocateRing, BROKEN, HostRing, type Submission } from '../ring/host-ring.js'
-import { align8, extentBytes, type Geometry, MESSAGE_BYTES, messageAt, replyAt } from '../ring/layout.js'
+import { createExtents, type Extents } from '../ring/extents.js'
+import { BROKEN, HostRing, type Submission } from '../ring/host-ring.js'
+import { align8, extentBytes, MESSAGE_BYTES, messageAt, replyAt } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
 import { LaneDeadline } from './call-deadlines.js'
 import { FreeSlots, NO_SLOT } from './free-slots.js'
+import { type LaneMemory, OWN_EXTENT_BYTES } from './lane-memory.js'
 import type { Point } from './point.js'
 import type { ViolationKind } from './recorders.js'
 import { firstDueMs } from './trip.js'
@@ -37,32 +38,10 @@ export interface LaneOptions {
   readonly memory: LaneMemory
 }
 
-/** What is large about a lane. It serves one generation after the other: the next one once the thread of the last is gone. */
-export interface LaneMemory {
-  readonly geometry: Geometry
-  /** The largest block that extents are cut from. */
-  readonly largestBytes: number
-  readonly buffer: SharedArrayBuffer
-  readonly mirror: CodecMemory
-}
-
-/** Blocks of the largest size that fit at once: room for several large events besides many small ones. */
-const LARGEST_BLOCKS = 8
-/** A slot's own extent: what needs no more stands there, and the arena is for what is larger. */
-const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES
 /** Up to here an event, without trace id and replies, leaves room for a message there. */
 const SMALL_EVENT_BYTES = OWN_EXTENT_BYTES - MESSAGE_BYTES
 /** Up to here a loop over words beats TypedArray.set with its two views. */
 const LOOP_BYTES = 512
-
-/** @param largestExtentBytes the largest extent that an event can need. */
-export function createLaneMemory(slotCount: number, largestExtentBytes: number): LaneMemory {
-  const largestBytes = blockBytes(largestExtentBytes)
-  const geometry = { slotCount, arenaBytes: slotCount * OWN_EXTENT_BYTES + largestBytes * LARGEST_BLOCKS }
-  const buffer = allocateRing(geometry)
-  // Pages that are never touched are never committed, in the mirror as in the shared buffer.
-  return { geometry, largestBytes, buffer, mirror: codecMemory(new ArrayBuffer(buffer.byteLength)) }
-}
 
 export class Lane {
   readonly id: string
@@ -92,6 +71,7 @@ export class Lane {
   readonly #sharedWords: Int32Array
   readonly #sharedBytes: Uint8Array
   readonly #maxEventBytes: number
+  readonly #smallEventBytes: number
   #tickets = 0
   readonly #submission: Submission = {
     hookpoint: 0,
@@ -116,6 +96,7 @@ export class Lane {
     this.seat = options.seat
     this.#listener = options.listener
     this.#maxEventBytes = options.maxEventBytes
+    this.#smallEventBytes = Math.min(SMALL_EVENT_BYTES, options.maxEventBytes)
     this.memory = options.memory
     const { geometry, largestBytes, buffer, mirror } = options.memory
     this.ring = new HostRing(geometry, buffer)
@@ -172,7 +153,7 @@ export class Lane {
     const { point } = call
     if (point.expectedBytes > SMALL_EVENT_BYTES || point.replyAreas !== 0 || call.traceBytes !== 0) return -1
     const at = this.#takeExtent(slot, OWN_EXTENT_BYTES)
-    const used = point.encoder.encode(this.mirror, at, at + SMALL_EVENT_BYTES, event)
+    const used = point.encoder.encode(this.mirror, at, at + this.#smallEventBytes, event)
     if (used < 0) return used
     if (used !== point.expectedBytes) expectBytes(point, used)
     call.eventBytes = used

@@ -30,9 +30,9 @@ export const SCALED: readonly Patch[] = [
   { file: 'host/pump.js', find: 'const PUBLISH_EVERY = 32;', replace: 'const PUBLISH_EVERY = 1;' },
   { file: 'host/pump.js', find: 'const DRAIN_SLICE = 128;', replace: 'const DRAIN_SLICE = 2;' },
   { file: 'worker/lane.js', find: 'const BATCH_CALLS = 64;', replace: 'const BATCH_CALLS = 2;' },
-  { file: 'host/lane.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
+  { file: 'host/lane-memory.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
   {
-    file: 'host/lane.js',
+    file: 'host/lane-memory.js',
     find: 'const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES;',
     replace: 'const OWN_EXTENT_BYTES = 0;',
   },

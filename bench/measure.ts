@@ -28,6 +28,15 @@ export function medianFigures(rounds: readonly Round[]): RoundFigures {
   }
 }
 
+/**
+ * How many times `base` the `values` are: the median over what was measured one after the other. Neighbours in time met
+ * the same machine; the medians of either may come from different ones, and differ even where nothing else does.
+ */
+export function medianRatio(values: readonly number[], base: readonly number[]): number {
+  const pairs = Math.min(values.length, base.length)
+  return median(values.slice(0, pairs).map((value, index) => value / (base[index] as number)))
+}
+
 function figuresOf({ calls, elapsedMs, total, hostBusyMs, processCpuMs }: Round): RoundFigures {
   const latency = mergeCounts([total])
   return {

@@ -17,6 +17,7 @@ import type {
 import { hostCallSchema, loadResultSchema, logBatchSchema, serviceCallSchema } from '../contracts/control-checks.js'
 import { HookringError } from '../contracts/errors.js'
 import { type LaneLoss, laneLossSchema } from '../contracts/process.js'
+import { inTime } from './in-time.js'
 
 export interface LaneLink {
   /** To transfer to the thread. */
@@ -32,13 +33,15 @@ export interface LaneLink {
   onLost(receive: (loss: LaneLoss) => void): void
   /** Who answers when a plugin asks for a host service. */
   onServe(serve: (call: ServiceCall) => Promise<ServiceAnswer>): void
-  /** Ends the lane's child process, if it has one, and waits so long for the lane to have taken note. */
+  /** Ends the lane's child process, if it has one, once it has booted, and waits so long for the lane to take note. */
   endChild(graceMs: number): Promise<void>
   /** Called after each message that the thread must be woken for. */
   onSent(announce: () => void): void
   close(): void
 }
 
+/** A child that has not booted by then never will. Some tenths of a second, a second or two where everything is slow. */
+const CHILD_BOOT_MS = 10_000
 const NO_SERVICE: ServiceAnswer = { ok: false, code: 'SERVICE_UNAVAILABLE', message: 'there is no such service' }
 
 /**
@@ -162,33 +165,40 @@ export function createLaneLink({ hasChild }: { hasChild: boolean } = { hasChild:
   }
 }
 
+interface ChildWatch {
+  hear(message: unknown): void
+  end(graceMs: number): Promise<void>
+}
+
 /** Knows of the process behind a lane by what its thread says; nothing of a plugin's runs in such a thread. */
-function createChildWatch(): { hear(message: unknown): void; end(graceMs: number): Promise<void> } {
+function createChildWatch(): ChildWatch {
   let pid: number | null = null
+  let tellBootOver: () => void
   let tellGone: () => void = () => {}
+  const bootOver = new Promise<void>((resolve) => {
+    tellBootOver = resolve
+  })
   return {
     hear(message) {
-      const { child, childGone } = (message ?? {}) as { child?: unknown; childGone?: unknown }
+      const { child, childBootOver, childGone } = (message ?? {}) as Record<string, unknown>
       if (Number.isInteger(child)) pid = child as number
+      if (childBootOver === true) tellBootOver()
       if (pid === null || childGone !== pid) return
       pid = null
       tellGone()
     },
     async end(graceMs) {
+      await inTime(bootOver, CHILD_BOOT_MS)
       if (pid === null) return
       // The lane must live to see it gone: a dead process that nobody takes note of stays in the system's tables.
-      let timer: NodeJS.Timeout | undefined
       const gone = new Promise<void>((resolve) => {
         tellGone = resolve
-        timer = setTimeout(resolve, graceMs)
       })
       try {
         process.kill(pid, 'SIGKILL')
-        await gone
+        await inTime(gone, graceMs)
       } catch {
         // It is gone already.
-      } finally {
-        clearTimeout(timer)
       }
     },
   }

@@ -5,6 +5,7 @@
  */
 import type { DeadlineTimer } from './deadlines.js'
 import type { Expiry } from './expiry.js'
+import { inTime } from './in-time.js'
 import type { LaneThreads } from './lane-threads.js'
 import type { Metrics } from './metrics.js'
 import type { PluginSources } from './plugin-source.js'
@@ -59,8 +60,7 @@ export function createEnding(options: EndingOptions): Ending {
 
   /** Waits for what was accepted; names what is left after closeTimeoutMs. */
   async function drained(): Promise<void> {
-    const settled = registry.whenSettled().then(() => true)
-    if (await within(settled, options.closeTimeoutMs)) return
+    if (await inTime(registry.whenSettled(), options.closeTimeoutMs)) return
     for (const bulkhead of registry.bulkheads) {
       const left = [
         ...bulkhead.takeWaiting(),
@@ -76,17 +76,5 @@ export function createEnding(options: EndingOptions): Ending {
       closing ??= closeAll()
       return closing
     },
-  }
-}
-
-async function within(promise: Promise<boolean>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -13,6 +13,7 @@ import { Piscina } from 'piscina'
 import { thrownText } from '../contracts/errors.js'
 import type { ChildProfile } from '../contracts/process.js'
 import { createLaneLink, type LaneLink } from './control.js'
+import { inTime } from './in-time.js'
 import { BUNDLES_PREFIX } from './plugin-source.js'
 
 /** What two lanes must have in common to take their threads from one pool. */
@@ -202,7 +203,7 @@ async function startThread({ piscina, profile: { child }, booting }: Pool): Prom
       await Promise.race([link.endChild(Math.min(graceMs, CHILD_END_MS)), ended])
       abort.abort()
       link.close()
-      const isGone = await within(gone, graceMs)
+      const isGone = await inTime(gone, graceMs)
       if (!isGone) worker?.unref()
       return isGone
     },
@@ -236,16 +237,4 @@ function crashOf(thrown: unknown): Error {
 
 function exitOf(worker: Worker): Promise<void> {
   return new Promise((resolve) => worker.once('exit', () => resolve()))
-}
-
-async function within(promise: Promise<void>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms)
-  })
-  try {
-    return await Promise.race([promise.then(() => true as const), late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

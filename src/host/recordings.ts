@@ -23,6 +23,7 @@ import {
 } from '../contracts/recording/format.js'
 import { fieldNames, nodesAt, type RedactedField } from '../contracts/recording/redaction.js'
 import type { Recording, RecordingSummary } from './api.js'
+import { inTime } from './in-time.js'
 import { type PluginRecorder, VERDICT_INDEX } from './recorders.js'
 
 /** A slow disk holds up the recorder's lane, not the server: events wait, and then are dropped and counted. */
@@ -115,7 +116,7 @@ export function createRecordings(options: RecordingsOptions): Recordings {
         // Somebody has taken the plugin out: it ends in the same way.
         if (error.code !== 'PLUGIN_UNKNOWN') throw error
       })
-      if (closed === null) await within(whenClosed, options.stopTimeoutMs)
+      if (closed === null) await inTime(whenClosed, options.stopTimeoutMs)
       running.delete(name)
       const { recorded, left } = closed ?? { recorded: recording.recorded, left: 0 }
       const end = { recorded, dropped: recording.dropped, left }
@@ -274,13 +275,4 @@ function checkHidden(plans: Plans, hookpoint: string, parts: readonly string[], 
       { path: ['redact', path], hookpoint },
     )
   }
-}
-
-async function within(promise: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
-  })
-  await Promise.race([promise, late])
-  clearTimeout(timer)
 }

@@ -31,13 +31,14 @@ export default async function runLaneThread({ lanePort, hostPort, child }: LaneT
   // The host ends what is still there of it when it lets go of the lane.
   const news: ChildNews = {
     started: (pid) => lanePort.postMessage({ child: pid }),
+    bootOver: () => lanePort.postMessage({ childBootOver: true }),
     gone: (pid) => lanePort.postMessage({ childGone: pid }),
   }
   const ahead = child === null ? null : (await import('./process/behind.js')).startAhead(child, news)
   const services = createHostServices(host)
   const lane = createLane(sender, { ahead, onLost: (loss) => void host.lost(loss), services })
   exposeLane(lanePort, lane)
-  const warmUp = await preload()
+  const warmUp = child === null ? await preload() : () => {}
   lanePort.postMessage({ ready: threadId })
   lanePort.on('message', prepareWhileIdle(warmUp))
   try {
@@ -48,7 +49,7 @@ export default async function runLaneThread({ lanePort, hostPort, child }: LaneT
   }
 }
 
-/** What nearly every plugin imports: a spare that has it takes over in milliseconds. @returns its first use. */
+/** What nearly every plugin in the thread imports: a spare that has it takes over in milliseconds. @returns its first use. */
 async function preload(): Promise<() => void> {
   const [{ delivery }] = await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])
   return () => void delivery.hookpoints.onAuth.event.safeParse({})

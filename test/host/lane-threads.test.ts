@@ -1,6 +1,9 @@
+/** Threads of lanes: spares, and what is left when they end. */
 import { expect, it, onTestFinished } from 'vitest'
+import type { ChildProfile } from '../../dist/contracts/process.js'
 import { createLaneThreads, type WorkerProfile } from '../../dist/host/lane-threads.js'
 import { until } from '../support/lab.js'
+import { noSandbox, orphans, pluginProcesses } from '../support/processes.js'
 
 const PROFILE: WorkerProfile = { memoryMb: 64, env: {}, isHardened: false, child: null }
 
@@ -27,25 +30,38 @@ function watched() {
   }
 }
 
-it('one more spare is kept once the successor of a lost lane had to wait for one', async () => {
+it.each([
+  ['one more spare is kept once the successor of a lost lane had to wait for one', true, [4, 5]],
+  ['no more are kept for lanes that are new', false, [3, 4]],
+] as const)('%s', async (_what, isReplacement, [then, last]) => {
   const { take, started, count } = watched()
   await take(false)
   await started(2)
   // The spare is still booting.
-  await take(true)
-  await started(4)
-  await take(true)
-  await started(5)
-  expect(count()).toBe(5)
+  await take(isReplacement)
+  await started(then)
+  await take(isReplacement)
+  await started(last)
+  expect(count()).toBe(last)
 })
 
-it('no more are kept for lanes that are new', async () => {
-  const { take, started, count } = watched()
-  await take(false)
-  await started(2)
-  await take(false)
-  await started(3)
-  await take(false)
-  await started(4)
-  expect(count()).toBe(4)
+it.skipIf(noSandbox !== null)('a thread that is let go of while its child boots leaves no process behind', async () => {
+  const before = new Set(orphans())
+  const threads = createLaneThreads({ spares: 0 })
+  const child: ChildProfile = {
+    runtimes: ['module'],
+    libraries: [],
+    memoryMb: 64,
+    hangMs: 1_000,
+    sandbox: 'required',
+    env: {},
+    searchPath: process.env.PATH ?? '',
+  }
+  for (let round = 0; round < 10; round++) {
+    const thread = await threads.take({ ...PROFILE, child }, false)
+    expect(await thread.terminate(5_000)).toBe(true)
+  }
+  await threads.close()
+  expect(pluginProcesses()).toEqual([])
+  expect(orphans().filter((pid) => !before.has(pid))).toEqual([])
 })

@@ -31,25 +31,41 @@ function isInstalled(tool: string): boolean {
 
 /** Processes that run plugins below `ancestor`, and dead ones that nobody has taken note of. */
 export function pluginProcesses(ancestor = process.pid): number[] {
-  const parents = new Map<number, { parent: number; state: string; name: string }>()
-  for (const entry of readdirSync('/proc')) {
-    if (!/^\d+$/.test(entry)) continue
-    try {
-      const [, name, state, parent] = /\((.*)\) (\S) (\d+)/s.exec(readFileSync(`/proc/${entry}/stat`, 'utf8')) ?? []
-      parents.set(Number(entry), { parent: Number(parent), state: state as string, name: name as string })
-    } catch {
-      // It has gone meanwhile.
-    }
-  }
+  const parents = processTable()
   const isBelow = (pid: number): boolean => {
     const parent = parents.get(pid)?.parent
     return parent !== undefined && (parent === ancestor || isBelow(parent))
   }
   return [...parents.keys()].filter((pid) => {
     if (!isBelow(pid)) return false
-    const { state, name } = parents.get(pid) as { state: string; name: string }
+    const { state, name } = parents.get(pid) as ProcessEntry
     return state === 'Z' ? /bwrap|prlimit|setpriv/.test(name) : isProgram(pid)
   })
+}
+
+/** Processes that were to run plugins and have lost whoever started them. */
+export function orphans(): number[] {
+  return [...processTable()].filter(([pid, { parent }]) => parent === 1 && isProgram(pid)).map(([pid]) => pid)
+}
+
+interface ProcessEntry {
+  readonly parent: number
+  readonly state: string
+  readonly name: string
+}
+
+function processTable(): Map<number, ProcessEntry> {
+  const table = new Map<number, ProcessEntry>()
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue
+    try {
+      const [, name, state, parent] = /\((.*)\) (\S) (\d+)/s.exec(readFileSync(`/proc/${entry}/stat`, 'utf8')) ?? []
+      table.set(Number(entry), { parent: Number(parent), state: state as string, name: name as string })
+    } catch {
+      // It has gone meanwhile.
+    }
+  }
+  return table
 }
 
 /** Whether a process runs plugins; false once it is gone. */

@@ -32,8 +32,8 @@ const END_GRACE_MS = 300
 
 export function startAhead(profile: ChildProfile, news: ChildNews): ChildAhead {
   const started = startChild({ profile, news })
-  // Whoever loads plugins hears of it.
-  started.catch(() => {})
+  // Whoever loads plugins hears of how it failed.
+  started.catch(() => {}).finally(news.bootOver)
   return { profile, started }
 }
 

@@ -38,9 +38,11 @@ export interface Ending {
   readonly message: string
 }
 
-/** The host ends a child whose lane it lets go of: it has to know of both. */
+/** The host ends a child whose lane it lets go of: it has to know of it, and of when it may. */
 export interface ChildNews {
   started(pid: number): void
+  /** It has booted, or none has: bubblewrap that is killed before leaves behind, asleep for ever, what it has forked. */
+  bootOver(): void
   gone(pid: number): void
 }
 

@@ -188,7 +188,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       const isLarge = room > SCRATCH_BYTES
       scratch ??= codecMemory(new ArrayBuffer(SCRATCH_BYTES + MAX_TRACE_ID_BYTES))
       const memory = isLarge ? codecMemory(new ArrayBuffer((room + MAX_TRACE_ID_BYTES + 7) & ~7)) : scratch
-      const used = point.encoder.encode(memory, 0, room, event)
+      const used = point.encoder.encode(memory, 0, Math.min(room, maxEventBytes), event)
       if (used >= 0) {
         call.eventBytes = used
         if (traceBytes > 0) memory.buffer.write(call.rare.traceId as string, used)

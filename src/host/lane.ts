@@ -169,7 +169,7 @@ export class Lane {
       const replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(room)
       const at = this.#takeExtent(slot, extentBytes(room, call.traceBytes, replyRoom, point.replyAreas))
       if (at === -1) return false
-      const used = point.encoder.encode(this.mirror, at, at + room, event)
+      const used = point.encoder.encode(this.mirror, at, at + Math.min(room, this.#maxEventBytes), event)
       if (used >= 0) {
         expectBytes(point, used)
         call.eventBytes = used
@@ -358,12 +358,12 @@ function expectBytes(point: Point, used: number): void {
   point.expectedBytes = used > expectedBytes ? used : expectedBytes - ((expectedBytes - used + 15) >> 4)
 }
 
-/** The room to try next when an event did not fit. @throws HookringError EVENT_TOO_LARGE */
+/** The room to try next when an event did not fit: aligned, so a little more than what it may fill. @throws HookringError EVENT_TOO_LARGE */
 export function nextRoom(hookpoint: string, room: number, needed: number, maxEventBytes: number): number {
   if (needed > maxEventBytes || room >= maxEventBytes) {
     throw new HookringError(
       'EVENT_TOO_LARGE',
-      `${formatPath([hookpoint])}: the event takes at least ${Math.max(needed, room + 1)} bytes encoded, maxEventBytes is ${maxEventBytes}`,
+      `${formatPath([hookpoint])}: the event takes at least ${Math.max(needed, maxEventBytes + 1)} bytes encoded, maxEventBytes is ${maxEventBytes}`,
       { hookpoint },
     )
   }

@@ -73,6 +73,32 @@ describe('an event', () => {
     await engine.close()
   })
 
+  it('takes no more than maxEventBytes, in whole words, whatever room it is given', async () => {
+    const rests: number[] = []
+    for (const maxEventBytes of [128, 100, 127, 129, 201, 1_001]) {
+      const { engine, hooks } = await openLab({ maxEventBytes, plugins: [actor('a')] })
+      const fits = (bytes: number): Promise<boolean> =>
+        hooks.onGate({ text: 'x'.repeat(bytes) }).then(
+          ({ kind }) => kind === 'continue',
+          ({ code }) => code !== 'EVENT_TOO_LARGE',
+        )
+      let least = 0
+      let most = maxEventBytes
+      while (most - least > 1) {
+        const middle = (least + most) >> 1
+        if (await fits(middle)) least = middle
+        else most = middle
+      }
+      rests.push(maxEventBytes - least)
+      await engine.close()
+    }
+    const [fixedBytes] = rests as [number]
+    for (const rest of rests) {
+      expect(rest).toBeGreaterThanOrEqual(fixedBytes)
+      expect(rest).toBeLessThan(fixedBytes + 8)
+    }
+  })
+
   it('of the largest size crosses, there and back', async () => {
     const { hooks } = await openLab({ plugins: [actor('a', { timeoutMs: 5_000 })] })
     const blob = Buffer.alloc(1024 * 1024 - 4096, 7)

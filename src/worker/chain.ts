@@ -3,9 +3,7 @@
  * go; from the first promise on the hop continues when it settles, or is let go of at its deadline. The lane's thread only.
  */
 
-import { createEncoder } from '../contracts/codec/encode.js'
 import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
-import { createReader, type EventReader } from '../contracts/codec/read.js'
 import type { LaneSpec } from '../contracts/control.js'
 import { isThenable } from '../plugin/result.js'
 import type { HookFunction } from '../plugin/setup.js'
@@ -24,12 +22,9 @@ import type { WorkerRing } from '../ring/worker-ring.js'
 import { runAs, setRunning } from './attribution.js'
 import { CallContext } from './call-context.js'
 import type { LoadedPlugin } from './loader.js'
-import { createOutcomes, eventAt, eventBytes, type ReplyPoint } from './outcomes.js'
+import { createOutcomes, eventAt, eventBytes } from './outcomes.js'
+import { createRunPoint, type RunPoint } from './run-point.js'
 import type { EventBytes } from './runtimes/runtime.js'
-
-interface Point extends ReplyPoint {
-  readonly reader: EventReader
-}
 
 /** A hop whose current hook has returned a promise. */
 interface PendingHop {
@@ -65,16 +60,9 @@ export function createChain(
   onSettled: (isWaiting: boolean) => void,
 ): Chain {
   const memory: CodecMemory = codecMemory(spec.buffer)
-  const points: Point[] = spec.hookpoints.map((point) => ({
-    kind: point.kind,
-    reader: createReader(point.plan),
-    replyEncoder:
-      point.kind === 'transform'
-        ? createEncoder(point.plan, { label: `${point.name}: replacement` })
-        : point.replyPlan === null
-          ? null
-          : createEncoder(point.replyPlan, { label: `${point.name}: answer` }),
-  }))
+  const points = spec.hookpoints.map((point, at) =>
+    plugins.some(({ hooks }) => hooks[at] !== undefined) ? createRunPoint(point) : null,
+  )
   const { accept, fail } = createOutcomes(ring, memory)
   const pending = new Set<PendingHop>()
   // A hook that has returned a promise once is entered with its plugin's name on all that follows.
@@ -82,7 +70,7 @@ export function createChain(
   let hasAsync = false
 
   function runFrom(slot: number, pointIndex: number, mask: number, alreadyDone: number, enteredMs: number): number {
-    const point = points[pointIndex] as Point
+    const point = points[pointIndex] as RunPoint
     let done = alreadyDone
     let now = enteredMs
     for (let left = mask & ~done; left !== 0; left &= left - 1) {
@@ -137,7 +125,7 @@ export function createChain(
     pending.add(hop)
     // Settles once, whatever a thenable of the plugin's own making does.
     Promise.resolve(promise).then(
-      (result) => proceed(hop, () => accept(hop.slot, points[hop.point] as Point, hop.plugin.index, result)),
+      (result) => proceed(hop, () => accept(hop.slot, points[hop.point] as RunPoint, hop.plugin.index, result)),
       (error) => proceed(hop, () => fail(hop.slot, hop.plugin.index, error)),
     )
   }
@@ -152,7 +140,7 @@ export function createChain(
       } catch (error) {
         outcome = fail(hop.slot, hop.plugin.index, error)
       }
-      ;(points[hop.point] as Point).reader.close(hop.event)
+      ;(points[hop.point] as RunPoint).reader.close(hop.event)
       const done = hop.done | (1 << hop.plugin.index)
       ring.setEnded(hop.slot, monotonicMs())
       if (outcome !== OUTCOME_CONTINUE) {
@@ -174,7 +162,7 @@ export function createChain(
     ring.complete(slot)
   }
 
-  function openEvent(slot: number, point: Point): unknown {
+  function openEvent(slot: number, point: RunPoint): unknown {
     return point.reader.open(memory, eventAt(ring, slot), eventBytes(ring, slot))
   }
 
@@ -213,7 +201,7 @@ export function createChain(
   function letGo(hop: PendingHop, nowMs: number): void {
     hop.isLetGo = true
     hop.ctx.abort('deadline')
-    ;(points[hop.point] as Point).reader.close(hop.event)
+    ;(points[hop.point] as RunPoint).reader.close(hop.event)
     ring.setOutcome(hop.slot, OUTCOME_ABANDONED, hop.plugin.index)
     ring.setEnded(hop.slot, nowMs)
     ring.complete(hop.slot)

@@ -1,20 +1,32 @@
 /**
  * Tells whether the plugins of this thread have something going on that needs an event loop: a timer, a socket, a watcher.
- * Made before they are imported; asked before each park.
+ * Made while the thread boots, because that takes a while; begins before plugins are imported; asked before each park.
  */
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 
 const TIMER_STARTERS = ['setTimeout', 'setInterval'] as const
 
-/** A function that says whether there is more alive than there was when it was made, or was a timer ever started. */
-export function createHandleWatch(): () => boolean {
-  const atFirst = liveHandles()
+export interface HandleWatch {
+  /** What is going on now is not the plugins'. */
+  begin(): void
+  /** Whether more is alive than when it began, or a timer was started since. */
+  needsLoop(): boolean
+}
+
+export function createHandleWatch(): HandleWatch {
+  let atFirst = 0
   let hasTimers = false
   // Timers that were unref'd do not show among the active resources, and must fire all the same.
   noticeTimers(() => {
     hasTimers = true
   })
-  return () => hasTimers || liveHandles() > atFirst
+  return {
+    begin() {
+      atFirst = liveHandles()
+      hasTimers = false
+    },
+    needsLoop: () => hasTimers || liveHandles() > atFirst,
+  }
 }
 
 function liveHandles(): number {

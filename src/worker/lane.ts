@@ -50,6 +50,7 @@ export function createLane(
   sender: LogSender,
   { ahead, onLost, services }: LaneBoundary = { ahead: null, onLost() {} },
 ): Lane {
+  const handles = createHandleWatch()
   let ring: WorkerRing | null = null
   let plugins: readonly LoadedPlugin[] = []
   let shutdownTimeoutMs = 0
@@ -67,7 +68,7 @@ export function createLane(
     setResidents(spec.plugins)
     const laneRing = new WorkerRing(spec.buffer)
     ring = laneRing
-    const handles = createHandleWatch()
+    handles.begin()
     const loading = await loadPlugins(spec, {
       logger: sender.logger,
       announce: (index) => laneRing.loading(index),
@@ -81,7 +82,7 @@ export function createLane(
       await sender.flushed()
       return loading.result
     }
-    serving = serve(spec, laneRing, handles).catch((error: unknown) => {
+    serving = serve(spec, laneRing).catch((error: unknown) => {
       sender.send({
         level: 'error',
         plugin: '(lane)',
@@ -99,7 +100,7 @@ export function createLane(
     return runtimeBehind({ ahead, spec, log: sender.send, onLost })
   }
 
-  async function serve(spec: LaneSpec, laneRing: WorkerRing, handles: () => boolean): Promise<void> {
+  async function serve(spec: LaneSpec, laneRing: WorkerRing): Promise<void> {
     let wake: (() => void) | null = null
     const chain = createChain(spec, plugins, laneRing, (isWaiting) => {
       // The next plugin may have less time than any that the sweep knows of.
@@ -143,7 +144,7 @@ export function createLane(
       // Lines that wait for the host's acknowledgement of the last ones need a loop to hear it, and so do host services.
       // So does whatever a child process has to say.
       const awaits = sender.isSending() || (services !== undefined && services.underWay() > 0)
-      const needsLoop = ahead !== null || chain.hasAsync() || controlCalls > 0 || awaits || handles()
+      const needsLoop = ahead !== null || chain.hasAsync() || controlCalls > 0 || awaits || handles.needsLoop()
       if (needsLoop ? await lookWithTurns(laneRing, look) : lookInPlace(laneRing, look)) continue
       if (ranSinceTurn) {
         // Timers that are due and immediates that a synchronous hook left behind run before the thread sleeps.

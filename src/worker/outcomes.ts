@@ -4,7 +4,6 @@
  */
 import type { Encoder } from '../contracts/codec/encode.js'
 import type { CodecMemory } from '../contracts/codec/memory.js'
-import type { HookpointKind } from '../contracts/contract.js'
 import { HookringError } from '../contracts/errors.js'
 import { readResult, tooLargeMessage } from '../plugin/result.js'
 import { describe } from '../plugin/setup.js'
@@ -26,24 +25,19 @@ import {
   TRACE_BYTES_WORD,
 } from '../ring/layout.js'
 import type { WorkerRing } from '../ring/worker-ring.js'
+import type { RunPoint } from './run-point.js'
 import { EncodedReply, StoppedAtDeadline } from './runtimes/runtime.js'
 
 /** What a hookpoint takes for a verdict. */
-export interface ReplyPoint {
-  readonly kind: HookpointKind
-  /** Encodes a transform's replacement or a respond's answer. */
-  readonly replyEncoder: Encoder | null
-}
-
 export interface Outcomes {
   /** Turns what a hook returned into an outcome; its bytes are in place when this returns. */
-  accept(slot: number, point: ReplyPoint, index: number, result: unknown): number
+  accept(slot: number, point: RunPoint, index: number, result: unknown): number
   /** The same for what a hook threw. */
   fail(slot: number, index: number, error: unknown): number
 }
 
 export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes {
-  function accept(slot: number, point: ReplyPoint, index: number, result: unknown): number {
+  function accept(slot: number, point: RunPoint, index: number, result: unknown): number {
     if (result instanceof EncodedReply) return encoded(slot, point, index, result)
     const read = readResult(point.kind, result)
     switch (read.kind) {
@@ -63,7 +57,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
     }
   }
 
-  function replaced(slot: number, point: ReplyPoint, index: number, event: unknown): number {
+  function replaced(slot: number, point: RunPoint, index: number, event: unknown): number {
     const area = ring.word(slot, REPLACED_AREA_WORD) === 1 ? 2 : 1
     const room = ring.word(slot, REPLY_ROOM_WORD)
     const at = replyAt(messageAtOf(ring, slot), room, area - 1)
@@ -73,7 +67,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
     return OUTCOME_CONTINUE
   }
 
-  function answered(slot: number, point: ReplyPoint, index: number, value: unknown): number {
+  function answered(slot: number, point: RunPoint, index: number, value: unknown): number {
     const room = ring.word(slot, REPLY_ROOM_WORD)
     const at = replyAt(messageAtOf(ring, slot), room, 0)
     const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, value)
@@ -86,7 +80,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
   /** Its bytes are the host's to check, as those of any reply. */
   function encoded(
     slot: number,
-    point: ReplyPoint,
+    point: RunPoint,
     index: number,
     { kind, bytes: { length }, bytes }: EncodedReply,
   ): number {

@@ -3,10 +3,7 @@
  * verdicts turned into bytes here. The child's main thread.
  */
 import { deserialize } from 'node:v8'
-import { createEncoder, type Encoder } from '../../contracts/codec/encode.js'
 import { type CodecMemory, codecMemory } from '../../contracts/codec/memory.js'
-import { createReader, type EventReader } from '../../contracts/codec/read.js'
-import type { HookpointKind } from '../../contracts/contract.js'
 import type { HookpointSpec, LogLine, PluginSpec } from '../../contracts/control.js'
 import { HookringError } from '../../contracts/errors.js'
 import type { ChildLoad } from '../../contracts/process.js'
@@ -18,6 +15,7 @@ import { CallContext } from '../call-context.js'
 import { createHandleWatch } from '../handle-watch.js'
 import { type LoadedPlugin, RUNTIMES } from '../loader.js'
 import type { LogSender } from '../log-sender.js'
+import { createRunPoint, type RunPoint } from '../run-point.js'
 import { EncodedReply, StoppedAtDeadline } from '../runtimes/runtime.js'
 import type { ChildPipe } from './child-pipe.js'
 import { FROM_CHILD, type Frame, HEAD_BYTES, MAX_TEXT_BYTES, TO_CHILD } from './frames.js'
@@ -45,16 +43,10 @@ export interface ChildCalls {
   indexed(line: LogLine): object
 }
 
-interface Point {
-  readonly kind: HookpointKind
-  readonly reader: EventReader
-  readonly encoder: Encoder | null
-}
-
 interface Pending {
   readonly event: unknown
   readonly ctx: CallContext
-  readonly point: Point
+  readonly point: RunPoint
 }
 
 export function createChildCalls(pipe: ChildPipe, sender: LogSender): ChildCalls {
@@ -63,7 +55,8 @@ export function createChildCalls(pipe: ChildPipe, sender: LogSender): ChildCalls
   const isAsync: boolean[][] = []
   const pending = new Map<number, Pending>()
   const handles = createHandleWatch()
-  let points: readonly Point[] = []
+  handles.begin()
+  let points: readonly RunPoint[] = []
   let maxReplyBytes = 0
   let isEnding = false
   let memory: CodecMemory = codecMemory(new ArrayBuffer(0))
@@ -75,7 +68,7 @@ export function createChildCalls(pipe: ChildPipe, sender: LogSender): ChildCalls
     try {
       const order = deserialize(frame.payload) as LoadOrder
       if (points.length === 0) {
-        points = order.hookpoints.map(pointOf)
+        points = order.hookpoints.map(createRunPoint)
         maxReplyBytes = order.maxReplyBytes
         setResidents(order.residents.map((name) => ({ name, url: `file:///${name}` })))
       }
@@ -178,7 +171,7 @@ export function createChildCalls(pipe: ChildPipe, sender: LogSender): ChildCalls
   }
 
   /** Turns what a hook returned into a frame. Throws what the plugin's getters throw, before anything is sent. */
-  function answer(id: number, point: Point, result: unknown): void {
+  function answer(id: number, point: RunPoint, result: unknown): void {
     if (result instanceof EncodedReply) {
       pipe.send(result.kind === 'replace' ? FROM_CHILD.replaces : FROM_CHILD.responds, { id, payload: result.bytes })
       return
@@ -203,13 +196,18 @@ export function createChildCalls(pipe: ChildPipe, sender: LogSender): ChildCalls
     }
   }
 
-  function encoded(what: number, id: number, { encoder }: Point, value: unknown): void {
-    if (encoder === null) throw new Error('this hookpoint has no reply')
+  function encoded(what: number, id: number, { replyEncoder }: RunPoint, value: unknown): void {
+    if (replyEncoder === null) throw new Error('this hookpoint has no reply')
     let limit = pipe.room(HEAD_BYTES).length
     for (;;) {
       const room = pipe.room(limit)
       if (roomMemory.buffer.buffer !== room.buffer) roomMemory = codecMemory(room.buffer)
-      const bytes = encoder.encode(roomMemory, HEAD_BYTES, Math.min(room.length, HEAD_BYTES + maxReplyBytes), value)
+      const bytes = replyEncoder.encode(
+        roomMemory,
+        HEAD_BYTES,
+        Math.min(room.length, HEAD_BYTES + maxReplyBytes),
+        value,
+      )
       if (bytes >= 0) {
         pipe.sendRoom({ what, bytes: HEAD_BYTES + bytes, id })
         return
@@ -268,19 +266,9 @@ export function createChildCalls(pipe: ChildPipe, sender: LogSender): ChildCalls
     call,
     abort,
     endLife,
-    needsLoop: () => isEnding || pending.size > 0 || handles(),
+    needsLoop: () => isEnding || pending.size > 0 || handles.needsLoop(),
     indexed: ({ plugin, ...line }) => ({ ...line, plugin: names.indexOf(plugin) }),
   }
-}
-
-function pointOf(spec: HookpointSpec): Point {
-  const encoder =
-    spec.kind === 'transform'
-      ? createEncoder(spec.plan, { label: `${spec.name}: replacement` })
-      : spec.replyPlan === null
-        ? null
-        : createEncoder(spec.replyPlan, { label: `${spec.name}: answer` })
-  return { kind: spec.kind, reader: createReader(spec.plan), encoder }
 }
 
 /** What stands in stack traces for a plugin's code, which comes from no file. */

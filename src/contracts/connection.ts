@@ -8,7 +8,7 @@
  * them, and hooks in the document's own form.
  */
 import { z } from 'zod'
-import { declareContract, gate, observe, respond, service } from './contract.js'
+import { declareContract, type EventOutput, gate, observe, respond, service } from './contract.js'
 import { bytes, i32, u64 } from './types.js'
 
 /** The names that the document lets users set. */
@@ -17,49 +17,6 @@ export const CONNECTION_HOOKS = ['open', 'close', 'sync', 'async', 'auth'] as co
 /** How bodies are written. */
 export const BODY_CODECS = ['msgpack', 'json'] as const
 
-const peer = {
-  /** The connection's number: unique among those of an engine, 1 or more. What `partitionBy: 'handle'` keeps in order. */
-  handle: i32(),
-  /** The user that was authenticated; null on a server without users. Chosen by the client: escape it before it is logged. */
-  user: z.string().nullable(),
-  /** What is done on behalf of this connection is done in restricted mode, in hooks too. */
-  restricted: z.boolean(),
-}
-
-const openEvent = z.object({
-  ...peer,
-  transport: z.enum(['tcp', 'unix']),
-  /** `address:port`; empty for a unix socket. */
-  remoteAddress: z.string(),
-  codec: z.enum(BODY_CODECS),
-})
-
-const closeEvent = z.object({
-  ...peer,
-  /** `client` ended it; it is `broken`; it was `idle` or `stalled`; a frame broke the `protocol`; the `server` ended it. */
-  reason: z.enum(['client', 'broken', 'idle', 'stalled', 'protocol', 'server']),
-})
-
-const messageEvent = z.object({
-  ...peer,
-  codec: z.enum(BODY_CODECS),
-  /** Well-formed: the server has looked at its shape. */
-  body: bytes(),
-  /** What host services take for the connection on whose behalf they are asked. Keep it to yourself. */
-  ticket: u64(),
-})
-
-const authEvent = z.object({
-  ...peer,
-  /** The name whose password the server has found right. */
-  user: z.string(),
-  password: z.string(),
-  transport: z.enum(['tcp', 'unix']),
-  remoteAddress: z.string(),
-})
-
-const answer = z.object({ body: bytes() })
-
 /**
  * Room for an answer of a plugin. A sync call holds this much of its lane's memory while it is under way, so that with more
  * fewer run at once: with this and a small message 256.
@@ -67,33 +24,74 @@ const answer = z.object({ body: bytes() })
 const MAX_RESPONSE_BYTES = 60 * 1024
 
 function define(maxResponseBytes: number) {
-  return declareContract(
-    'connection',
-    1,
-    {
-      /** Observe. A connection has completed its handshake; none of its messages has been read. */
-      open: observe(openEvent),
-      /** Observe. An open connection is about to close; once for each open, after its last message. */
-      close: observe(closeEvent),
-      /**
-       * Respond. A request: what is returned is the response, and a reject or an error is the response too. Without an
-       * answer the server's own handler answers.
-       */
-      sync: respond(messageEvent, answer, { maxReplyBytes: maxResponseBytes }),
-      /** Observe. A message that nobody waits for, in place of the server's own handler. */
-      async: observe(messageEvent),
-      /** Gate. The server's own check has passed; a reject, and any failure, refuses the connection all the same. */
-      auth: gate(authEvent),
-    },
-    {
+  return declareContract('connection', 1, () => {
+    const peer = {
+      /** The connection's number: unique among those of an engine, 1 or more. What `partitionBy: 'handle'` keeps in order. */
+      handle: i32(),
+      /** The user that was authenticated; null on a server without users. Chosen by the client: escape it before it is logged. */
+      user: z.string().nullable(),
+      /** What is done on behalf of this connection is done in restricted mode, in hooks too. */
+      restricted: z.boolean(),
+    }
+
+    const openEvent = z.object({
+      ...peer,
+      transport: z.enum(['tcp', 'unix']),
+      /** `address:port`; empty for a unix socket. */
+      remoteAddress: z.string(),
+      codec: z.enum(BODY_CODECS),
+    })
+
+    const closeEvent = z.object({
+      ...peer,
+      /** `client` ended it; it is `broken`; it was `idle` or `stalled`; a frame broke the `protocol`; the `server` ended it. */
+      reason: z.enum(['client', 'broken', 'idle', 'stalled', 'protocol', 'server']),
+    })
+
+    const messageEvent = z.object({
+      ...peer,
+      codec: z.enum(BODY_CODECS),
+      /** Well-formed: the server has looked at its shape. */
+      body: bytes(),
+      /** What host services take for the connection on whose behalf they are asked. Keep it to yourself. */
+      ticket: u64(),
+    })
+
+    const authEvent = z.object({
+      ...peer,
+      /** The name whose password the server has found right. */
+      user: z.string(),
+      password: z.string(),
+      transport: z.enum(['tcp', 'unix']),
+      remoteAddress: z.string(),
+    })
+
+    const answer = z.object({ body: bytes() })
+
+    return {
+      hookpoints: {
+        /** Observe. A connection has completed its handshake; none of its messages has been read. */
+        open: observe(openEvent),
+        /** Observe. An open connection is about to close; once for each open, after its last message. */
+        close: observe(closeEvent),
+        /**
+         * Respond. A request: what is returned is the response, and a reject or an error is the response too. Without an
+         * answer the server's own handler answers.
+         */
+        sync: respond(messageEvent, answer, { maxReplyBytes: maxResponseBytes }),
+        /** Observe. A message that nobody waits for, in place of the server's own handler. */
+        async: observe(messageEvent),
+        /** Gate. The server's own check has passed; a reject, and any failure, refuses the connection all the same. */
+        auth: gate(authEvent),
+      },
       services: {
         /** Runs the server's own handler on a body, on behalf of the connection whose ticket it is, and no more freely. */
         evaluate: service(z.object({ ticket: u64(), body: bytes() }), answer),
         /** Closes a connection. False: there is none. On behalf of a restricted one: that one alone. */
         disconnect: service(z.object({ ticket: u64(), handle: i32() }), z.boolean()),
       },
-    },
-  )
+    }
+  })
 }
 
 /** The contract. */
@@ -104,14 +102,17 @@ export const connection = define(MAX_RESPONSE_BYTES)
  * written for `connection` and fit both.
  */
 export function connectionContract({ maxResponseBytes }: { maxResponseBytes: number }): ConnectionContract {
-  return define(maxResponseBytes)
+  const contract = define(maxResponseBytes)
+  // What is wrong with the size is said now, and not where a hookpoint is first asked for.
+  void contract.hookpoints
+  return contract
 }
 
 export type ConnectionContract = typeof connection
 export type ConnectionPoints = ConnectionContract['hookpoints']
 export type ConnectionHookName = (typeof CONNECTION_HOOKS)[number]
 export type BodyCodec = (typeof BODY_CODECS)[number]
-export type ConnectionOpenEvent = z.output<typeof openEvent>
-export type ConnectionCloseEvent = z.output<typeof closeEvent>
-export type ConnectionMessageEvent = z.output<typeof messageEvent>
-export type ConnectionAuthEvent = z.output<typeof authEvent>
+export type ConnectionOpenEvent = EventOutput<ConnectionPoints['open']>
+export type ConnectionCloseEvent = EventOutput<ConnectionPoints['close']>
+export type ConnectionMessageEvent = EventOutput<ConnectionPoints['sync']>
+export type ConnectionAuthEvent = EventOutput<ConnectionPoints['auth']>

@@ -116,7 +116,7 @@ export function defineContract<Points extends Hookpoints, Offered extends Servic
   options: { services?: Offered } = {},
 ): Contract<Points, Offered> {
   try {
-    const contract = declareContract(name, version, hookpoints, options)
+    const contract = contractOf(name, version, { hookpoints, services: options.services })
     for (const [key, point] of Object.entries(contract.hookpoints))
       compilePlans(point, `contract ${contract.id}: ${key}`)
     return contract
@@ -128,17 +128,45 @@ export function defineContract<Points extends Hookpoints, Offered extends Servic
   }
 }
 
+/** What a contract is made of. */
+interface Parts<Points extends Hookpoints, Offered extends Services> {
+  readonly hookpoints: Points
+  readonly services?: Offered | undefined
+}
+
 /**
- * The same for contracts that ship, whose schemas are known to be good: their plans wait until they are read. Spares
- * import all of them, and plugins use one.
+ * The same for contracts that ship, which are known to be good: schemas are made when they are first asked for, plans when
+ * they are read. Whoever imports one contract imports all of them, lanes included, and uses one.
  */
 export function declareContract<Points extends Hookpoints, Offered extends Services = Record<never, never>>(
   name: string,
   version: number,
-  hookpoints: Points,
-  options: { services?: Offered } = {},
+  define: () => Parts<Points, Offered>,
 ): Contract<Points, Offered> {
-  const services = (options.services ?? {}) as Offered
+  let made: Contract<Points, Offered> | undefined
+  const contract = (): Contract<Points, Offered> => {
+    made ??= contractOf(name, version, define())
+    return made
+  }
+  return Object.freeze({
+    name,
+    version,
+    id: `${name}@${version}`,
+    get hookpoints() {
+      return contract().hookpoints
+    },
+    get services() {
+      return contract().services
+    },
+  })
+}
+
+function contractOf<Points extends Hookpoints, Offered extends Services>(
+  name: string,
+  version: number,
+  { hookpoints, services: offered }: Parts<Points, Offered>,
+): Contract<Points, Offered> {
+  const services = (offered ?? {}) as Offered
   if (typeof name !== 'string' || !/^[a-z][a-z0-9-]*$/.test(name)) {
     throw new HookringError(
       'CONTRACT_INVALID',

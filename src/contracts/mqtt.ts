@@ -5,7 +5,16 @@
  * Rejections carry MQTT reason codes (5.0, section 2.4); a broker that speaks 3.1.1 to a client translates them.
  */
 import { z } from 'zod'
-import { declareContract, gate, observe, respond, service, transform } from './contract.js'
+import {
+  declareContract,
+  type EventOutput,
+  gate,
+  observe,
+  type ReplyOutput,
+  respond,
+  service,
+  transform,
+} from './contract.js'
 import { bytes, u8, u16, u32 } from './types.js'
 
 /** Reason codes that hooks give. */
@@ -27,82 +36,6 @@ export const MQTT_REASON = {
   administrativeAction: 0x98,
 } as const
 
-const qos = z.union([z.literal(0), z.literal(1), z.literal(2)])
-
-/** Who is connected. Everything but the address comes from the client: escape it before it reaches a log or a terminal. */
-const clientInfo = z.object({
-  clientId: z.string(),
-  username: z.string().nullable(),
-  /** Empty where the transport has none. */
-  remoteAddress: z.string(),
-  /** 3: MQTT 3.1, 4: 3.1.1, 5: 5.0. */
-  protocolVersion: u8(),
-  /** The session ends with the connection. */
-  clean: z.boolean(),
-  /** Seconds; 0: none. */
-  keepalive: u16(),
-})
-
-const publishPacket = z.object({
-  topic: z.string(),
-  payload: bytes(),
-  qos,
-  retain: z.boolean(),
-})
-
-const connectEvent = z.object({
-  client: clientInfo,
-  password: bytes().nullable(),
-  will: publishPacket.nullable(),
-})
-
-const subscription = z.object({
-  filter: z.string(),
-  qos,
-})
-
-const subscribeEvent = z.object({
-  client: clientInfo,
-  subscriptions: z.array(subscription),
-})
-
-const publishEvent = z.object({
-  /** The publisher; null: the broker itself, or a plugin. */
-  client: clientInfo.nullable(),
-  packet: publishPacket,
-})
-
-const deliverEvent = z.object({
-  /** The subscriber. */
-  client: clientInfo,
-  packet: publishPacket,
-})
-
-const sessionEvent = z.object({ client: clientInfo })
-
-/** A message of a session that outlives its connection. */
-const queuedMessage = z.object({
-  /** The store's name for it. */
-  id: z.string(),
-  /** Under which it was sent and not yet acknowledged; null: not sent. */
-  packetId: u16().nullable(),
-  packet: publishPacket,
-})
-
-const inflightEvent = z.object({
-  clientId: z.string(),
-  /** `out`: from the broker to the client. The two count their packet ids apart. */
-  direction: z.enum(['in', 'out']),
-  packetId: u16(),
-  /** The queued message's, where there is one. */
-  id: z.string().nullable(),
-})
-
-export type MqttClientInfo = z.infer<typeof clientInfo>
-export type MqttPublishPacket = z.infer<typeof publishPacket>
-export type MqttSubscription = z.infer<typeof subscription>
-export type MqttQueuedMessage = z.infer<typeof queuedMessage>
-
 /** Room for payloads that replacements change, on top of the event's own size. */
 const REPLACEMENT_BYTES = 64 * 1024
 const RETAINED_BYTES = 1024 * 1024
@@ -110,80 +43,149 @@ const RETAINED_BYTES = 1024 * 1024
 const SESSION_BYTES = 512 * 1024
 
 /** The contract. Each hookpoint says what the document says of the method it stands for. */
-export const mqtt = declareContract(
-  'mqtt',
-  1,
-  {
-    /** Gate. A reject becomes CONNACK with its code, without one NotAuthorized. */
-    onConnect: gate(connectEvent),
-    /** Observe. The client has its CONNACK. */
-    onConnected: observe(z.object({ client: clientInfo, sessionPresent: z.boolean() })),
-    /** Observe. `reason`: null after DISCONNECT, else what ended the connection. */
-    onDisconnect: observe(z.object({ client: clientInfo, reason: z.string().nullable() })),
-    /**
-     * Transform. A replacement with fewer subscriptions refuses those that are missing, in their SUBACK codes; one with a
-     * lower QoS grants that. A reject refuses all (0x80, for MQTT 5 its code, without one 0x87).
-     */
-    onSubscribe: transform(subscribeEvent, { maxReplyBytes: REPLACEMENT_BYTES }),
-    /** Observe. */
-    onUnsubscribe: observe(z.object({ client: clientInfo, filters: z.array(z.string()) })),
-    /** Gate. May this client write this? A reject drops the message: its code in the acknowledgement of MQTT 5, silence for QoS 0. */
-    onPublish: gate(publishEvent),
-    /** Transform. After onPublish, before the message is stored or routed: may replace the packet, or drop it (reject). */
-    onPublishReceived: transform(publishEvent, { maxReplyBytes: REPLACEMENT_BYTES }),
-    /** Gate. May this subscriber see this message? Asked for each delivery; a reject skips this subscriber alone. */
-    canRead: gate(deliverEvent),
-    /** Transform. After canRead: may replace the packet for this subscriber, or drop it for him (reject). */
-    onPublishDeliver: transform(deliverEvent, { maxReplyBytes: REPLACEMENT_BYTES }),
-    /** Observe. A client connected and there was no session of his. */
-    onSessionCreated: observe(sessionEvent),
-    /** Observe. A client connected and found his session. */
-    onSessionResumed: observe(sessionEvent),
-    /** Observe. The session and all that was kept for it is gone. */
-    onSessionEnded: observe(z.object({ clientId: z.string() })),
-    /** Gate. A reject suppresses the will. It stands for onPublish; onPublishReceived follows, as for any message. */
-    onWillPublish: gate(z.object({ client: clientInfo, packet: publishPacket })),
-    /** Observe. A message did not reach a subscriber, or anybody (client null). */
-    onMessageDropped: observe(z.object({ client: clientInfo.nullable(), packet: publishPacket, reason: z.string() })),
-    /** Respond. The first plugin that answers has stored it (an empty payload: removed it); without one the broker's memory does. */
-    storeRetained: respond(z.object({ packet: publishPacket }), z.literal(true)),
-    /** Respond. The retained messages that match a filter; without an answer the broker's memory has them. */
-    getRetained: respond(z.object({ filter: z.string() }), z.array(publishPacket), { maxReplyBytes: RETAINED_BYTES }),
-    /**
-     * Respond. A client has passed onConnect, its CONNACK is not sent: its session belongs to this broker from now on. A
-     * clean one is forgotten, of another the subscriptions are told. Without an answer the broker's memory is all there is;
-     * a reject ends the connection.
-     */
-    openSession: respond(sessionEvent, z.object({ subscriptions: z.array(subscription) }), {
-      maxReplyBytes: SESSION_BYTES,
-    }),
-    /**
-     * Respond. The broker is subscribed for a session that outlives its connection: what was queued for it, part by part.
-     * `after`: empty, then what the last answer said in `next`.
-     */
-    resumeSession: respond(
-      z.object({ clientId: z.string(), after: z.string() }),
-      z.object({
-        messages: z.array(queuedMessage),
-        /** Packet ids of QoS 2 messages that the client has and that are to be released (PUBREL). */
-        released: z.array(u16()),
-        /** Packet ids of QoS 2 messages of the client that the broker has passed on already. */
-        received: z.array(u16()),
-        /** null: that was all. */
-        next: z.string().nullable(),
+export const mqtt = declareContract('mqtt', 1, () => {
+  const qos = z.union([z.literal(0), z.literal(1), z.literal(2)])
+
+  /** Who is connected. Everything but the address comes from the client: escape it before it reaches a log or a terminal. */
+  const clientInfo = z.object({
+    clientId: z.string(),
+    username: z.string().nullable(),
+    /** Empty where the transport has none. */
+    remoteAddress: z.string(),
+    /** 3: MQTT 3.1, 4: 3.1.1, 5: 5.0. */
+    protocolVersion: u8(),
+    /** The session ends with the connection. */
+    clean: z.boolean(),
+    /** Seconds; 0: none. */
+    keepalive: u16(),
+  })
+
+  const publishPacket = z.object({
+    topic: z.string(),
+    payload: bytes(),
+    qos,
+    retain: z.boolean(),
+  })
+
+  const connectEvent = z.object({
+    client: clientInfo,
+    password: bytes().nullable(),
+    will: publishPacket.nullable(),
+  })
+
+  const subscription = z.object({
+    filter: z.string(),
+    qos,
+  })
+
+  const subscribeEvent = z.object({
+    client: clientInfo,
+    subscriptions: z.array(subscription),
+  })
+
+  const publishEvent = z.object({
+    /** The publisher; null: the broker itself, or a plugin. */
+    client: clientInfo.nullable(),
+    packet: publishPacket,
+  })
+
+  const deliverEvent = z.object({
+    /** The subscriber. */
+    client: clientInfo,
+    packet: publishPacket,
+  })
+
+  const sessionEvent = z.object({ client: clientInfo })
+
+  /** A message of a session that outlives its connection. */
+  const queuedMessage = z.object({
+    /** The store's name for it. */
+    id: z.string(),
+    /** Under which it was sent and not yet acknowledged; null: not sent. */
+    packetId: u16().nullable(),
+    packet: publishPacket,
+  })
+
+  const inflightEvent = z.object({
+    clientId: z.string(),
+    /** `out`: from the broker to the client. The two count their packet ids apart. */
+    direction: z.enum(['in', 'out']),
+    packetId: u16(),
+    /** The queued message's, where there is one. */
+    id: z.string().nullable(),
+  })
+
+  return {
+    hookpoints: {
+      /** Gate. A reject becomes CONNACK with its code, without one NotAuthorized. */
+      onConnect: gate(connectEvent),
+      /** Observe. The client has its CONNACK. */
+      onConnected: observe(z.object({ client: clientInfo, sessionPresent: z.boolean() })),
+      /** Observe. `reason`: null after DISCONNECT, else what ended the connection. */
+      onDisconnect: observe(z.object({ client: clientInfo, reason: z.string().nullable() })),
+      /**
+       * Transform. A replacement with fewer subscriptions refuses those that are missing, in their SUBACK codes; one with a
+       * lower QoS grants that. A reject refuses all (0x80, for MQTT 5 its code, without one 0x87).
+       */
+      onSubscribe: transform(subscribeEvent, { maxReplyBytes: REPLACEMENT_BYTES }),
+      /** Observe. */
+      onUnsubscribe: observe(z.object({ client: clientInfo, filters: z.array(z.string()) })),
+      /** Gate. May this client write this? A reject drops the message: its code in the acknowledgement of MQTT 5, silence for QoS 0. */
+      onPublish: gate(publishEvent),
+      /** Transform. After onPublish, before the message is stored or routed: may replace the packet, or drop it (reject). */
+      onPublishReceived: transform(publishEvent, { maxReplyBytes: REPLACEMENT_BYTES }),
+      /** Gate. May this subscriber see this message? Asked for each delivery; a reject skips this subscriber alone. */
+      canRead: gate(deliverEvent),
+      /** Transform. After canRead: may replace the packet for this subscriber, or drop it for him (reject). */
+      onPublishDeliver: transform(deliverEvent, { maxReplyBytes: REPLACEMENT_BYTES }),
+      /** Observe. A client connected and there was no session of his. */
+      onSessionCreated: observe(sessionEvent),
+      /** Observe. A client connected and found his session. */
+      onSessionResumed: observe(sessionEvent),
+      /** Observe. The session and all that was kept for it is gone. */
+      onSessionEnded: observe(z.object({ clientId: z.string() })),
+      /** Gate. A reject suppresses the will. It stands for onPublish; onPublishReceived follows, as for any message. */
+      onWillPublish: gate(z.object({ client: clientInfo, packet: publishPacket })),
+      /** Observe. A message did not reach a subscriber, or anybody (client null). */
+      onMessageDropped: observe(z.object({ client: clientInfo.nullable(), packet: publishPacket, reason: z.string() })),
+      /** Respond. The first plugin that answers has stored it (an empty payload: removed it); without one the broker's memory does. */
+      storeRetained: respond(z.object({ packet: publishPacket }), z.literal(true)),
+      /** Respond. The retained messages that match a filter; without an answer the broker's memory has them. */
+      getRetained: respond(z.object({ filter: z.string() }), z.array(publishPacket), { maxReplyBytes: RETAINED_BYTES }),
+      /**
+       * Respond. A client has passed onConnect, its CONNACK is not sent: its session belongs to this broker from now on. A
+       * clean one is forgotten, of another the subscriptions are told. Without an answer the broker's memory is all there is;
+       * a reject ends the connection.
+       */
+      openSession: respond(sessionEvent, z.object({ subscriptions: z.array(subscription) }), {
+        maxReplyBytes: SESSION_BYTES,
       }),
-      { maxReplyBytes: SESSION_BYTES },
-    ),
-    /** Respond. A message is kept for sessions until ackInflight says its id; the answer has an id for each of them. */
-    queueMessage: respond(z.object({ clientIds: z.array(z.string()), packet: publishPacket }), z.array(z.string()), {
-      maxReplyBytes: REPLACEMENT_BYTES,
-    }),
-    /** Observe. A message is under way to or from a client; `released`: QoS 2, it has come, and PUBREL is due. */
-    trackInflight: observe(inflightEvent.extend({ state: z.enum(['sent', 'released', 'received']) })),
-    /** Observe. The exchange under this packet id is over. */
-    ackInflight: observe(inflightEvent),
-  },
-  {
+      /**
+       * Respond. The broker is subscribed for a session that outlives its connection: what was queued for it, part by part.
+       * `after`: empty, then what the last answer said in `next`.
+       */
+      resumeSession: respond(
+        z.object({ clientId: z.string(), after: z.string() }),
+        z.object({
+          messages: z.array(queuedMessage),
+          /** Packet ids of QoS 2 messages that the client has and that are to be released (PUBREL). */
+          released: z.array(u16()),
+          /** Packet ids of QoS 2 messages of the client that the broker has passed on already. */
+          received: z.array(u16()),
+          /** null: that was all. */
+          next: z.string().nullable(),
+        }),
+        { maxReplyBytes: SESSION_BYTES },
+      ),
+      /** Respond. A message is kept for sessions until ackInflight says its id; the answer has an id for each of them. */
+      queueMessage: respond(z.object({ clientIds: z.array(z.string()), packet: publishPacket }), z.array(z.string()), {
+        maxReplyBytes: REPLACEMENT_BYTES,
+      }),
+      /** Observe. A message is under way to or from a client; `released`: QoS 2, it has come, and PUBREL is due. */
+      trackInflight: observe(inflightEvent.extend({ state: z.enum(['sent', 'released', 'received']) })),
+      /** Observe. The exchange under this packet id is over. */
+      ackInflight: observe(inflightEvent),
+    },
     services: {
       /** Publishes as the broker itself: subscribers get it, hooks of publishing are not asked again. */
       publish: service(publishPacket, z.void()),
@@ -211,5 +213,11 @@ export const mqtt = declareContract(
         }),
       ),
     },
-  },
-)
+  }
+})
+
+type Points = (typeof mqtt)['hookpoints']
+export type MqttClientInfo = EventOutput<Points['onConnect']>['client']
+export type MqttPublishPacket = EventOutput<Points['onPublish']>['packet']
+export type MqttSubscription = EventOutput<Points['onSubscribe']>['subscriptions'][number]
+export type MqttQueuedMessage = ReplyOutput<Points['resumeSession']>['messages'][number]

@@ -56,7 +56,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
   const points = createPoints(contract, metrics, DEFAULTS.maxReplyBytes)
   const pointsByName = new Map(points.map((point) => [point.name, point]))
   const sources = createPluginSources()
-  const threads = createLaneThreads({ spares: resolved.spares })
+  const threads = createLaneThreads({ spares: resolved.spares, contract: contract.id })
   let batch = new Tally()
   let flushed: Promise<unknown> = Promise.resolve()
   const door = { isOpen: true }

@@ -79,7 +79,13 @@ const MAX_THREADS = 4096
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 48, stackSizeMb: 4 } as const
 const ENTRY = fileURLToPath(new URL('../worker/entry.js', import.meta.url))
 
-export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
+export interface LaneThreadsOptions {
+  readonly spares: number
+  /** `name@version` of what their plugins are written for. */
+  readonly contract: string
+}
+
+export function createLaneThreads({ spares, contract }: LaneThreadsOptions): LaneThreads {
   const pools = new Map<string, Pool>()
   let isClosed = false
 
@@ -115,7 +121,7 @@ export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
 
   function refill(pool: Pool): void {
     while (!isClosed && pool.spares.length < pool.wanted) {
-      const spare: Spare = { thread: startThread(pool), hasBooted: false }
+      const spare: Spare = { thread: startThread(pool, contract), hasBooted: false }
       const booted = (): void => {
         spare.hasBooted = true
       }
@@ -130,7 +136,7 @@ export function createLaneThreads({ spares }: { spares: number }): LaneThreads {
       const spare = pool.spares.shift()
       if (isReplacement && spares > 0 && spare?.hasBooted !== true) pool.wanted = spares + 1
       try {
-        return await (spare?.thread ?? startThread(pool))
+        return await (spare?.thread ?? startThread(pool, contract))
       } finally {
         // After this one has loaded its plugins: a boot takes most of a core, and would hold it up.
         setTimeout(() => refill(pool), REFILL_AFTER_MS).unref()
@@ -177,11 +183,14 @@ function execArgvOf({ isHardened }: WorkerProfile): string[] {
   ]
 }
 
-async function startThread({ piscina, profile: { child }, booting }: Pool): Promise<LaneThread> {
+async function startThread({ piscina, profile: { child }, booting }: Pool, contract: string): Promise<LaneThread> {
   const link = createLaneLink({ hasChild: child !== null })
   const abort = new AbortController()
   const { lanePort, hostPort } = link.ports
-  const task = piscina.run({ lanePort, hostPort, child }, { transferList: [lanePort, hostPort], signal: abort.signal })
+  const task = piscina.run(
+    { lanePort, hostPort, child, contract },
+    { transferList: [lanePort, hostPort], signal: abort.signal },
+  )
   const ended: Promise<Error | null> = task.then(() => null, crashOf)
   const boot = watchBoot(booting)
   const threadId = await Promise.race([link.booted, ended, boot.failure])

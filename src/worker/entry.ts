@@ -4,6 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import { threadId } from 'node:worker_threads'
+import type { Contract } from '../contracts/contract.js'
 import type { ChildProfile } from '../contracts/process.js'
 import { captureOutput } from './capture.js'
 import { exposeLane, hostControl } from './control.js'
@@ -21,9 +22,11 @@ export interface LaneTask {
   readonly hostPort: MessagePort
   /** Its plugins run in a child process, made as this says. */
   readonly child: ChildProfile | null
+  /** `name@version` of what its plugins are written for. */
+  readonly contract: string
 }
 
-export default async function runLaneThread({ lanePort, hostPort, child }: LaneTask): Promise<void> {
+export default async function runLaneThread({ lanePort, hostPort, child, contract }: LaneTask): Promise<void> {
   const host = hostControl(hostPort)
   const sender = createLogSender(host)
   captureOutput(sender)
@@ -38,7 +41,7 @@ export default async function runLaneThread({ lanePort, hostPort, child }: LaneT
   const services = createHostServices(host)
   const lane = createLane(sender, { ahead, onLost: (loss) => void host.lost(loss), services })
   exposeLane(lanePort, lane)
-  const warmUp = child === null ? await preload() : () => {}
+  const warmUp = child === null ? await preload(contract) : () => {}
   lanePort.postMessage({ ready: threadId })
   lanePort.on('message', prepareWhileIdle(warmUp))
   try {
@@ -50,7 +53,12 @@ export default async function runLaneThread({ lanePort, hostPort, child }: LaneT
 }
 
 /** What nearly every plugin in the thread imports: a spare that has it takes over in milliseconds. @returns its first use. */
-async function preload(): Promise<() => void> {
-  const [{ delivery }] = await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])
-  return () => void delivery.hookpoints.onAuth.event.safeParse({})
+async function preload(contract: string): Promise<() => void> {
+  const [shipped] = await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])
+  const own = Object.values<unknown>(shipped).find((it): it is Contract => (it as Partial<Contract>).id === contract)
+  return () => {
+    // The schemas that its plugins will ask for; of a contract that does not ship, at least zod's own code.
+    const [point] = Object.values(own?.hookpoints ?? shipped.delivery.hookpoints)
+    point?.event.safeParse({})
+  }
 }

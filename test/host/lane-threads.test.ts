@@ -9,7 +9,7 @@ const PROFILE: WorkerProfile = { memoryMb: 64, env: {}, isHardened: false, child
 
 /** Threads with one spare to keep, and how many threads have been started. */
 function watched() {
-  const threads = createLaneThreads({ spares: 1 })
+  const threads = createLaneThreads({ spares: 1, contract: 'delivery@1' })
   let started = 0
   const count = () => {
     started += 1
@@ -47,7 +47,7 @@ it.each([
 
 it.skipIf(noSandbox !== null)('a thread that is let go of while its child boots leaves no process behind', async () => {
   const before = new Set(orphans())
-  const threads = createLaneThreads({ spares: 0 })
+  const threads = createLaneThreads({ spares: 0, contract: 'delivery@1' })
   const child: ChildProfile = {
     runtimes: ['module'],
     libraries: [],

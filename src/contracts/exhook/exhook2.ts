@@ -5,71 +5,74 @@
 import { z } from 'zod'
 import { declareContract, observe, transform } from '../contract.js'
 import { u32 } from '../types.js'
-import {
-  brokerInfo,
-  clientInfo as clientInfoOf,
-  connInfo as connInfoOf,
-  LAST_WORD,
-  lastWord,
-  message,
-  requestMeta as meta,
-  PUBLISH_REPLY_BYTES,
-  peerPort,
-  property,
-  shareGroup,
-  subOpts,
-} from './messages.js'
-
-const conninfo = connInfoOf.extend(peerPort)
-const clientinfo = clientInfoOf.extend(peerPort)
-const subopts = subOpts.extend(shareGroup)
-/** Brokers say either `qos` (before 5.4) or `subopts`; whoever makes the event sees to both. */
-const topicFilter = z.object({ name: z.string(), qos: u32(), subopts })
-const props = z.array(property)
-
-const clientEvent = z.object({ clientinfo, meta })
-const endedEvent = z.object({ clientinfo, reason: z.string(), meta })
-const filtersEvent = z.object({ clientinfo, props, topicFilters: z.array(topicFilter), meta })
-const messageEvent = z.object({ clientinfo, message, meta })
-const authenticateEvent = z.object({ clientinfo, result: z.boolean(), meta, ...lastWord })
-const authorizeEvent = z.object({
-  clientinfo,
-  type: z.enum(['PUBLISH', 'SUBSCRIBE']),
-  topic: z.string(),
-  result: z.boolean(),
-  meta,
-  ...lastWord,
-})
+import { LAST_WORD, messages, PUBLISH_REPLY_BYTES } from './messages.js'
 
 /** The contract: a hookpoint for each RPC of the service; observe, if nothing else is said. */
-export const exhook2 = declareContract('exhook', 2, {
-  onProviderLoaded: observe(z.object({ broker: brokerInfo, meta })),
-  onProviderUnloaded: observe(z.object({ meta })),
-  onClientConnect: observe(z.object({ conninfo, props, meta })),
-  onClientConnack: observe(z.object({ conninfo, resultCode: z.string(), props, meta })),
-  onClientConnected: observe(clientEvent),
-  onClientDisconnected: observe(endedEvent),
-  /** Transform. May the client connect? */
-  onClientAuthenticate: transform(authenticateEvent, LAST_WORD),
-  /** Transform. May the client publish to the topic, or subscribe to it? */
-  onClientAuthorize: transform(authorizeEvent, LAST_WORD),
-  onClientSubscribe: observe(filtersEvent),
-  onClientUnsubscribe: observe(filtersEvent),
-  onSessionCreated: observe(clientEvent),
-  onSessionSubscribed: observe(z.object({ clientinfo, topic: z.string(), subopts, meta })),
-  onSessionUnsubscribed: observe(z.object({ clientinfo, topic: z.string(), meta })),
-  onSessionResumed: observe(clientEvent),
-  onSessionDiscarded: observe(clientEvent),
-  onSessionTakenover: observe(clientEvent),
-  onSessionTerminated: observe(endedEvent),
-  /** Transform. A message before it is routed. */
-  onMessagePublish: transform(z.object({ message, meta, ...lastWord }), {
-    ...LAST_WORD,
-    maxReplyBytes: PUBLISH_REPLY_BYTES,
-  }),
-  onMessageDelivered: observe(messageEvent),
-  onMessageDropped: observe(z.object({ message, reason: z.string(), meta })),
-  onMessageAcked: observe(messageEvent),
+export const exhook2 = declareContract('exhook', 2, () => {
+  const {
+    brokerInfo,
+    clientInfo: clientInfoOf,
+    connInfo: connInfoOf,
+    lastWord,
+    message,
+    requestMeta: meta,
+    peerPort,
+    property,
+    shareGroup,
+    subOpts,
+  } = messages()
+  const conninfo = connInfoOf.extend(peerPort)
+  const clientinfo = clientInfoOf.extend(peerPort)
+  const subopts = subOpts.extend(shareGroup)
+  /** Brokers say either `qos` (before 5.4) or `subopts`; whoever makes the event sees to both. */
+  const topicFilter = z.object({ name: z.string(), qos: u32(), subopts })
+  const props = z.array(property)
+
+  const clientEvent = z.object({ clientinfo, meta })
+  const endedEvent = z.object({ clientinfo, reason: z.string(), meta })
+  const filtersEvent = z.object({ clientinfo, props, topicFilters: z.array(topicFilter), meta })
+  const messageEvent = z.object({ clientinfo, message, meta })
+  const authenticateEvent = z.object({ clientinfo, result: z.boolean(), meta, ...lastWord })
+  const authorizeEvent = z.object({
+    clientinfo,
+    type: z.enum(['PUBLISH', 'SUBSCRIBE']),
+    topic: z.string(),
+    result: z.boolean(),
+    meta,
+    ...lastWord,
+  })
+
+  return {
+    hookpoints: {
+      onProviderLoaded: observe(z.object({ broker: brokerInfo, meta })),
+      onProviderUnloaded: observe(z.object({ meta })),
+      onClientConnect: observe(z.object({ conninfo, props, meta })),
+      onClientConnack: observe(z.object({ conninfo, resultCode: z.string(), props, meta })),
+      onClientConnected: observe(clientEvent),
+      onClientDisconnected: observe(endedEvent),
+      /** Transform. May the client connect? */
+      onClientAuthenticate: transform(authenticateEvent, LAST_WORD),
+      /** Transform. May the client publish to the topic, or subscribe to it? */
+      onClientAuthorize: transform(authorizeEvent, LAST_WORD),
+      onClientSubscribe: observe(filtersEvent),
+      onClientUnsubscribe: observe(filtersEvent),
+      onSessionCreated: observe(clientEvent),
+      onSessionSubscribed: observe(z.object({ clientinfo, topic: z.string(), subopts, meta })),
+      onSessionUnsubscribed: observe(z.object({ clientinfo, topic: z.string(), meta })),
+      onSessionResumed: observe(clientEvent),
+      onSessionDiscarded: observe(clientEvent),
+      onSessionTakenover: observe(clientEvent),
+      onSessionTerminated: observe(endedEvent),
+      /** Transform. A message before it is routed. */
+      onMessagePublish: transform(z.object({ message, meta, ...lastWord }), {
+        ...LAST_WORD,
+        maxReplyBytes: PUBLISH_REPLY_BYTES,
+      }),
+      onMessageDelivered: observe(messageEvent),
+      onMessageDropped: observe(z.object({ message, reason: z.string(), meta })),
+      onMessageAcked: observe(messageEvent),
+    },
+  }
 })
 
 export type Exhook2 = typeof exhook2

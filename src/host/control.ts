@@ -173,22 +173,24 @@ interface ChildWatch {
 /** Knows of the process behind a lane by what its thread says; nothing of a plugin's runs in such a thread. */
 function createChildWatch(): ChildWatch {
   let pid: number | null = null
-  let tellBootOver: () => void
+  let tellBooted: () => void
   let tellGone: () => void = () => {}
-  const bootOver = new Promise<void>((resolve) => {
-    tellBootOver = resolve
+  const booted = new Promise<void>((resolve) => {
+    tellBooted = resolve
   })
   return {
     hear(message) {
-      const { child, childBootOver, childGone } = (message ?? {}) as Record<string, unknown>
-      if (Number.isInteger(child)) pid = child as number
-      if (childBootOver === true) tellBootOver()
-      if (pid === null || childGone !== pid) return
+      const { childBooted, childGone } = (message ?? {}) as Record<string, unknown>
+      if (childBooted !== undefined) {
+        pid = Number.isInteger(childBooted) ? (childBooted as number) : null
+        tellBooted()
+      }
+      if (childGone !== true) return
       pid = null
       tellGone()
     },
     async end(graceMs) {
-      await inTime(bootOver, CHILD_BOOT_MS)
+      await inTime(booted, CHILD_BOOT_MS)
       if (pid === null) return
       // The lane must live to see it gone: a dead process that nobody takes note of stays in the system's tables.
       const gone = new Promise<void>((resolve) => {

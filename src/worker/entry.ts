@@ -33,9 +33,8 @@ export default async function runLaneThread({ lanePort, hostPort, child, contrac
   hardenThread()
   // The host ends what is still there of it when it lets go of the lane.
   const news: ChildNews = {
-    started: (pid) => lanePort.postMessage({ child: pid }),
-    bootOver: () => lanePort.postMessage({ childBootOver: true }),
-    gone: (pid) => lanePort.postMessage({ childGone: pid }),
+    booted: (pid) => lanePort.postMessage({ childBooted: pid }),
+    gone: () => lanePort.postMessage({ childGone: true }),
   }
   const ahead = child === null ? null : (await import('./process/behind.js')).startAhead(child, news)
   const services = createHostServices(host)

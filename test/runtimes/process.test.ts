@@ -1,5 +1,5 @@
 /** The process boundary: how children die and are replaced, what they cannot reach, what is left of them (nothing). */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
@@ -212,6 +212,17 @@ describe.skipIf(noSandbox !== null)(
       host.kill('SIGKILL')
       await once(host, 'exit')
       await until('its children to be gone', () => !children.some(isProgram), 5_000)
+    })
+
+    const asInit = ['-Urpf', '--mount-proc', process.execPath]
+    const canBeInit = spawnSync('unshare', [...asInit, '--version']).status === 0
+    it.skipIf(!canBeInit)('leaves no dead process to a server that is process 1, as in a container', async () => {
+      const server = spawn('unshare', [...asInit, fileURLToPath(fixture('process/as-init.mjs'))], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      onTestFinished(() => void server.kill('SIGKILL'))
+      const [said] = await once(server.stdout, 'data')
+      expect(JSON.parse(said)).toEqual({ pid: 1, dead: [] })
     })
 
     it('is shared by the plugins of a bulkhead, one process for each lane', async () => {

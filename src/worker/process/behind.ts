@@ -27,13 +27,10 @@ export interface BehindOptions {
   onLost(loss: LaneLoss): void
 }
 
-/** A child whose pipe was closed ends itself at once; one that does not is wedged. */
-const END_GRACE_MS = 300
-
 export function startAhead(profile: ChildProfile, news: ChildNews): ChildAhead {
   const started = startChild({ profile, news })
   // Whoever loads plugins hears of how it failed.
-  started.catch(() => {}).finally(news.bootOver)
+  started.catch(() => news.booted(null))
   return { profile, started }
 }
 
@@ -139,7 +136,7 @@ export function runtimeBehind({ ahead, spec, log, onLost }: BehindOptions): Runt
   /** With the last of its plugins the child goes too. */
   async function dispose(opened: Link): Promise<void> {
     living -= 1
-    if (living === 0) await opened.end(END_GRACE_MS)
+    if (living === 0) await opened.end()
   }
 
   return { load }

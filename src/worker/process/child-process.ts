@@ -3,6 +3,7 @@
  * thread only.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { Duplex, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
@@ -19,8 +20,8 @@ export interface Child {
   /** Frames and what goes wrong with them go to `listener` from here on. */
   listen(listener: ChildListener, maxFrameBytes: number): void
   kill(): void
-  /** Closes the pipe, which ends a child that is in order; the rest is killed. Resolves when it is gone. */
-  end(graceMs: number): Promise<void>
+  /** Kills it, and resolves when it is gone. */
+  end(): Promise<void>
 }
 
 export interface ChildListener {
@@ -38,12 +39,14 @@ export interface Ending {
   readonly message: string
 }
 
-/** The host ends a child whose lane it lets go of: it has to know of it, and of when it may. */
+/** The host ends a child whose lane it lets go of. */
 export interface ChildNews {
-  started(pid: number): void
-  /** It has booted, or none has: bubblewrap that is killed before leaves behind, asleep for ever, what it has forked. */
-  bootOver(): void
-  gone(pid: number): void
+  /**
+   * It has booted, and whom to kill; null: none has. Before, nobody may: bubblewrap that is killed half-way leaves behind,
+   * asleep for ever, what it has forked.
+   */
+  booted(pid: number | null): void
+  gone(): void
 }
 
 export interface StartOptions {
@@ -92,8 +95,7 @@ function boot(launch: Launch, { news }: StartOptions): Promise<Child | { broken:
       )
       return
     }
-    news.started(pid)
-    child.once('exit', () => news.gone(pid))
+    child.once('exit', news.gone)
     child.on('error', () => {})
     if (launch.filter !== null) (child.stdio[FILTER_FD] as Duplex).on('error', () => {}).end(launch.filter)
     const pipe = child.stdio[PIPE_FD] as Duplex
@@ -103,8 +105,20 @@ function boot(launch: Launch, { news }: StartOptions): Promise<Child | { broken:
 
     const reader = createFrameReader(HEAD_BYTES, (frame) => {
       if (listener !== null) listener.frame(frame)
-      else if (frame.what === FROM_CHILD.ready) resolve(handle)
+      else if (frame.what === FROM_CHILD.ready) {
+        news.booted(inmost())
+        resolve(handle)
+      }
     })
+    /** Bubblewrap must outlive what it has forked: nobody else takes note of that one's death, least of all a server's init. */
+    const inmost = (): number => (launch.forks ? forkedBy(pid) : null) ?? pid
+    const kill = (): void => {
+      try {
+        process.kill(inmost(), 'SIGKILL')
+      } catch {
+        // It is gone already.
+      }
+    }
     pipe.on('error', () => {})
     pipe.on('data', (chunk: Buffer) => {
       try {
@@ -114,7 +128,7 @@ function boot(launch: Launch, { news }: StartOptions): Promise<Child | { broken:
         // Nothing after a bad frame can be told apart.
         pipe.removeAllListeners('data').destroy()
         listener?.broke(error.message)
-        child.kill('SIGKILL')
+        kill()
       }
     })
     const gone = whenGone(child).then(({ code, signal }) => {
@@ -132,15 +146,22 @@ function boot(launch: Launch, { news }: StartOptions): Promise<Child | { broken:
         reader.maxBytes = maxFrameBytes
         if (ending !== null) next.gone(ending)
       },
-      kill: () => void child.kill('SIGKILL'),
-      async end(graceMs) {
-        pipe.end()
-        const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
+      kill,
+      async end() {
+        kill()
         await gone
-        clearTimeout(timer)
       },
     }
   })
+}
+
+/** Null: nothing, or it cannot be known here. */
+function forkedBy(pid: number): number | null {
+  try {
+    return Number.parseInt(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'), 10) || null
+  } catch {
+    return null
+  }
 }
 
 /** Resolves when it has exited and what it wrote has been read. */

@@ -35,7 +35,7 @@ export interface Link {
   /** onShutdown or destroy of a plugin. Rejects with what it failed by, or when the child is gone. */
   endLife(plugin: number, which: 'shutdown' | 'destroy'): Promise<void>
   /** The lane ends: from here on its child's end is nothing to tell of. */
-  end(graceMs: number): Promise<void>
+  end(): Promise<void>
 }
 
 /** A call that the child has not answered. */
@@ -307,9 +307,9 @@ export function createLink({ child, hangMs, maxFrameBytes, onLog, onDropped, onL
         lives.set(id, question)
         out.send(TO_CHILD[which], { id, index: plugin })
       }),
-    async end(graceMs) {
+    async end() {
       isEnding = true
-      await child.end(graceMs)
+      await child.end()
     },
   }
 }

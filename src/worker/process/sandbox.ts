@@ -11,6 +11,8 @@ import { syscallFilter } from './syscalls.js'
 export interface Launch {
   readonly command: string
   readonly args: readonly string[]
+  /** The program runs in what the command forks, and the command waits for that. */
+  readonly forks: boolean
   /** Bytes that the program reads from descriptor 4; null: it has none. */
   readonly filter: Uint8Array | null
   /** What this machine lacks, each with what to do; empty: the sandbox is whole. */
@@ -62,7 +64,7 @@ export function planLaunch({ profile, program, broken }: LaunchOptions): Launch 
   let filter: Uint8Array | null = null
   if (process.platform !== 'linux') {
     missing.push(`namespaces and limits (there are none on ${process.platform})`)
-    return { command: command[0] as string, args: command.slice(1), filter, missing }
+    return { command: command[0] as string, args: command.slice(1), forks: false, filter, missing }
   }
   const bwrap = find('bwrap', 'namespaces without network, processes and files of the host')
   if (bwrap !== null) {
@@ -74,7 +76,7 @@ export function planLaunch({ profile, program, broken }: LaunchOptions): Launch 
   }
   const prlimit = find('prlimit', 'limits of memory and CPU time')
   if (prlimit !== null) command = [prlimit, ...limits(profile), '--', ...command]
-  return { command: command[0] as string, args: command.slice(1), filter, missing }
+  return { command: command[0] as string, args: command.slice(1), forks: bwrap !== null, filter, missing }
 }
 
 function findTool(tool: string, searchPath: string): string | null {

@@ -113,6 +113,8 @@ function boot(launch: Launch, { news }: StartOptions): Promise<Child | { broken:
     /** Bubblewrap must outlive what it has forked: nobody else takes note of that one's death, least of all a server's init. */
     const inmost = (): number => (launch.forks ? forkedBy(pid) : null) ?? pid
     const kill = (): void => {
+      // Its number may be another process's by now.
+      if (child.exitCode !== null || child.signalCode !== null) return
       try {
         process.kill(inmost(), 'SIGKILL')
       } catch {

@@ -198,10 +198,10 @@ function createChildWatch(): ChildWatch {
       })
       try {
         process.kill(pid, 'SIGKILL')
-        await inTime(gone, graceMs)
       } catch {
-        // It is gone already.
+        // It is dead already; the lane is yet to say so.
       }
+      await inTime(gone, graceMs)
     },
   }
 }

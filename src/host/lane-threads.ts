@@ -72,7 +72,7 @@ const REFILL_AFTER_MS = 30
  */
 const BOOT_MS = 20_000
 /** The kernel ends a process at once; a lane that does not see it by then is in trouble itself. */
-const CHILD_END_MS = 500
+const CHILD_END_MS = 2_000
 /** More than any machine runs; Piscina needs a bound. */
 const MAX_THREADS = 4096
 /** V8's own defaults for threads, said here so that a server's flags do not widen them. */

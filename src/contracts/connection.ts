@@ -8,7 +8,8 @@
  * them, and hooks in the document's own form.
  */
 import { z } from 'zod'
-import { declareContract, type EventOutput, gate, observe, respond, service } from './contract.js'
+import { declareContract, type EventOutput } from './contract.js'
+import { gate, observe, respond, service } from './make-hookpoint.js'
 import { bytes, i32, u64 } from './types.js'
 
 /** The names that the document lets users set. */

@@ -2,7 +2,8 @@
  * Contracts: named, versioned sets of hookpoints with typed events. Made once at import by server and plugin alike;
  * immutable from then on, readable from any thread.
  *
- * A layout plan is compiled when it is first read. A lane never reads one: the host's comes with its orders.
+ * Contracts that ship make their schemas when they are first asked for. A layout plan is compiled when it is first read; a
+ * lane never reads one: the host's comes with its orders.
  */
 import type { z } from 'zod'
 import { compileLayout } from './codec/compile.js'
@@ -54,53 +55,6 @@ export interface Contract<Points extends Hookpoints = Hookpoints, Offered extend
   readonly hookpoints: Points
   /** What servers of this contract may do for plugins, by name. */
   readonly services: Offered
-}
-
-export interface GateOptions {
-  order?: ChainOrder
-}
-
-export interface ReplyOptions {
-  /** Bytes; see Hookpoint.maxReplyBytes. */
-  maxReplyBytes?: number
-}
-
-export interface TransformOptions extends ReplyOptions {
-  /** See Hookpoint.endsOn. Such a hookpoint asks its plugins one by one, each in a hop of its own. */
-  endsOn?: string
-}
-
-/** A hookpoint that asks: plugins continue or reject. */
-export function gate<E extends z.ZodType>(event: E, options: GateOptions = {}): Hookpoint<'gate', E, never> {
-  return hookpoint('gate', event, null as never, { order: optionOf(options, 'order') })
-}
-
-/** A hookpoint that tells: plugins return nothing, the server does not wait. */
-export function observe<E extends z.ZodType>(event: E): Hookpoint<'observe', E, never> {
-  return hookpoint('observe', event, null as never, {})
-}
-
-/** A hookpoint whose plugins may replace the event, or reject. */
-export function transform<E extends z.ZodType>(
-  event: E,
-  options: TransformOptions = {},
-): Hookpoint<'transform', E, never> {
-  const maxReplyBytes = optionOf(options, 'maxReplyBytes')
-  return hookpoint('transform', event, null as never, { maxReplyBytes, endsOn: optionOf(options, 'endsOn') })
-}
-
-/** A hookpoint whose first returned value is the answer. */
-export function respond<E extends z.ZodType, R extends z.ZodType>(
-  event: E,
-  reply: R,
-  options: ReplyOptions = {},
-): Hookpoint<'respond', E, R> {
-  return hookpoint('respond', event, reply, { maxReplyBytes: optionOf(options, 'maxReplyBytes') })
-}
-
-/** A service of a contract: `{ services: { publish: service(z.object({ topic: z.string() }), z.void()) } }`. */
-export function service<I extends z.ZodType, O extends z.ZodType>(input: I, output: O): Service<I, O> {
-  return { input, output }
 }
 
 /**
@@ -325,43 +279,8 @@ function checkEndsOn({ endsOn, plan: { root } }: Hookpoint, where: string): void
   )
 }
 
-function optionOf<Options extends object, Key extends keyof Options>(options: Options, key: Key): Options[Key] {
-  try {
-    return options[key]
-  } catch (cause) {
-    throw new HookringError('CONTRACT_INVALID', `${String(key)} could not be read: ${thrownText(cause)}`, { cause })
-  }
-}
-
 /** A value in an error's message; anything but texts and numbers by its type alone. */
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 80))
   return typeof value === 'number' || value === null || value === undefined ? String(value) : `a ${typeof value}`
 }
-
-interface PointOptions {
-  order?: ChainOrder | undefined
-  maxReplyBytes?: number | undefined
-  endsOn?: string | undefined
-}
-
-function hookpoint<Kind extends HookpointKind, E extends z.ZodType, R extends z.ZodType>(
-  kind: Kind,
-  event: E,
-  reply: R,
-  { order, maxReplyBytes, endsOn }: PointOptions,
-): Hookpoint<Kind, E, R> {
-  return {
-    kind,
-    event,
-    reply,
-    order: order ?? 'sequential',
-    maxReplyBytes: maxReplyBytes ?? null,
-    endsOn: endsOn ?? null,
-    // The contract that it becomes part of knows the path to name in an error.
-    plan: UNCOMPILED,
-    replyPlan: null,
-  }
-}
-
-const UNCOMPILED: LayoutPlan = { root: { kind: 'json', fixedBytes: 8 }, fixedBytes: 8 }

@@ -7,7 +7,8 @@
  * one that has happened and proceeds whatever they do; payloads are encrypted end to end, so hooks see metadata only.
  */
 import { z } from 'zod'
-import { declareContract, type EventInput, type EventOutput, gate, observe } from './contract.js'
+import { declareContract, type EventInput, type EventOutput } from './contract.js'
+import { gate, observe } from './make-hookpoint.js'
 import { bytes, u64 } from './types.js'
 
 /** Bytes of an identity key (Ed25519 public key). */

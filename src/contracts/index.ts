@@ -9,22 +9,16 @@ export {
   type EventInput,
   type EventOutput,
   type GrantedServices,
-  gate,
   type HookEvent,
   type Hookpoint,
   type HookpointKind,
   type Hookpoints,
-  observe,
   type ProvidedServices,
   type ReplyInput,
   type ReplyOutput,
-  respond,
   type Service,
   type ServiceCaller,
   type Services,
-  service,
-  type TransformOptions,
-  transform,
   type VerdictOf,
 } from './contract.js'
 export * from './delivery.js'
@@ -33,6 +27,7 @@ export * from './exhook/exhook1.js'
 export * from './exhook/exhook2.js'
 export * from './exhook/exhook3.js'
 export * from './exhook/rpcs.js'
+export { gate, observe, respond, service, type TransformOptions, transform } from './make-hookpoint.js'
 export * from './mqtt.js'
 export type { FailureAction, FailurePolicy } from './policy.js'
 export { bytes, i32, i64, u8, u16, u32, u64 } from './types.js'

@@ -5,16 +5,8 @@
  * Rejections carry MQTT reason codes (5.0, section 2.4); a broker that speaks 3.1.1 to a client translates them.
  */
 import { z } from 'zod'
-import {
-  declareContract,
-  type EventOutput,
-  gate,
-  observe,
-  type ReplyOutput,
-  respond,
-  service,
-  transform,
-} from './contract.js'
+import { declareContract, type EventOutput, type ReplyOutput } from './contract.js'
+import { gate, observe, respond, service, transform } from './make-hookpoint.js'
 import { bytes, u8, u16, u32 } from './types.js'
 
 /** Reason codes that hooks give. */

@@ -3,7 +3,8 @@
  * Imported by servers and plugins alike; immutable, readable from any thread. What answers mean is said at exhook@3.
  */
 import { z } from 'zod'
-import { declareContract, observe, transform } from '../contract.js'
+import { declareContract } from '../contract.js'
+import { observe, transform } from '../make-hookpoint.js'
 import { u32 } from '../types.js'
 import { LAST_WORD, messages, PUBLISH_REPLY_BYTES } from './messages.js'
 

@@ -8,7 +8,8 @@
  * one that rejects has refused, and is the last that was asked.
  */
 import { z } from 'zod'
-import { declareContract, type EventOutput, observe, transform } from '../contract.js'
+import { declareContract, type EventOutput } from '../contract.js'
+import { observe, transform } from '../make-hookpoint.js'
 import { LAST_WORD, messages, PUBLISH_REPLY_BYTES } from './messages.js'
 
 /** The contract: a hookpoint for each RPC of the service. */

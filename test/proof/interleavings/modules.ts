@@ -3,6 +3,7 @@
  * only after the stepped Atomics are in place.
  */
 import type * as Contract from '../../../dist/contracts/contract.js'
+import type * as MakeHookpoint from '../../../dist/contracts/make-hookpoint.js'
 import type * as Types from '../../../dist/contracts/types.js'
 import type * as Breaker from '../../../dist/host/breaker.js'
 import type * as Bulkhead from '../../../dist/host/bulkhead.js'
@@ -29,6 +30,7 @@ import type * as WorkerLane from '../../../dist/worker/lane.js'
 
 type Modules = {
   'contracts/contract': typeof Contract
+  'contracts/make-hookpoint': typeof MakeHookpoint
   'contracts/types': typeof Types
   'host/breaker': typeof Breaker
   'host/bulkhead': typeof Bulkhead
@@ -62,7 +64,8 @@ export async function importFrom<Name extends keyof Modules>(dist: string, name:
 /** The contract of all scenarios: a gate and an observation with the same event. */
 export async function defineStageContract(dist: string) {
   const { z } = await import('zod')
-  const { defineContract, gate, observe } = await importFrom(dist, 'contracts/contract')
+  const { defineContract } = await importFrom(dist, 'contracts/contract')
+  const { gate, observe } = await importFrom(dist, 'contracts/make-hookpoint')
   const { u32 } = await importFrom(dist, 'contracts/types')
   const event = z.object({ call: u32(), does: z.string(), check: z.string() })
   return defineContract('interleavings', 1, { onAsk: gate(event), onTell: observe(event) })

@@ -214,7 +214,7 @@ describe('under traffic', () => {
     const from = pluginFile(good('one'))
     const lived = await openLab({
       spares: 1,
-      setupTimeoutMs: 300,
+      setupTimeoutMs: 1_500,
       timeoutMs: 5_000,
       plugins: [{ from }, actor('steady', { config: { trail } })],
     })

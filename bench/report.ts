@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Progress } from './instruments.js'
+import { type Progress, rounded } from './instruments.js'
 
 export {
   formatBytes,
@@ -18,6 +18,9 @@ export {
   rounded,
   significant,
 } from './instruments.js'
+
+/** Less of the machine's CPU time than this shows in no figure. */
+const WORTH_SAYING_SHARE = 0.01
 
 export interface CaseContext {
   readonly quick: boolean
@@ -49,6 +52,17 @@ export interface Claim {
 export function claimsTable(claims: readonly Claim[]): string {
   const word = (claim: Claim): string => (claim.isHeld === undefined ? 'not measured' : claim.isHeld ? 'pass' : 'FAIL')
   return claims.map((claim) => `- ${word(claim)}: ${claim.claim} (${claim.measured})`).join('\n')
+}
+
+/** The outcome, saying how much of the machine its neighbours had during the run, where the system tells. */
+export function withStolenShare(outcome: CaseOutcome, share: number | undefined): CaseOutcome {
+  if (share === undefined) return outcome
+  const remark = `The machine's neighbours had ${(share * 100).toFixed(1)} % of its CPU time during this run.`
+  return {
+    ...outcome,
+    document: { ...outcome.document, stolenShare: rounded(share) },
+    markdown: share < WORTH_SAYING_SHARE ? outcome.markdown : `${outcome.markdown}\n\n${remark}`,
+  }
 }
 
 /** Writes the three files and returns the folder. */

@@ -5,8 +5,8 @@
  * A claim about speed that a noisy machine refutes is marked in the table and is no error.
  */
 import { parseArgs } from 'node:util'
-import { createProgress } from './instruments.js'
-import { type BenchCase, writeResults } from './report.js'
+import { createProgress, readCpuTicks, stolenShare } from './instruments.js'
+import { type BenchCase, withStolenShare, writeResults } from './report.js'
 
 const CASES: Readonly<Record<string, () => Promise<BenchCase>>> = {
   peers: async () => (await import('./cases/peers.js')).peers,
@@ -60,7 +60,9 @@ async function main(): Promise<number> {
   }
   const progress = createProgress(name as string)
   const bench = await load()
-  const outcome = await bench.run({ quick: parsed.values.quick === true, progress }).finally(() => progress.done())
+  const ticksBefore = readCpuTicks()
+  const measured = await bench.run({ quick: parsed.values.quick === true, progress }).finally(() => progress.done())
+  const outcome = withStolenShare(measured, stolenShare(ticksBefore, readCpuTicks()))
   const folder = writeResults(outcome)
   if (parsed.values.json === true) {
     await print(`${JSON.stringify(outcome.document)}\n`)

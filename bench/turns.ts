@@ -29,6 +29,8 @@ export interface SeatResult {
   readonly failed: number
   /** What the subject says of itself at this level, or why it failed. */
   readonly note: string | undefined
+  /** Rounds that were taken again because the machine was disturbed. */
+  readonly retaken: number
 }
 
 /** How many steps of progress takeTurns takes. */
@@ -51,7 +53,7 @@ function withLoads({ inFlight, ...seat }: Seat): turns.Seat {
   return { ...seat, loads: inFlight.map((level) => ({ kind: 'closed', inFlight: level })) }
 }
 
-function resultOf({ seat, rounds: byLoad, notes, broken }: turns.Seated, inFlight: number): SeatResult {
+function resultOf({ seat, rounds: byLoad, notes, broken, retaken }: turns.Seated, inFlight: number): SeatResult {
   const load = `${inFlight} in flight`
   const rounds = byLoad.get(load) ?? []
   const sum = (of: (round: Round) => number): number => rounds.reduce((total, round) => total + of(round), 0)
@@ -64,5 +66,6 @@ function resultOf({ seat, rounds: byLoad, notes, broken }: turns.Seated, inFligh
     wrong: sum((round) => round.wrong),
     failed: sum(({ failures }) => Object.values(failures).reduce((all, count) => all + count, 0)),
     note: broken?.message ?? firstFailure ?? notes.get(load),
+    retaken: retaken.get(load) ?? 0,
   }
 }

@@ -17,7 +17,7 @@ import {
 } from '../report.js'
 import type { ChainOptions } from '../subjects/chain.js'
 import { countSteps, type Seat, type SeatResult, takeTurns } from '../turns.js'
-import { failuresOf, isSound, roundedFigures } from './figures.js'
+import { isSound, notesOf, roundedFigures } from './figures.js'
 
 const COUNTS = [1, 2, 4, 8, 16] as const
 const LEVELS = [1, 64] as const
@@ -82,7 +82,7 @@ function report(cells: readonly Cell[], quick: boolean): CaseOutcome {
       rows: cells.flatMap(({ plugins, bulkheads, inFlight, figures }) =>
         figures === undefined ? [] : [{ plugins, bulkheads, inFlight, ...roundedFigures(figures) }],
       ),
-      notes: failuresOf(cells),
+      notes: notesOf(cells),
     },
     markdown: [
       '# chain: 1 to 16 plugins, in one bulkhead and in several',
@@ -108,7 +108,7 @@ function report(cells: readonly Cell[], quick: boolean): CaseOutcome {
           }),
       ),
       '',
-      ...failuresOf(cells).map((note) => `- ${note}`),
+      ...notesOf(cells).map((note) => `- ${note}`),
     ].join('\n'),
     svg: drawPlot({
       title: '1 to 16 plugins, in one bulkhead and in several',

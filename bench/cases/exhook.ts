@@ -21,7 +21,7 @@ import {
 } from '../report.js'
 import type { ExhookOptions } from '../subjects/exhook.js'
 import { countSteps, type Seat, type SeatResult, takeTurns } from '../turns.js'
-import { failuresOf, isSound, latencyMarks } from './figures.js'
+import { isSound, latencyMarks, notesOf } from './figures.js'
 
 const QUICK = { rounds: 5, roundMs: 400, warmUpMs: 800 }
 const FULL = { rounds: 15, roundMs: 800, warmUpMs: 1_500 }
@@ -56,7 +56,7 @@ function report(results: readonly SeatResult[], quick: boolean): CaseOutcome {
     return [{ contender, callsPerSecond: many.figures.eventsPerSecond, p50Us, p99Us, one: one.figures }]
   })
   const base = rows.find(({ contender }) => contender === 'lane')
-  const notes = failuresOf(results)
+  const notes = notesOf(results)
   return {
     isComplete: isSound(results),
     document: {

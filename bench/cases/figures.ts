@@ -1,6 +1,6 @@
 /** How the figures of takeTurns go into rows, marks and notes; shared by the cases that use it. Pure. */
 
-import type { Mark } from '../instruments.js'
+import { type Mark, turns } from '../instruments.js'
 import type { RoundFigures } from '../measure.js'
 import { rounded } from '../report.js'
 import type { SeatResult } from '../turns.js'
@@ -30,8 +30,13 @@ export function isSound(results: readonly SeatResult[]): boolean {
   return results.every((result) => result.figures !== undefined && result.wrong === 0 && result.failed === 0)
 }
 
-/** One line for each subject and level that was not sound. */
-export function failuresOf(results: readonly SeatResult[]): string[] {
+/** One line for each subject and level that was not sound, and one for what was measured again. */
+export function notesOf(results: readonly SeatResult[]): string[] {
+  const retaken = turns.retakenText(results.reduce((sum, result) => sum + result.retaken, 0))
+  return [...failuresOf(results), ...(retaken === undefined ? [] : [retaken])]
+}
+
+function failuresOf(results: readonly SeatResult[]): string[] {
   return results.flatMap(({ name, inFlight, note, wrong, failed, figures }) => {
     const at = `${name}, ${inFlight} in flight`
     const why = note === undefined ? '' : ` (${note})`

@@ -22,7 +22,7 @@ import {
   markdownTable,
 } from '../report.js'
 import { countSteps, type SeatResult, takeTurns } from '../turns.js'
-import { failuresOf, isSound, latencyMarks, remarksOf, roundedFigures } from './figures.js'
+import { isSound, latencyMarks, notesOf, remarksOf, roundedFigures } from './figures.js'
 
 const QUICK = { rounds: 5, roundMs: 170, warmUpMs: 150 }
 const FULL = { rounds: 15, roundMs: 400, warmUpMs: 600 }
@@ -41,7 +41,7 @@ export const peers: BenchCase = {
 function report(results: readonly SeatResult[], quick: boolean): CaseOutcome {
   const { rounds, roundMs } = quick ? QUICK : FULL
   const claims = peersClaims(results)
-  const notes = [...failuresOf(results), ...remarksOf(results)]
+  const notes = [...notesOf(results), ...remarksOf(results)]
   const rows = results.flatMap(({ name, inFlight, figures }) =>
     figures === undefined ? [] : [{ contender: name, inFlight, ...roundedFigures(figures) }],
   )

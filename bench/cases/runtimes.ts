@@ -28,7 +28,7 @@ import {
 } from '../report.js'
 import type { RuntimeAbout, RuntimeOptions } from '../subjects/runtime.js'
 import { countSteps, type Seat, type SeatResult, takeTurns } from '../turns.js'
-import { failuresOf, isSound, latencyMarks } from './figures.js'
+import { isSound, latencyMarks, notesOf } from './figures.js'
 
 const QUICK = { rounds: 3, roundMs: 200, warmUpMs: 300 }
 const FULL = { rounds: 11, roundMs: 400, warmUpMs: 800 }
@@ -108,7 +108,7 @@ function report(
     return { runtime, boundary, loadMs, memoryMb, p50Us, p99Us, eventsPerSecond: many.figures.eventsPerSecond, one }
   })
   const base = rows[0]
-  const allNotes = [...notes, ...failuresOf(results)]
+  const allNotes = [...notes, ...notesOf(results)]
   return {
     isComplete: isSound(results),
     document: {

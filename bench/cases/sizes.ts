@@ -16,7 +16,7 @@ import {
   markdownTable,
 } from '../report.js'
 import { type Seat, type SeatResult, takeTurns } from '../turns.js'
-import { failuresOf, isSound, roundedFigures } from './figures.js'
+import { isSound, notesOf, roundedFigures } from './figures.js'
 
 const SIZES = [64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576] as const
 const LEVELS = [1, 16] as const
@@ -92,7 +92,7 @@ function report(cells: readonly Cell[], quick: boolean): CaseOutcome {
       rows: cells.flatMap(({ subject, eventBytes, inFlight, figures }) =>
         figures === undefined ? [] : [{ contender: subject, eventBytes, inFlight, ...roundedFigures(figures) }],
       ),
-      notes: failuresOf(cells),
+      notes: notesOf(cells),
     },
     markdown: [
       '# sizes: events of 64 B to 1 MiB',
@@ -104,7 +104,7 @@ function report(cells: readonly Cell[], quick: boolean): CaseOutcome {
         LEVELS.flatMap((level) => SIZES.map((size) => rowOf(size, level))),
       ),
       '',
-      ...failuresOf(cells).map((note) => `- ${note}`),
+      ...notesOf(cells).map((note) => `- ${note}`),
     ].join('\n'),
     svg: drawPlot({
       title: 'Events of 64 B to 1 MiB',

@@ -7,6 +7,9 @@ import { describe, expect, it } from 'vitest'
 import { createHistogram, mergeCounts } from '../../dist/cli/measure/histogram.js'
 import { importPackage } from '../../dist/cli/measure/packages.js'
 import { runRound } from '../../dist/cli/measure/rounds.js'
+import { parseCpuTicks, stolenShare } from '../../dist/cli/measure/stolen.js'
+import type { Round } from '../../dist/cli/measure/subject.js'
+import { type Seated, takeTurns } from '../../dist/cli/measure/turns.js'
 import { styleFor } from '../../dist/cli/style.js'
 
 describe('a histogram', () => {
@@ -36,6 +39,90 @@ describe('a histogram', () => {
   it('has no percentiles before the first value', () => {
     expect(createHistogram().percentile(0.5)).toBeNaN()
     expect(mergeCounts([createHistogram().counts()]).max()).toBeNaN()
+  })
+})
+
+describe('time that the neighbours of a virtual machine took', () => {
+  const stat = (line: string) => parseCpuTicks(`${line}\ncpu0 1 1 1 1 1 1 1 1 0 0\nintr 5\n`)
+
+  it('is the share of steal between two readings of /proc/stat', () => {
+    const before = stat('cpu  100 0 50 800 10 0 5 35 7 0')
+    expect(before).toEqual({ all: 1000, stolen: 35 })
+    // `guest` is part of `user`, and counted once.
+    expect(stolenShare(before, stat('cpu  160 0 60 820 10 0 5 45 70 0'))).toBeCloseTo(0.1)
+  })
+
+  it('is unknown where the system does not tell', () => {
+    expect(parseCpuTicks('')).toBeUndefined()
+    // Kernels before 2.6.11 count no steal.
+    expect(stat('cpu  100 0 50 800 10 0 5')).toBeUndefined()
+    expect(stolenShare(undefined, stat('cpu  1 0 0 0 0 0 0 0 0 0'))).toBeUndefined()
+    const still = stat('cpu  1 0 0 0 0 0 0 0 0 0')
+    expect(stolenShare(still, still)).toBeUndefined()
+  })
+})
+
+describe('rounds in turns', () => {
+  const load = { kind: 'closed', inFlight: 1 } as const
+  const round = (stolen: number | undefined, more: Partial<Round> = {}): Round => ({
+    calls: 1,
+    elapsedMs: 1,
+    total: createHistogram().counts(),
+    waiting: undefined,
+    running: undefined,
+    verdicts: {},
+    failures: {},
+    firstFailure: undefined,
+    wrong: 0,
+    hostBusyMs: 1,
+    processCpuMs: 1,
+    latestStartMs: 0,
+    stolenShare: stolen,
+    ...more,
+  })
+
+  /** The rounds that count, of a subject that gives these takes after its warm-up; and how many of them it was asked for. */
+  async function turns(rounds: number, takes: readonly Round[]) {
+    let asked = 0
+    const answer = (kind: string) => (kind === 'run' ? (asked++ === 0 ? round(0) : takes[asked - 2]) : undefined)
+    const one: Seated = {
+      seat: { name: 'one', module: new URL('file:///none'), options: null, loads: [load] },
+      process: {
+        ask: async <Answer>(request: unknown) => answer((request as { kind: string }).kind) as Answer,
+        hurry() {},
+        end: async () => {},
+      },
+      rounds: new Map(),
+      notes: new Map(),
+      about: undefined,
+      broken: undefined,
+      memory: undefined,
+      retaken: new Map(),
+    }
+    const progress = { expect() {}, step() {}, done() {} }
+    await takeTurns([one], { rounds, roundMs: 1, warmUpMs: 1, progress })
+    return { kept: one.rounds.get('1 in flight'), retaken: one.retaken.get('1 in flight') ?? 0, taken: asked - 1 }
+  }
+
+  it('are taken again when neighbours had much of the machine, and the less disturbed take counts', async () => {
+    const calm = Array.from({ length: 5 }, () => round(undefined))
+    const better = [round(0), round(0.4), round(0.01), ...calm]
+    expect(await turns(7, better)).toEqual({ kept: [better[0], better[2], ...calm], retaken: 1, taken: 8 })
+    const worse = [round(0.2), round(0.3), round(0), ...calm]
+    expect(await turns(7, worse)).toMatchObject({ kept: [worse[0], worse[2], ...calm], retaken: 1 })
+  })
+
+  it('are taken again a bounded number of times', async () => {
+    const takes = Array.from({ length: 10 }, () => round(0.5))
+    expect(await turns(8, takes)).toMatchObject({ retaken: 1, taken: 9 })
+  })
+
+  it('keep what went wrong, however disturbed', async () => {
+    const calm = Array.from({ length: 6 }, () => round(0))
+    const wrong = [round(0.5, { wrong: 1 }), ...calm]
+    expect(await turns(7, wrong)).toEqual({ kept: wrong, retaken: 0, taken: 7 })
+    const failed = [round(0.5), round(0.6, { failures: { timeout: 1 } }), ...calm]
+    expect(await turns(7, failed)).toMatchObject({ kept: failed.slice(1), retaken: 1 })
   })
 })
 

@@ -8,7 +8,7 @@ import { limitOf } from './find-limit.js'
 import type { BenchFindings, Measured } from './plan.js'
 
 export function documentOf(findings: BenchFindings): Record<string, unknown> {
-  const { plan, about, measured, steps, isInterrupted } = findings
+  const { plan, about, measured, steps, isInterrupted, retaken } = findings
   const { question, limit } = plan
   const found = limitOf(steps)
   return {
@@ -25,6 +25,7 @@ export function documentOf(findings: BenchFindings): Record<string, unknown> {
       ...(question.replay === undefined ? { seed: question.seed } : { replay: question.replay }),
     },
     isInterrupted,
+    ...(retaken === undefined ? {} : { retaken }),
     results: measured.flatMap((one) => {
       const figures = figuresOf(one)
       if (figures === undefined) return limit === undefined ? [{ ...headOf(one), broken: one.broken ?? null }] : []

@@ -78,6 +78,8 @@ export interface BenchFindings {
   readonly measured: readonly Measured[]
   readonly steps: readonly LimitStep[]
   readonly isInterrupted: boolean
+  /** How many rounds were taken again, and why, if any were. */
+  readonly retaken: string | undefined
 }
 
 export const ROUNDS = 5

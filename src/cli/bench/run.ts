@@ -9,8 +9,10 @@ import { locatePackage } from '../measure/packages.js'
 import type { Progress } from '../measure/progress.js'
 import { type Load, loadText } from '../measure/subject.js'
 import {
+  countRetaken,
   countSteps,
   leaveSeats,
+  retakenText,
   type Seat,
   type Seated,
   type TurnControl,
@@ -56,7 +58,14 @@ export async function runBench(plan: BenchPlan, progress: Progress, control: Tur
       const roundMs = plan.durationMs / ROUNDS
       await takeTurns(seated, { rounds: ROUNDS, roundMs, warmUpMs: plan.warmUpMs, progress, control })
     }
-    return { plan, about, measured: seated.flatMap(measuredOf), steps, isInterrupted: control.isStopped }
+    return {
+      plan,
+      about,
+      measured: seated.flatMap(measuredOf),
+      steps,
+      isInterrupted: control.isStopped,
+      retaken: retakenText(countRetaken(seated)),
+    }
   } finally {
     progress.done()
     await leaveSeats(seated)

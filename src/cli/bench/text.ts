@@ -13,7 +13,7 @@ import { type BenchFindings, type LimitStep, type Measured, ROUNDS } from './pla
 const PERCENTILE_HEADS = ['p50', 'p90', 'p99', 'p99.9', 'max']
 
 export function textOf(findings: BenchFindings, style: Style): string {
-  const { plan, measured, steps, isInterrupted } = findings
+  const { plan, measured, steps, isInterrupted, retaken } = findings
   const parts = [headOf(findings, style)]
   if (plan.limit === undefined) {
     for (const load of plan.loads)
@@ -28,6 +28,7 @@ export function textOf(findings: BenchFindings, style: Style): string {
   } else {
     parts.push(limitPart(steps, plan.limit.sloP99Ms, style))
   }
+  if (retaken !== undefined) parts.push(retaken)
   if (isInterrupted) parts.push('interrupted: these are the figures so far')
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`
 }

@@ -13,6 +13,7 @@
 import { performance } from 'node:perf_hooks'
 import { startBusyClock } from './busy.js'
 import { createHistogram, type Histogram } from './histogram.js'
+import { readCpuTicks, stolenShare } from './stolen.js'
 import type { Answer, AnswerTimes, Load, Round, Subject } from './subject.js'
 
 /** Set by whoever wants the round to end early. */
@@ -45,6 +46,7 @@ export async function runRound(
   const unseenBefore = (await subject.unseenFailures?.()) ?? {}
   // Several contenders wait with handles that do not keep a process alive.
   const keepAlive = setInterval(() => {}, 1000)
+  const ticksBefore = readCpuTicks()
   const stopBusyClock = await startBusyClock()
   const startMs = performance.now()
   const latestStartMs =
@@ -53,6 +55,7 @@ export async function runRound(
       : await runOpen(subject, tally, load.ratePerSecond, roundMs, control)
   const elapsedMs = performance.now() - startMs
   const busy = await stopBusyClock()
+  const stolen = stolenShare(ticksBefore, readCpuTicks())
   clearInterval(keepAlive)
   for (const [kind, count] of Object.entries((await subject.unseenFailures?.()) ?? {})) {
     const more = count - (unseenBefore[kind] ?? 0)
@@ -71,6 +74,7 @@ export async function runRound(
     hostBusyMs: busy.hostBusyMs,
     processCpuMs: busy.processCpuMs,
     latestStartMs,
+    stolenShare: stolen,
   }
 }
 

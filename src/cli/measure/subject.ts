@@ -66,6 +66,8 @@ export interface Round {
   readonly processCpuMs: number
   /** Open loop: how late the latest call began. */
   readonly latestStartMs: number
+  /** The share of the machine's CPU time that went to its neighbours meanwhile, 0 to 1, where the system tells. */
+  readonly stolenShare: number | undefined
 }
 
 /** Memory of the subject's process, in MiB. */

@@ -43,6 +43,8 @@ export interface Seated {
   /** Why it is out for the rest of the run. */
   broken: BrokenSubject | undefined
   memory: MemorySample | undefined
+  /** Rounds that were taken again because the machine's neighbours had too much of it; by the load's text. */
+  readonly retaken: Map<string, number>
 }
 
 export interface BrokenSubject {
@@ -53,6 +55,10 @@ export interface BrokenSubject {
 const OPEN_TIMEOUT_MS = 20_000
 const ANSWER_TIMEOUT_MS = 8_000
 const CLOSE_TIMEOUT_MS = 3_000
+/** With more of the CPU time than this stolen, a round is taken again, and the less disturbed of the two counts. */
+const DISTURBED_SHARE = 0.05
+/** Rounds that may be taken again, of those planned: on a machine that is always shared the run must end, too. */
+const RETAKEN_SHARE = 0.15
 
 /** How many steps of progress takeTurns takes. */
 export function countSteps(seats: readonly Seat[], plan: Pick<TurnPlan, 'rounds'>): number {
@@ -70,6 +76,7 @@ export async function takeSeat(seat: Seat): Promise<Seated> {
     about: undefined,
     broken: undefined,
     memory: undefined,
+    retaken: new Map(),
   }
   one.about = await ask(one, { kind: 'open', module: seat.module.href, options: seat.options }, OPEN_TIMEOUT_MS)
   return one
@@ -94,12 +101,20 @@ export async function takeTurns(all: readonly Seated[], plan: TurnPlan): Promise
   for (const load of loads) {
     for (const one of turns(load)) if (!control?.isStopped) await warmUp(one, load, plan)
   }
+  let retakes = Math.floor(all.reduce((sum, { seat }) => sum + seat.loads.length, 0) * plan.rounds * RETAKEN_SHARE)
   for (let round = 0; round < plan.rounds; round++) {
     for (const load of loads) {
       for (const one of turns(load)) {
         if (control?.isStopped) break
         plan.progress.step(`round ${round + 1}/${plan.rounds}, ${loadText(load)}: ${one.seat.name}`)
-        await takeTurn(one, load, plan.roundMs)
+        const first = await takeRound(one, load, plan.roundMs)
+        if (!isDisturbed(first) || retakes === 0 || control?.isStopped) {
+          keepRound(one, load, first)
+          continue
+        }
+        retakes -= 1
+        one.retaken.set(loadText(load), (one.retaken.get(loadText(load)) ?? 0) + 1)
+        keepRound(one, load, betterTake(first, await takeRound(one, load, plan.roundMs)))
       }
     }
   }
@@ -115,12 +130,45 @@ async function warmUp(one: Seated, load: Load, { warmUpMs, progress }: TurnPlan)
 
 /** One round; undefined when the subject is, or has become, broken. */
 export async function takeTurn(one: Seated, load: Load, roundMs: number): Promise<Round | undefined> {
-  const round = await ask<Round>(one, { kind: 'run', load, roundMs }, roundMs + ANSWER_TIMEOUT_MS)
-  if (round === undefined) return undefined
+  const round = await takeRound(one, load, roundMs)
+  keepRound(one, load, round)
+  return round
+}
+
+/** What is said of rounds that were taken again; undefined when none was. */
+export function retakenText(count: number): string | undefined {
+  if (count === 0) return undefined
+  return `taken again: ${count} rounds in which the machine's neighbours had more than ${DISTURBED_SHARE * 100} % of its CPU time`
+}
+
+export function countRetaken(all: readonly Seated[]): number {
+  return all.reduce((sum, { retaken }) => [...retaken.values()].reduce((own, count) => own + count, sum), 0)
+}
+
+function takeRound(one: Seated, load: Load, roundMs: number): Promise<Round | undefined> {
+  return ask<Round>(one, { kind: 'run', load, roundMs }, roundMs + ANSWER_TIMEOUT_MS)
+}
+
+function keepRound(one: Seated, load: Load, round: Round | undefined): void {
+  if (round === undefined) return
   const rounds = one.rounds.get(loadText(load))
   if (rounds === undefined) one.rounds.set(loadText(load), [round])
   else rounds.push(round)
-  return round
+}
+
+/** What went wrong in a round is never thrown away with it. */
+export function isDisturbed(round: Round | undefined): boolean {
+  return round !== undefined && !hasFaults(round) && (round.stolenShare ?? 0) > DISTURBED_SHARE
+}
+
+/** Which of two takes counts, the first being disturbed. */
+export function betterTake(first: Round | undefined, second: Round | undefined): Round | undefined {
+  if (first === undefined || second === undefined) return first ?? second
+  return hasFaults(second) || (second.stolenShare ?? 0) < (first.stolenShare ?? 0) ? second : first
+}
+
+function hasFaults({ wrong, failures }: Round): boolean {
+  return wrong > 0 || Object.keys(failures).length > 0
 }
 
 /** A subject that fails or falls silent is out for the rest of the run; the others go on. */

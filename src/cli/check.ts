@@ -3,7 +3,7 @@
  */
 import { Command } from 'commander'
 import { jsonFrom, numberFrom, pluginFrom } from './arguments.js'
-import type { CheckQuestion, PluginReport } from './check/report.js'
+import type { CheckQuestion, Confinement, PluginReport } from './check/report.js'
 import { type CheckControl, runChecks } from './check/run.js'
 import { textOf } from './check/text.js'
 import { UsageError } from './errors.js'
@@ -18,10 +18,14 @@ Examples:
   $ hookring check hookring/hooks/tracing ./audit.js --events 10000 --seed 7
   $ hookring check ./auth.js --contract ./shop-contract.ts#shop --timeout 20
   $ hookring check ./auth.js --replay traffic.ndjson --json > report.json
+  $ hookring check ./stranger.js --trust untrusted --contract delivery
 
 Each plugin is loaded in a process of its own, in a lane as an engine would, and asked about made-up or recorded events
 at every hookpoint that it subscribes to. What is found has an id, the first event at which it was seen (the same seed
 makes the same event again), and what to do about it.
+
+That process can do what you can: of a plugin that you have not read, say --trust untrusted. It then runs as it would in
+an engine and in no other way; its config, its memory and its signals, which take more, are not looked at.
 
 Exit codes: 0 nothing found; 1 findings; 2 wrong usage, or a plugin could not be loaded; 130 ended by Ctrl-C, the
 reports so far printed.`
@@ -34,6 +38,9 @@ interface CheckOptions {
   readonly replay?: string
   readonly timeout: number
   readonly setupTimeout: number
+  readonly trust?: string
+  readonly runtime?: string
+  readonly boundary?: string
   readonly json?: boolean
 }
 
@@ -48,6 +55,12 @@ export function checkCommand(): Command {
     .option('--replay <file>', 'events of a recording in place of made-up ones')
     .option('--timeout <ms>', 'time for a hook', numberFrom(1, { most: 60_000 }), 100)
     .option('--setup-timeout <ms>', 'time for import, and for setup', numberFrom(1, { most: 600_000 }), 10_000)
+    .option(
+      '--trust <word>',
+      'untrusted: run them as an engine runs what its operator does not trust, and not otherwise',
+    )
+    .option('--runtime <name>', 'run them so alone: quickjs, compartment, wasm, native')
+    .option('--boundary <name>', 'process: run them in a child process behind the lane alone')
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', EXAMPLES)
     .action(async (plugins: string[], _: unknown, command: Command) => {
@@ -84,15 +97,36 @@ function questionsOf(plugins: readonly string[], options: CheckOptions): CheckQu
   if (config.length > plugins.length) {
     throw new UsageError('OPTIONS_INVALID', `--config was given ${config.length} times for ${plugins.length} plugins`)
   }
+  const confinement = confinementOf(options)
   return plugins.map((plugin, index) => ({
     from: pluginFrom(plugin),
     shown: plugin,
     ...(index < config.length ? { config: config[index] } : {}),
-    contract,
+    contract: confinement === null ? contract : confinedContract(plugin, contract, confinement),
     events,
     seed,
     replay,
     timeoutMs: timeout,
     setupTimeoutMs: setupTimeout,
+    confinement,
   }))
+}
+
+function confinementOf({ trust, runtime, boundary }: CheckOptions): Confinement | null {
+  const confinement: Confinement = {
+    ...(trust === undefined || trust === 'trusted' ? {} : { trust }),
+    ...(runtime === undefined || runtime === 'module' ? {} : { runtime }),
+    ...(boundary === undefined || boundary === 'thread' ? {} : { boundary }),
+  }
+  return Object.keys(confinement).length === 0 ? null : confinement
+}
+
+/** Behind the C ABI there is one contract. */
+function confinedContract(plugin: string, contract: string | undefined, { runtime }: Confinement): string {
+  if (contract !== undefined) return contract
+  if (runtime === 'wasm' || runtime === 'native' || /\.(?:wasm|so|dylib|dll)$/.test(plugin)) return 'delivery'
+  throw new UsageError(
+    'OPTIONS_INVALID',
+    '--contract: say for which one a confined plugin is (delivery, ./file.ts#export); to see for itself, check would have to run it unconfined',
+  )
 }

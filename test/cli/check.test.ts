@@ -243,6 +243,47 @@ describe.concurrent('a plugin that an engine would refuse', () => {
   })
 })
 
+describe.concurrent('a plugin that is to be confined', () => {
+  const untrusted = ['--trust', 'untrusted', '--contract', 'delivery', '--events', '100', '--timeout', '5000']
+
+  it('runs nowhere else', { timeout: 60_000 }, async () => {
+    const mark = join(folder, 'mark')
+    const config = ['--config', JSON.stringify({ mark })]
+    const { code, report } = await checkOne(local('stranger'), ...config, ...untrusted)
+    expect(existsSync(mark)).toBe(false)
+    expect(report).toMatchObject({ name: 'stranger', contract: 'delivery@1', isLoaded: true, findings: [] })
+    expect(code).toBe(0)
+    const [gate] = report.hooks
+    expect(gate).toMatchObject({ hookpoint: 'onMessageEnqueue', kind: 'gate', isAsync: null, events: 100 })
+    expect(gate?.verdicts.reject).toBeGreaterThan(0)
+    // Else it does what its author likes.
+    await checkOne(local('stranger'), ...config, ...QUICK)
+    expect(existsSync(mark)).toBe(true)
+  })
+
+  it('is told of, and what is wrong with it', { timeout: 60_000 }, async () => {
+    const confined = ['--runtime', 'quickjs', '--boundary', 'process', ...untrusted.slice(2)]
+    const { code, stdout } = await runCommand(['check', local('throws'), ...confined])
+    expect(stdout).toMatch(/^ {2}run {7}in quickjs, behind boundary process, and in no other way$/m)
+    expect(stdout).toMatch(/^ {2}throws {2}onMessageEnqueue, event \d+ of seed 1 \(\d+ events\)$/m)
+    expect(code).toBe(1)
+  })
+
+  it('is refused by name where what it needs is not there', { timeout: 60_000 }, async () => {
+    const { code, report } = await checkOne(local('good'), ...untrusted)
+    expect(report).toMatchObject({ isLoaded: false, isComplete: true })
+    expect(report.error).toMatchObject({ code: 'PLUGIN_IMPORT_FAILED' })
+    expect(report.error?.message).toMatch(/good\.mjs -> node:timers\/promises/)
+    expect(code).toBe(2)
+  })
+
+  it('is not run to find out its contract', async () => {
+    const { code, stderr } = await runCommand(['check', local('stranger'), '--runtime', 'quickjs'])
+    expect(stderr).toMatch(/OPTIONS_INVALID: --contract: say for which one/)
+    expect(code).toBe(2)
+  })
+})
+
 describe.concurrent('--replay', () => {
   it('asks about recorded events, and says where they stand', async () => {
     const file = join(folder, 'traffic.ndjson')

@@ -3,18 +3,17 @@
  * process that checks it.
  */
 import type { Contract } from '../../contracts/index.js'
-import { createHookEngine, type HookEngine } from '../../index.js'
+import { createHookEngine, type HookEngine, type PluginOptions } from '../../index.js'
 import { createHistogram } from '../measure/histogram.js'
 import type { HookEvents } from './events.js'
 
 export interface AskOptions {
-  readonly url: string
-  readonly name: string | undefined
-  readonly config: unknown
+  readonly plugin: PluginOptions
   readonly contract: Contract
   readonly timeoutMs: number
   readonly setupTimeoutMs: number
-  readonly events: readonly HookEvents[]
+  /** Told, before any is asked, what the plugin subscribes to. */
+  eventsOf(name: string, hookpoints: readonly string[]): Promise<readonly HookEvents[]>
   /** Told of each hookpoint that is begun. */
   onStep(hookpoint: string): void
 }
@@ -70,12 +69,12 @@ type Hook = (event: unknown, options: { times: { waitedMs: number; ranMs: number
 
 /** @throws HookringError when the engine does not start with the plugin */
 export async function askInEngine(options: AskOptions): Promise<Asked> {
-  const { url, name, config, timeoutMs } = options
+  const { plugin, timeoutMs } = options
   const lines: string[] = []
   const keep = (_: object, message: string) => void lines.push(message)
   const engine = await createHookEngine({
     contract: asGates(options.contract),
-    plugins: [{ from: new URL(url), ...(name === undefined ? {} : { name }), config, timeoutMs, onFailure: 'allow' }],
+    plugins: [{ ...plugin, timeoutMs, onFailure: 'allow' }],
     quarantine: false,
     hangMs: HANG_MS,
     // Import and setup together.
@@ -94,7 +93,9 @@ export async function askInEngine(options: AskOptions): Promise<Asked> {
   const incidents: Incident[] = []
   const hooks: AskedHook[] = []
   try {
-    for (const each of options.events) {
+    const [status] = engine.plugins
+    for (const each of await options.eventsOf(status?.name ?? '', status?.hooks ?? [])) {
+      if (each.events.length === 0) continue
       options.onStep(each.hookpoint)
       hooks.push(await askHook(engine, each, incidents))
     }

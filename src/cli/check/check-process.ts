@@ -2,14 +2,14 @@
  * Checks one plugin, in a process of its own (run.ts starts it): whatever the plugin does, the command lives to tell. What
  * is known is sent as soon as it is known; the process may be killed at any time.
  */
-import { createPluginSources } from '../../index.js'
+import { createPluginSources, type PluginOptions } from '../../index.js'
 import { findContract } from '../contracts.js'
 import { type Asked, askInEngine } from './ask.js'
 import { eventsFor, type HookEvents } from './events.js'
 import { judgeAsked, judgeExercise, judgeProbe, nearestOf } from './judge.js'
 import { runProbe } from './probe.js'
 import type { ProbeSays, ProbeTask } from './probe-worker.js'
-import { type CheckQuestion, emptyReport, type Finding, finding, type PluginReport } from './report.js'
+import { type CheckQuestion, emptyReport, type Finding, finding, type HookReport, type PluginReport } from './report.js'
 
 export type CheckSays =
   | { readonly kind: 'stage'; readonly stage: string }
@@ -36,8 +36,8 @@ async function check(question: CheckQuestion): Promise<PluginReport> {
   const sources = createPluginSources()
   try {
     await send({ kind: 'stage', stage: 'loading' })
-    const url = await sources.locate(question.from)
-    await checkAt(url, question, report)
+    if (question.confinement === null) await checkAt(await sources.locate(question.from), question, report)
+    else await checkConfined(question, report)
   } catch (error) {
     const { code, message } = error as { code?: unknown; message: string }
     report.isLoaded = false
@@ -72,13 +72,11 @@ async function checkAt(url: string, question: CheckQuestion, report: PluginRepor
   const hookpoints = report.hooks.map(({ hookpoint }) => hookpoint)
   const events = await eventsFor(contract, hookpoints, question)
   const asked = await askInEngine({
-    url,
-    name,
-    config: question.config,
+    plugin: { from: new URL(url), ...(name === undefined ? {} : { name }), config: question.config },
     contract,
     timeoutMs: question.timeoutMs,
     setupTimeoutMs: question.setupTimeoutMs,
-    events: events.filter((each) => each.events.length > 0),
+    eventsOf: async () => events,
     onStep: (hookpoint) => void send({ kind: 'stage', stage: hookpoint }),
   })
   takeAsked(asked, events, report)
@@ -92,6 +90,32 @@ async function checkAt(url: string, question: CheckQuestion, report: PluginRepor
 
   await send({ kind: 'stage', stage: 'memory and signals' })
   await exercise({ ...task, name }, asked, events, report)
+}
+
+/** Asks the plugin in the way in which it is to be run, and runs it in no other: what takes more than that is not looked at. */
+async function checkConfined(question: CheckQuestion, report: PluginReport): Promise<void> {
+  const { from, config, confinement } = question
+  const contract = await findContract(question.contract, from)
+  let events: readonly HookEvents[] = []
+  const asked = await askInEngine({
+    plugin: { from, ...(config === undefined ? {} : { config }), ...confinement } as PluginOptions,
+    contract,
+    timeoutMs: question.timeoutMs,
+    setupTimeoutMs: question.setupTimeoutMs,
+    async eventsOf(name, hookpoints) {
+      report.isLoaded = true
+      report.name = name
+      report.contract = contract.id
+      report.hooks.push(...hookpoints.map((hookpoint) => hookReport(hookpoint, contract.hookpoints[hookpoint]?.kind)))
+      await send({ kind: 'report', report })
+      events = await eventsFor(contract, hookpoints, question)
+      return events
+    },
+    onStep: (hookpoint) => void send({ kind: 'stage', stage: hookpoint }),
+  })
+  takeAsked(asked, events, report)
+  if (report.hooks.length === 0) report.findings.push(finding('no-hooks', 'it subscribes to nothing'))
+  report.findings.push(...judgeAsked(asked, events, question.timeoutMs))
 }
 
 /** Imports, sets up and destroys the plugin, from close by. Gives the name that the engine must give it, if any. */
@@ -140,7 +164,10 @@ function createHearing(report: PluginReport): Heard & { hear(said: ProbeSays): v
         case 'setUp':
           report.setupMs ??= said.ms
           report.memory.loadBytes ??= Math.max(0, said.loadBytes)
-          if (report.hooks.length === 0) report.hooks.push(...said.hooks.map(hookReport))
+          if (report.hooks.length === 0) {
+            const reports = said.hooks.map((each) => hookReport(each.hookpoint, each.kind, each.isAsyncFunction))
+            report.hooks.push(...reports)
+          }
           break
         case 'unknownHooks':
           heard.unknownHooks = said.names.map((name) => {
@@ -170,15 +197,7 @@ function createHearing(report: PluginReport): Heard & { hear(said: ProbeSays): v
   return heard
 }
 
-function hookReport({
-  hookpoint,
-  kind,
-  isAsyncFunction,
-}: {
-  hookpoint: string
-  kind: string
-  isAsyncFunction: boolean
-}) {
+function hookReport(hookpoint: string, kind = '', isAsyncFunction = false): HookReport {
   return {
     hookpoint,
     kind,
@@ -213,7 +232,7 @@ async function exercise(
   events: readonly HookEvents[],
   report: PluginReport,
 ): Promise<void> {
-  const heard = createHearing(emptyReport({ shown: report.from } as CheckQuestion))
+  const heard = createHearing(emptyReport({ shown: report.from, confinement: null }))
   const end = await runProbe(
     {
       ...task,

@@ -16,6 +16,15 @@ export interface CheckQuestion {
   readonly replay: string | undefined
   readonly timeoutMs: number
   readonly setupTimeoutMs: number
+  /** Null: it may be looked at from close by, in a thread that can do all that the command can. */
+  readonly confinement: Confinement | null
+}
+
+/** The engine's options by which a plugin is to be run, and not otherwise. */
+export interface Confinement {
+  readonly trust?: string
+  readonly runtime?: string
+  readonly boundary?: string
 }
 
 /** Which event it was: made up, or recorded. */
@@ -56,6 +65,8 @@ export interface PluginReport {
   readonly from: string
   name: string | null
   contract: string | null
+  /** How it was run, if it was run in that way alone. */
+  readonly confinement: Confinement | null
   /** False: an engine would refuse it, `error` says why. */
   isLoaded: boolean
   error: { readonly code: string; readonly message: string } | null
@@ -71,11 +82,12 @@ export interface PluginReport {
   findings: Finding[]
 }
 
-export function emptyReport({ shown }: CheckQuestion): PluginReport {
+export function emptyReport({ shown, confinement }: Pick<CheckQuestion, 'shown' | 'confinement'>): PluginReport {
   return {
     from: shown,
     name: null,
     contract: null,
+    confinement,
     isLoaded: false,
     error: null,
     isComplete: false,

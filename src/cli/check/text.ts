@@ -2,7 +2,7 @@
 import { formatBytes, formatMs, formatUs } from '../measure/format.js'
 import type { Style } from '../style.js'
 import { configLines } from './config-schema.js'
-import type { EventPlace, Finding, HookReport, PluginReport } from './report.js'
+import type { Confinement, EventPlace, Finding, HookReport, PluginReport } from './report.js'
 
 export function textOf(reports: readonly PluginReport[], style: Style): string {
   return reports.map((report) => pluginText(report, style)).join('\n')
@@ -14,6 +14,7 @@ function pluginText(report: PluginReport, style: Style): string {
     for (const [index, text] of texts.entries()) lines.push(`  ${(index === 0 ? label : '').padEnd(10)}${text}`)
   }
   if (report.contract !== null) row('contract', [report.contract])
+  if (report.confinement !== null) row('run', [confinementText(report.confinement)])
   if (report.hooks.length > 0) row('hooks', hookLines(report.hooks))
   if (report.setupMs !== null || report.config !== null) {
     row('config', report.config === null ? ['none'] : configLines(report.config))
@@ -30,6 +31,11 @@ function pluginText(report: PluginReport, style: Style): string {
   else if (findings.length === 0 && report.isLoaded) lines.push(`  ${style.good('no findings')}`)
   for (const each of findings) lines.push(...findingLines(each, style))
   return `${lines.join('\n')}\n`
+}
+
+function confinementText({ trust, runtime, boundary }: Confinement): string {
+  const parts = [trust && `as ${trust}`, runtime && `in ${runtime}`, boundary && `behind boundary ${boundary}`]
+  return `${parts.filter(Boolean).join(', ')}, and in no other way`
 }
 
 function hookLines(hooks: readonly HookReport[]): string[] {

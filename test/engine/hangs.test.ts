@@ -253,9 +253,8 @@ describe('a lane that dies whenever it serves', () => {
       ],
     })
     const end = Date.now() + 1_500
-    while (Date.now() < end)
+    while (Date.now() < end || said.laneReplaced.length < 3)
       expect(await hooks.onParallel({ acts: { neighbour: 'waits 10' } })).toEqual({ kind: 'continue' })
-    expect(said.laneReplaced.length).toBeGreaterThan(2)
     expect(said.laneReplaced.length).toBeLessThan(8)
     const began = performance.now()
     await engine.close()

@@ -79,11 +79,11 @@ describe('a plugin’s life', () => {
   it.each([
     ['throws', 'throws no', /failed: TypeError: no/],
     ['rejects', 'later throws no', /failed: TypeError: no/],
-    ['never finishes', 'pends', /took longer than 150 ms/],
+    ['never finishes', 'pends', /took longer than 400 ms/],
   ])('ends in time and for the others as well when its end %s', async (_, act, logged) => {
     const trail = createTrail()
     const { engine, line } = await openLab({
-      shutdownTimeoutMs: 150,
+      shutdownTimeoutMs: 400,
       plugins: [
         actor('a', { config: { trail } }),
         actor('bad', { config: { trail, onShutdown: act, destroy: act } }),
@@ -92,7 +92,7 @@ describe('a plugin’s life', () => {
     })
     const began = performance.now()
     await engine.close()
-    expect(performance.now() - began).toBeLessThan(2_000)
+    expect(performance.now() - began).toBeLessThan(4_000)
     expect(stagesIn(trail).filter((stage) => stage.endsWith('destroy'))).toEqual([
       'c destroy',
       'bad destroy',

@@ -303,7 +303,7 @@ describe('the stranger', () => {
 })
 
 describe('the program', () => {
-  test('tells the story in plain lines when there is no terminal', { timeout: 60_000 }, async () => {
+  test('tells the story in plain lines when there is no terminal', { timeout: 120_000 }, async () => {
     const demo = startDemo(['--quick'])
     const { code, stdout, stderr } = await demo.ended
     const reached = (hook: HookName, mode: ModeName) =>
@@ -312,7 +312,8 @@ describe('the program', () => {
       for (const mode of MODES) expect(reached(hook, mode), `${hook}, ${mode}\n${stdout}\n${stderr}`).toBeDefined()
     }
     expect(reached('spins', 'inline')).toContain('died: event loop stands still')
-    expect(reached('throws', 'hookring')).toContain('2 of 2 marked calls failed')
+    // How many there were is up to the machine, too.
+    expect(reached('throws', 'hookring')).toMatch(/\b([1-9]) of \1 marked calls failed/)
     expect(stdout).toContain('mode        p50   p99 failed')
     // Whether every unmarked call was in time depends on the machine; that it is told does not.
     expect(unwrapped(stdout)).toMatch(

@@ -6,6 +6,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { InvalidArgumentError } from 'commander'
+import { UsageError } from './errors.js'
 
 /** A number of at least `least`. */
 export function numberFrom(least: number, { isWhole = false, most = Number.MAX_SAFE_INTEGER } = {}) {
@@ -45,4 +46,12 @@ export function jsonFrom(text: string, earlier: readonly unknown[] = []): unknow
 export function pluginFrom(text: string): string {
   const isFile = statSync(resolve(text), { throwIfNoEntry: false })?.isFile() ?? false
   return isFile ? pathToFileURL(resolve(text)).href : text
+}
+
+/** What a plugin is for stands in its code, and code that is to be confined is not run to find out. */
+export function contractUnsaid(command: string): UsageError {
+  return new UsageError(
+    'OPTIONS_INVALID',
+    `--contract: say for which one a confined plugin is (delivery, ./file.ts#export); to see for itself, ${command} would have to run it unconfined`,
+  )
 }

@@ -3,7 +3,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { durationFrom, jsonFrom, levelsFrom, numberFrom, pluginFrom } from './arguments.js'
+import { contractUnsaid, durationFrom, jsonFrom, levelsFrom, numberFrom, pluginFrom } from './arguments.js'
 import { documentOf } from './bench/document.js'
 import { figuresOf } from './bench/figures.js'
 import { limitOf } from './bench/find-limit.js'
@@ -137,10 +137,7 @@ function planOf(plugins: readonly string[], options: BenchOptions, command: Comm
   }
   const isConfined = boundary === 'process' || runtime === 'quickjs' || runtime === 'compartment'
   if (isConfined && options.contract === undefined) {
-    throw new UsageError(
-      'OPTIONS_INVALID',
-      '--contract: say for which one a confined plugin is (delivery, ./file.ts#export); to see for itself, bench would have to run it unconfined',
-    )
+    throw contractUnsaid('bench')
   }
   const isSearch = options.findLimit === true
   if (isSearch && options.compare.length > 0) {

@@ -2,7 +2,7 @@
  * `hookring check`: what a plugin is, what it costs, and what is wrong with it. Reads the options, runs the checks, prints.
  */
 import { Command } from 'commander'
-import { jsonFrom, numberFrom, pluginFrom } from './arguments.js'
+import { contractUnsaid, jsonFrom, numberFrom, pluginFrom } from './arguments.js'
 import type { CheckQuestion, Confinement, PluginReport } from './check/report.js'
 import { type CheckControl, runChecks } from './check/run.js'
 import { textOf } from './check/text.js'
@@ -125,8 +125,5 @@ function confinementOf({ trust, runtime, boundary }: CheckOptions): Confinement 
 function confinedContract(plugin: string, contract: string | undefined, { runtime }: Confinement): string {
   if (contract !== undefined) return contract
   if (runtime === 'wasm' || runtime === 'native' || /\.(?:wasm|so|dylib|dll)$/.test(plugin)) return 'delivery'
-  throw new UsageError(
-    'OPTIONS_INVALID',
-    '--contract: say for which one a confined plugin is (delivery, ./file.ts#export); to see for itself, check would have to run it unconfined',
-  )
+  throw contractUnsaid('check')
 }

@@ -9,7 +9,7 @@ import { importPackage } from '../../dist/cli/measure/packages.js'
 import { runRound } from '../../dist/cli/measure/rounds.js'
 import { parseCpuTicks, stolenShare } from '../../dist/cli/measure/stolen.js'
 import type { Round } from '../../dist/cli/measure/subject.js'
-import { type Seated, takeTurns } from '../../dist/cli/measure/turns.js'
+import { seatIn, takeTurns } from '../../dist/cli/measure/turns.js'
 import { styleFor } from '../../dist/cli/style.js'
 
 describe('a histogram', () => {
@@ -85,20 +85,12 @@ describe('rounds in turns', () => {
   async function turns(rounds: number, takes: readonly Round[]) {
     let asked = 0
     const answer = (kind: string) => (kind === 'run' ? (asked++ === 0 ? round(0) : takes[asked - 2]) : undefined)
-    const one: Seated = {
-      seat: { name: 'one', module: new URL('file:///none'), options: null, loads: [load] },
-      process: {
-        ask: async <Answer>(request: unknown) => answer((request as { kind: string }).kind) as Answer,
-        hurry() {},
-        end: async () => {},
-      },
-      rounds: new Map(),
-      notes: new Map(),
-      about: undefined,
-      broken: undefined,
-      memory: undefined,
-      retaken: new Map(),
-    }
+    const seat = { name: 'one', module: new URL('file:///none'), options: null, loads: [load] }
+    const one = seatIn(seat, {
+      ask: async <Answer>(request: unknown) => answer((request as { kind: string }).kind) as Answer,
+      hurry() {},
+      end: async () => {},
+    })
     const progress = { expect() {}, step() {}, done() {} }
     await takeTurns([one], { rounds, roundMs: 1, warmUpMs: 1, progress })
     return { kept: one.rounds.get('1 in flight'), retaken: one.retaken.get('1 in flight') ?? 0, taken: asked - 1 }

@@ -67,8 +67,14 @@ export function countSteps(seats: readonly Seat[], plan: Pick<TurnPlan, 'rounds'
 
 /** Starts the subject's process and opens it; one that cannot be opened is seated as broken. */
 export async function takeSeat(seat: Seat): Promise<Seated> {
-  const process = startProcess(new URL('./subject-process.js', import.meta.url))
-  const one: Seated = {
+  const one = seatIn(seat, startProcess(new URL('./subject-process.js', import.meta.url)))
+  one.about = await ask(one, { kind: 'open', module: seat.module.href, options: seat.options }, OPEN_TIMEOUT_MS)
+  return one
+}
+
+/** The seat of a subject that has not been asked anything. */
+export function seatIn(seat: Seat, process: AskedProcess): Seated {
+  return {
     seat,
     process,
     rounds: new Map(),
@@ -78,8 +84,6 @@ export async function takeSeat(seat: Seat): Promise<Seated> {
     memory: undefined,
     retaken: new Map(),
   }
-  one.about = await ask(one, { kind: 'open', module: seat.module.href, options: seat.options }, OPEN_TIMEOUT_MS)
-  return one
 }
 
 /** Closes the subjects and ends their processes. */
@@ -107,14 +111,13 @@ export async function takeTurns(all: readonly Seated[], plan: TurnPlan): Promise
       for (const one of turns(load)) {
         if (control?.isStopped) break
         plan.progress.step(`round ${round + 1}/${plan.rounds}, ${loadText(load)}: ${one.seat.name}`)
-        const first = await takeRound(one, load, plan.roundMs)
-        if (!isDisturbed(first) || retakes === 0 || control?.isStopped) {
-          keepRound(one, load, first)
-          continue
+        let take = await takeRound(one, load, plan.roundMs)
+        if (retakes > 0 && isDisturbed(take) && !control?.isStopped) {
+          retakes -= 1
+          one.retaken.set(loadText(load), (one.retaken.get(loadText(load)) ?? 0) + 1)
+          take = betterTake(take, await takeRound(one, load, plan.roundMs))
         }
-        retakes -= 1
-        one.retaken.set(loadText(load), (one.retaken.get(loadText(load)) ?? 0) + 1)
-        keepRound(one, load, betterTake(first, await takeRound(one, load, plan.roundMs)))
+        keepRound(one, load, take)
       }
     }
   }
@@ -157,12 +160,12 @@ function keepRound(one: Seated, load: Load, round: Round | undefined): void {
 }
 
 /** What went wrong in a round is never thrown away with it. */
-export function isDisturbed(round: Round | undefined): boolean {
+function isDisturbed(round: Round | undefined): boolean {
   return round !== undefined && !hasFaults(round) && (round.stolenShare ?? 0) > DISTURBED_SHARE
 }
 
 /** Which of two takes counts, the first being disturbed. */
-export function betterTake(first: Round | undefined, second: Round | undefined): Round | undefined {
+function betterTake(first: Round | undefined, second: Round | undefined): Round | undefined {
   if (first === undefined || second === undefined) return first ?? second
   return hasFaults(second) || (second.stolenShare ?? 0) < (first.stolenShare ?? 0) ? second : first
 }

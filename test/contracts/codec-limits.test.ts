@@ -138,7 +138,7 @@ describe('a value', () => {
         return count
       },
     })
-    expect(encode(event(5))).toBe(5)
+    expect(encode(event(5))).toBe(8)
     expect(reads).toBe(1)
     expect(refusalOf(() => encode(event(-1)))).toMatchObject({ code: 'EVENT_INVALID', path: ['count'] })
     expect(reads).toBe(3)

@@ -27,7 +27,8 @@ export function alignmentOf(node: PlanNode): number {
     case 'date':
       return 8
     case 'bytes':
-      return node.length === null ? 4 : 1
+      // Whole words are written as words.
+      return node.length === null || node.length % 4 === 0 ? 4 : 1
     case 'maybe':
       return alignmentOf(node.inner)
     case 'object':

@@ -15,11 +15,15 @@ import type { MaybeNode, ObjectNode, PlanField, PlanNode, PlanNodeOf } from './p
 /** Writes the object at `at`; false when anything about it is not plain. */
 export type GeneratedWrite = (at: number, value: unknown, u8: Uint8Array, view: DataView) => boolean
 
-export interface GeneratedWriter {
-  readonly write: GeneratedWrite
-  /** It writes the object's fixed part and nothing else, and so needs no cursor. */
-  readonly isFixed: boolean
-}
+/** The same for an object that has a fixed part alone, at a multiple of 8: it needs no cursor, and writes words as words. */
+export type GeneratedFixedWrite = (
+  at: number,
+  value: unknown,
+  u8: Uint8Array,
+  view: DataView,
+  i32: Int32Array,
+  u64: BigUint64Array,
+) => boolean
 
 /** What generated code calls back for: text, and fields whose writers are closures. */
 export interface GeneratedParts {
@@ -35,8 +39,13 @@ const IN_PLACE_BYTES = 64
 /** A plan with more fields than this gets closures: generated code has to stay compilable. */
 const MAX_FIELDS = 200
 
+/** The layout's order is little-endian; words are stored in the machine's own. */
+const HAS_LAYOUT_ORDER = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1
+
 interface Generation {
   readonly parts: GeneratedParts
+  /** Whether the object stands where its alignment says, so that words may be stored. */
+  readonly isAligned: boolean
   readonly closures: Write[]
   hasText: boolean
   fields: number
@@ -44,21 +53,34 @@ interface Generation {
 }
 
 /** The writer, or null when there can be none. */
-export function generateObjectWriter(node: ObjectNode, parts: GeneratedParts): GeneratedWriter | null {
+export function generateObjectWriter(node: ObjectNode, parts: GeneratedParts): GeneratedWrite | null {
+  const generation = newGeneration(parts, false)
+  return generate(node, generation, 'at, value, u8, view', '') as GeneratedWrite | null
+}
+
+/** The writer of an object without text and closures, or null when it has any, or there can be none. */
+export function generateFixedWriter(node: ObjectNode, parts: GeneratedParts): GeneratedFixedWrite | null {
+  const generation = newGeneration(parts, HAS_LAYOUT_ORDER)
+  const words = 'const i = at >> 2\nconst u = at >> 3\n'
+  const write = generate(node, generation, 'at, value, u8, view, i32, u64', words)
+  return generation.closures.length === 0 && !generation.hasText ? (write as GeneratedFixedWrite | null) : null
+}
+
+function newGeneration(parts: GeneratedParts, isAligned: boolean): Generation {
+  return { parts, isAligned, closures: [], hasText: false, fields: 0, names: 0 }
+}
+
+function generate(node: ObjectNode, generation: Generation, parameters: string, prologue: string): unknown {
   if (node.strict) return null
-  const generation: Generation = { parts, closures: [], hasText: false, fields: 0, names: 0 }
   const body = objectCode(node, 0, 'value', generation)
   if (generation.fields > MAX_FIELDS) return null
   try {
     const make = new Function(
       'writeText',
       'closures',
-      `'use strict'\nreturn (at, value, u8, view) => {\n${body}return true\n}`,
+      `'use strict'\nreturn (${parameters}) => {\n${prologue}${body}return true\n}`,
     )
-    return {
-      write: make(parts.writeText, generation.closures) as GeneratedWrite,
-      isFixed: generation.closures.length === 0 && !generation.hasText,
-    }
+    return make(generation.parts.writeText, generation.closures)
   } catch {
     return null
   }
@@ -87,23 +109,27 @@ function nodeCode(node: PlanNode, offset: number, name: string, generation: Gene
     case 'u16':
       return `${integerCheck(node, name)}view.setUint16(${at}, ${name}, true)\n`
     case 'u32':
-      return `${integerCheck(node, name)}view.setUint32(${at}, ${name}, true)\n`
+      return `${integerCheck(node, name)}${wordCode(offset, name, 'setUint32', generation)}\n`
     case 'i32':
-      return `${integerCheck(node, name)}view.setInt32(${at}, ${name}, true)\n`
+      return `${integerCheck(node, name)}${wordCode(offset, name, 'setInt32', generation)}\n`
     case 'int':
       return `${integerCheck(node, name)}view.setFloat64(${at}, ${name}, true)\n`
     case 'f64':
       return `${numberCheck(node, name)}view.setFloat64(${at}, ${name}, true)\n`
     case 'u64':
     case 'i64':
-      return `if (typeof ${name} !== 'bigint' || ${bigintCheck(node, name)}) return false\nview.setBigUint64(${at}, ${name}, true)\n`
+      return `if (typeof ${name} !== 'bigint' || ${bigintCheck(node, name)}) return false\n${
+        generation.isAligned ? `u64[u + ${offset >> 3}] = ${name}` : `view.setBigUint64(${at}, ${name}, true)`
+      }\n`
     case 'string':
       // Counted in units: with a minimum of two characters that does not say enough.
       if (node.minLength > 1) return closureCode(node, offset, name, generation)
       generation.hasText = true
       return `if (typeof ${name} !== 'string' || ${name}.length < ${node.minLength} || ${name}.length > ${node.maxLength}) return false\nwriteText(${at}, ${name})\n`
     case 'bytes':
-      return node.length === null ? closureCode(node, offset, name, generation) : bytesCode(node.length, offset, name)
+      return node.length === null
+        ? closureCode(node, offset, name, generation)
+        : bytesCode(node.length, offset, name, generation)
     case 'maybe':
       return maybeCode(node, offset, name, generation)
     case 'object':
@@ -140,7 +166,14 @@ function bigintCheck({ kind, min, max }: PlanNodeOf<'u64' | 'i64'>, name: string
   return `${name} < ${min}n || ${name} > ${max}n`
 }
 
-function bytesCode(length: number, offset: number, name: string): string {
+/** A store of 32 bits: a DataView looks at more than an array of words before each. */
+function wordCode(offset: number, value: string, setter: 'setInt32' | 'setUint32', { isAligned }: Generation): string {
+  return isAligned && offset % 4 === 0
+    ? `i32[i + ${offset >> 2}] = ${value}`
+    : `view.${setter}(at + ${offset}, ${value}, true)`
+}
+
+function bytesCode(length: number, offset: number, name: string, generation: Generation): string {
   const check = `if (!ArrayBuffer.isView(${name}) || !(${name} instanceof Uint8Array) || ${name}.length !== ${length}) return false\n`
   if (length > IN_PLACE_BYTES) return `${check}u8.set(${name}, at + ${offset})\n`
   const copies: string[] = []
@@ -148,7 +181,7 @@ function bytesCode(length: number, offset: number, name: string): string {
   // Four bytes to a store: a store each would fill the processor's store buffer, and the stores to shared memory wait in it too.
   for (; i + 4 <= length; i += 4) {
     const word = `${name}[${i}] | ${name}[${i + 1}] << 8 | ${name}[${i + 2}] << 16 | ${name}[${i + 3}] << 24`
-    copies.push(`view.setInt32(at + ${offset + i}, ${word}, true)`)
+    copies.push(wordCode(offset + i, word, 'setInt32', generation))
   }
   for (; i < length; i += 1) copies.push(`u8[at + ${offset + i}] = ${name}[${i}]`)
   return `${check}${copies.join('\n')}\n`

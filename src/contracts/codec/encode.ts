@@ -7,7 +7,12 @@
  */
 import { arrayWriter, recordWriter } from './encode-collections.js'
 import { OVERFLOW, type Root, rewindTo, tail, u8, view, type Write, writeInto, writeText } from './encode-cursor.js'
-import { type GeneratedParts, type GeneratedWrite, generateObjectWriter } from './encode-generated.js'
+import {
+  type GeneratedFixedWrite,
+  type GeneratedParts,
+  generateFixedWriter,
+  generateObjectWriter,
+} from './encode-generated.js'
 import { bytesWriter, integer64Writer, integerWriter } from './encode-scalars.js'
 import { unionWriter } from './encode-union.js'
 import { jsonText } from './json.js'
@@ -65,9 +70,10 @@ export function createEncoder(plan: LayoutPlan, options: EncoderOptions = {}): E
   return {
     encode(memory, base, limit, value) {
       const { u8, view } = memory
-      if (base + fixedBytes <= limit && limit <= u8.length) {
+      if (base + fixedBytes <= limit && limit <= u8.length && (base & 7) === 0) {
+        const { i32, u64 } = memory.words
         try {
-          if (writeFixed(base, value, u8, view)) return fixedBytes
+          if (writeFixed(base, value, u8, view, i32, u64)) return fixedBytes
         } catch {
           // What a getter threw is thrown again by the writers, with the path to it.
         }
@@ -78,10 +84,9 @@ export function createEncoder(plan: LayoutPlan, options: EncoderOptions = {}): E
 }
 
 /** Writes a whole value that has a fixed part alone, without a cursor; false: the writers must see what is wrong with it. */
-function fixedWriterOf(node: PlanNode, refinements: Refinements): GeneratedWrite | null {
+function fixedWriterOf(node: PlanNode, refinements: Refinements): GeneratedFixedWrite | null {
   if (node.kind !== 'object' || refinements.has(node)) return null
-  const generated = generateObjectWriter(node, partsFor(refinements))
-  return generated?.isFixed ? generated.write : null
+  return generateFixedWriter(node, partsFor(refinements))
 }
 
 function writerOf(node: PlanNode, refinements: Refinements): Write {
@@ -183,8 +188,8 @@ function maybeWriter(node: MaybeNode, write: Write, computed: Refinement['fallba
 
 function objectWriter(node: ObjectNode, refinements: Refinements): Write {
   const closures = fieldsWriter(node, refinements)
-  const generated = generateObjectWriter(node, partsFor(refinements))?.write
-  if (generated === undefined) return closures
+  const generated = generateObjectWriter(node, partsFor(refinements))
+  if (generated === null) return closures
   return (at, value) => {
     const end = tail
     try {

@@ -8,11 +8,42 @@ export interface CodecMemory {
   readonly view: DataView
   /** The same bytes; strings are written and read by it. */
   readonly buffer: Buffer
+  /** The same bytes in whole words, of the machine's byte order. */
+  readonly words: Words
+}
+
+export interface Words {
+  readonly i32: Int32Array
+  readonly u64: BigUint64Array
 }
 
 /** Views over the whole of `bytes`, which must not be resizable. */
 export function codecMemory(bytes: ArrayBufferLike): CodecMemory {
-  return { u8: new Uint8Array(bytes), view: new DataView(bytes), buffer: Buffer.from(bytes) }
+  return new Views(bytes)
+}
+
+class Views implements CodecMemory {
+  readonly u8: Uint8Array
+  readonly view: DataView
+  readonly buffer: Buffer
+  #words: Words | null = null
+
+  constructor(bytes: ArrayBufferLike) {
+    this.u8 = new Uint8Array(bytes)
+    this.view = new DataView(bytes)
+    this.buffer = Buffer.from(bytes)
+  }
+
+  /** Made when they are first asked for: memory that is only read has no use for them. */
+  get words(): Words {
+    this.#words ??= wordsOf(this.u8.buffer)
+    return this.#words
+  }
+}
+
+function wordsOf(bytes: ArrayBufferLike): Words {
+  const { byteLength } = bytes
+  return { i32: new Int32Array(bytes, 0, byteLength >> 2), u64: new BigUint64Array(bytes, 0, byteLength >> 3) }
 }
 
 /** No memory: stands in between calls, so that nothing of the last call is retained. */

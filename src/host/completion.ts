@@ -107,7 +107,7 @@ export function createCompletion(
       case OUTCOME_REJECT: {
         const plugin = decider(lane, slot, call)
         if (call.point.kind === 'observe') throw new Violation('code')
-        const reason = message(lane, slot, call)
+        const reason = message(lane, slot)
         const { ring } = lane
         const code =
           ring.slotWord(slot, HAS_CODE_WORD) === 1 ? { code: ring.slotWord(slot, CODE_WORD) & 0x7fffffff } : {}
@@ -167,7 +167,7 @@ export function createCompletion(
     recordRuns(lane, call, before, marks.markMs - marks.startedMs, nowMs)
     plugin.recorders[call.point.index]!.calls += 1
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
-    const what = kind === 'timeout' ? 'its promise was pending at the deadline' : (text ?? message(lane, slot, call))
+    const what = kind === 'timeout' ? 'its promise was pending at the deadline' : (text ?? message(lane, slot))
     hops.fail(call, plugin, kind, failureMessage(plugin, call, kind, what, times), times, before)
   }
 
@@ -296,11 +296,11 @@ function pluginAt(lane: Lane, call: Call, index: number): ActivePlugin {
   return plugin
 }
 
-function message(lane: Lane, slot: number, call: Call): string {
+function message(lane: Lane, slot: number): string {
   const bytes = lane.ring.slotWord(slot, MESSAGE_BYTES_WORD)
   if (bytes < 0 || bytes > MESSAGE_BYTES) throw new Violation('bounds')
   // Nearly all are, and then there is no need of a decoder, which is slow for short texts.
-  if (lane.copyAscii(lane.messageAt(slot, call), bytes, messageBytes)) {
+  if (lane.copyAscii(lane.ring.messageAt(slot), bytes, messageBytes)) {
     return messageBytes.toString('latin1', 0, bytes)
   }
   try {

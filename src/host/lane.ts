@@ -10,7 +10,7 @@ import { formatPath, HookringError } from '../contracts/errors.js'
 import { monotonicMs } from '../ring/clock.js'
 import { createExtents, type Extents } from '../ring/extents.js'
 import { BROKEN, HostRing, type Submission } from '../ring/host-ring.js'
-import { align8, extentBytes, MESSAGE_BYTES, messageAt, replyAt } from '../ring/layout.js'
+import { align8, extentBytes, repliesAt } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
 import { LaneDeadline } from './call-deadlines.js'
@@ -38,9 +38,7 @@ export interface LaneOptions {
   readonly memory: LaneMemory
 }
 
-/** Up to here an event, without trace id and replies, leaves room for a message there. */
-const SMALL_EVENT_BYTES = OWN_EXTENT_BYTES - MESSAGE_BYTES
-/** Up to here a loop over words beats TypedArray.set with its two views. */
+/** Up to here a loop over words beats a call. */
 const LOOP_BYTES = 512
 
 export class Lane {
@@ -69,10 +67,13 @@ export class Lane {
   readonly #extentBytes: Int32Array
   readonly #mirrorWords: Int32Array
   readonly #sharedWords: Int32Array
-  readonly #sharedBytes: Uint8Array
+  readonly #shared: Buffer
   readonly #maxEventBytes: number
   readonly #smallEventBytes: number
   #tickets = 0
+  /** What is submitted and not yet in the shared buffer: events in slots' own extents, side by side. */
+  #copyFrom = 0
+  #copyEnd = 0
   readonly #submission: Submission = {
     hookpoint: 0,
     mask: 0,
@@ -96,7 +97,7 @@ export class Lane {
     this.seat = options.seat
     this.#listener = options.listener
     this.#maxEventBytes = options.maxEventBytes
-    this.#smallEventBytes = Math.min(SMALL_EVENT_BYTES, options.maxEventBytes)
+    this.#smallEventBytes = Math.min(OWN_EXTENT_BYTES, options.maxEventBytes)
     this.memory = options.memory
     const { geometry, largestBytes, buffer, mirror } = options.memory
     this.ring = new HostRing(geometry, buffer)
@@ -109,7 +110,7 @@ export class Lane {
     this.mirror = mirror
     this.#mirrorWords = new Int32Array(this.mirror.u8.buffer as ArrayBuffer)
     this.#sharedWords = new Int32Array(buffer)
-    this.#sharedBytes = new Uint8Array(buffer)
+    this.#shared = Buffer.from(buffer)
     const { slotCount } = geometry
     this.#free = new FreeSlots(slotCount)
     this.#calls = new Array<Call | LateSlot | null>(slotCount).fill(null)
@@ -148,10 +149,10 @@ export class Lane {
     return false
   }
 
-  /** Into the slot's own extent, beside the room for a message. The bytes it takes; -n: at least n, and more than fit there. */
+  /** Into the slot's own extent. The bytes it takes; -n: at least n, and more than fit there. */
   #encodeSmall(slot: number, call: Call, event: unknown): number {
     const { point } = call
-    if (point.expectedBytes > SMALL_EVENT_BYTES || point.replyAreas !== 0 || call.traceBytes !== 0) return -1
+    if (point.expectedBytes > OWN_EXTENT_BYTES || point.replyAreas !== 0 || call.traceBytes !== 0) return -1
     const at = this.#takeExtent(slot, OWN_EXTENT_BYTES)
     const used = point.encoder.encode(this.mirror, at, at + this.#smallEventBytes, event)
     if (used < 0) return used
@@ -197,6 +198,18 @@ export class Lane {
     else this.mirror.u8.set(from.u8.subarray(from.at, from.at + whole), at)
     this.#submit(call, slot)
     return true
+  }
+
+  /** Makes everything submitted visible, and wakes the worker if it sleeps. Whether it did. */
+  publish(): boolean {
+    this.#copyGathered()
+    return this.ring.publish()
+  }
+
+  /** Makes everything submitted visible to a worker that is awake. */
+  publishQuietly(): void {
+    this.#copyGathered()
+    this.ring.publishQuietly()
   }
 
   /** The host's own copy of the event of a call that is in this lane. */
@@ -272,13 +285,13 @@ export class Lane {
   /** Copies bytes that the worker wrote out of the shared buffer; they are read from there this once. */
   copyOut(at: number, bytes: number): Uint8Array {
     const copy = new Uint8Array(bytes)
-    copy.set(this.#sharedBytes.subarray(at, at + bytes))
+    copy.set(this.#shared.subarray(at, at + bytes))
     return copy
   }
 
   /** The same, to where the host keeps it for a moment; whether all of it is ASCII. */
   copyAscii(at: number, bytes: number, to: Uint8Array): boolean {
-    const from = this.#sharedBytes
+    const from = this.#shared
     let all = 0
     for (let i = 0; i < bytes; i += 1) {
       const byte = from[at + i] as number
@@ -288,13 +301,10 @@ export class Lane {
     return all < 0x80
   }
 
-  /** Where the parts behind the event stand in a slot's extent, by the host's own tables. */
-  messageAt(slot: number, call: Call): number {
-    return messageAt(this.#extentAt[slot] as number, call.eventBytes, call.traceBytes)
-  }
-
+  /** Where a slot's reply area stands, by the host's own tables; the first is 0. */
   replyAt(slot: number, call: Call, area: number): number {
-    return replyAt(this.messageAt(slot, call), call.point.replyRoom(call.eventBytes), area)
+    const first = repliesAt(this.#extentAt[slot] as number, call.eventBytes, call.traceBytes)
+    return first + area * call.point.replyRoom(call.eventBytes)
   }
 
   /** Room for a slot's event and what is behind it: the slot's own if it is small. -1: the arena is full at present. */
@@ -328,7 +338,9 @@ export class Lane {
     this.#tickets = (this.#tickets + 1) | 0
     call.held = null
     call.mask = call.left
-    this.#copyToShared(at, call.eventBytes + call.traceBytes)
+    const end = at + call.eventBytes + call.traceBytes
+    if ((this.#extentBytes[slot] as number) <= OWN_EXTENT_BYTES) this.#gather(at, end)
+    else this.#copyToShared(at, end)
     const submission = this.#submission
     submission.hookpoint = point.index
     submission.mask = call.mask
@@ -340,16 +352,40 @@ export class Lane {
     this.ring.submit(slot, submission)
   }
 
-  #copyToShared(at: number, bytes: number): void {
-    if (bytes > LOOP_BYTES) {
-      this.#sharedBytes.set(this.mirror.u8.subarray(at, at + bytes), at)
+  /**
+   * Slots are taken in turn, so the extents of a burst are neighbours: they are copied in one piece when it is published,
+   * and what is between them with them. At once, a processor would wait for each of its stores to the mirror.
+   */
+  #gather(at: number, end: number): void {
+    if (at !== nextOwnExtent(this.#copyEnd)) {
+      this.#copyGathered()
+      this.#copyFrom = at
+    }
+    this.#copyEnd = end
+  }
+
+  #copyGathered(): void {
+    this.#copyToShared(this.#copyFrom, this.#copyEnd)
+    // Nothing is next to this: from here on, what is behind the events belongs to the worker.
+    this.#copyFrom = 0
+    this.#copyEnd = 0
+  }
+
+  #copyToShared(at: number, end: number): void {
+    if (end - at > LOOP_BYTES) {
+      this.mirror.buffer.copy(this.#shared, at, at, end)
       return
     }
     const from = this.#mirrorWords
     const to = this.#sharedWords
-    const end = (at + bytes + 3) >> 2
-    for (let word = at >> 2; word < end; word += 1) to[word] = from[word] as number
+    const endWord = (end + 3) >> 2
+    for (let word = at >> 2; word < endWord; word += 1) to[word] = from[word] as number
   }
+}
+
+/** Where the own extent begins that is next to the one that ends here. */
+function nextOwnExtent(end: number): number {
+  return (end + OWN_EXTENT_BYTES - 1) & -OWN_EXTENT_BYTES
 }
 
 /** Follows what events take: up at once, down slowly. */

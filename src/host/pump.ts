@@ -119,14 +119,14 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
   function publish(lane: Lane): void {
     lane.unpublished = 0
     lane.hasRung = false
-    lane.isWaking = lane.ring.publish()
+    lane.isWaking = lane.publish()
   }
 
   /** The first part of a burst may ring: the worker wakes up while the rest is encoded. The others leave it to the end. */
   function publishPart(lane: Lane): void {
     lane.unpublished = 0
-    if (lane.hasRung) lane.ring.publishQuietly()
-    else lane.ring.publish()
+    if (lane.hasRung) lane.publishQuietly()
+    else lane.publish()
     lane.hasRung = true
   }
 

@@ -6,8 +6,8 @@
  * Freed blocks are taken again last-in, first-out: what is in use stays dense.
  */
 
-/** Event of up to 128 bytes plus the message area. */
-export const SMALLEST_EXTENT_BYTES = 512
+/** Two cache lines. */
+export const SMALLEST_EXTENT_BYTES = 128
 
 export interface Extents {
   /** Offset (bytes, from `baseByte`) of a block of at least `bytes`, or -1 when none is free. */

@@ -25,6 +25,7 @@ import {
   LOADING_PLUGIN_WORD,
   layoutOf,
   MASK_WORD,
+  MESSAGE_BYTES,
   PARKED,
   RECALLED,
   REPLACED_AREA_WORD,
@@ -74,6 +75,7 @@ export class HostRing {
   readonly #submitRing: number
   readonly #completeRing: number
   readonly #slots: number
+  readonly #messages: number
   /** The state word that each slot has, or had when the host last wrote it. */
   readonly #states: Int32Array
   #submitTail: number
@@ -88,7 +90,7 @@ export class HostRing {
   constructor(geometry: Geometry, buffer: SharedArrayBuffer, firstSequence = 0) {
     const layout = layoutOf(geometry)
     this.buffer = buffer
-    this.#words = new Int32Array(buffer).fill(0, 0, layout.arenaByte >> 2)
+    this.#words = new Int32Array(buffer).fill(0, 0, layout.messagesByte >> 2)
     this.#doubles = new Float64Array(this.buffer)
     this.slotCount = geometry.slotCount
     this.arenaByte = layout.arenaByte
@@ -96,6 +98,7 @@ export class HostRing {
     this.#submitRing = layout.submitRingWord
     this.#completeRing = layout.completeRingWord
     this.#slots = layout.slotsWord
+    this.#messages = layout.messagesByte
     // Uses near the end of their bits when sequences start near 2^31.
     this.#states = new Int32Array(geometry.slotCount).fill(firstSequence << STATE_BITS)
     this.#submitTail = firstSequence | 0
@@ -107,7 +110,7 @@ export class HostRing {
     this.#words[LAYOUT_VERSION_WORD] = LAYOUT_VERSION
   }
 
-  /** Fills a slot and queues it; the worker sees it at the next publish. The extent's bytes must be in place. */
+  /** Fills a slot and queues it; the worker sees it at the next publish, when the extent's bytes must be in place. */
   submit(slot: number, submission: Submission): void {
     const words = this.#words
     const at = this.#slots + slot * SLOT_WORDS
@@ -213,6 +216,11 @@ export class HostRing {
   /** One double of a slot as it stands now. Untrusted. */
   slotDouble(slot: number, word: number): number {
     return this.#doubles[(this.#slots + slot * SLOT_WORDS + word) >> 1] as number
+  }
+
+  /** Where the slot's message begins. */
+  messageAt(slot: number): number {
+    return this.#messages + slot * MESSAGE_BYTES
   }
 
   /** Plugins that the worker says have finished this slot's call. Untrusted. */

@@ -7,7 +7,8 @@
  *   submit ring    slotCount words: slot indexes, in the order of submission
  *   complete ring  slotCount words: slot indexes, in the order of completion
  *   slots       slotCount x SLOT_WORDS words
- *   arena       extents: event | trace id | message | replies; the first ones are the slots' own (host/lane.ts)
+ *   messages    slotCount x MESSAGE_BYTES bytes: what a worker says in words, a reject's reason or an error's text
+ *   arena       extents: event | trace id | replies; the first ones are the slots' own (host/lane.ts)
  *
  * Slot states, in the low bits of the slot's state word; the bits above count the slot's uses, so that a state of an
  * earlier use is never taken for one of this use:
@@ -43,7 +44,7 @@ export const RUNNING_SLOT_WORD = 192
 export const LOADING_PLUGIN_WORD = 193
 export const HEADER_WORDS = 224
 
-export const LAYOUT_VERSION = 1
+export const LAYOUT_VERSION = 2
 export const AWAKE = 0
 export const PARKED = 1
 
@@ -121,7 +122,7 @@ export const OUTCOME_SKIPPED = 5
 /** An async hook was still pending at the deadline; the lane has let go of it. */
 export const OUTCOME_ABANDONED = 6
 
-/** Room for a reject's reason or an error's text: with an event of up to 128 bytes it fills the smallest extent. */
+/** Room for a reject's reason or an error's text. */
 export const MESSAGE_BYTES = 384
 
 export interface Geometry {
@@ -135,6 +136,7 @@ export interface LayoutOffsets {
   readonly submitRingWord: number
   readonly completeRingWord: number
   readonly slotsWord: number
+  readonly messagesByte: number
   readonly arenaByte: number
   readonly totalBytes: number
 }
@@ -146,23 +148,19 @@ export function layoutOf({ slotCount, arenaBytes }: Geometry): LayoutOffsets {
   const submitRingWord = HEADER_WORDS
   const completeRingWord = submitRingWord + alignWords(slotCount)
   const slotsWord = completeRingWord + alignWords(slotCount)
-  const arenaByte = (slotsWord + slotCount * SLOT_WORDS) * 4
-  return { submitRingWord, completeRingWord, slotsWord, arenaByte, totalBytes: arenaByte + arenaBytes }
+  const messagesByte = (slotsWord + slotCount * SLOT_WORDS) * 4
+  const arenaByte = messagesByte + slotCount * MESSAGE_BYTES
+  return { submitRingWord, completeRingWord, slotsWord, messagesByte, arenaByte, totalBytes: arenaByte + arenaBytes }
 }
 
-/** Where the message area begins: the bytes behind the event and its trace id, in the same extent. */
-export function messageAt(extentAt: number, eventBytes: number, traceBytes: number): number {
+/** Where the reply areas begin: the bytes behind the event and its trace id, in the same extent. */
+export function repliesAt(extentAt: number, eventBytes: number, traceBytes: number): number {
   return align8(extentAt + eventBytes + traceBytes)
 }
 
-/** Where a reply area begins (the first is 0). */
-export function replyAt(messageAtByte: number, replyRoom: number, area: number): number {
-  return messageAtByte + MESSAGE_BYTES + area * replyRoom
-}
-
-/** Bytes of a slot's extent: event, trace id, message, then `replyAreas` areas of `replyRoom` bytes. */
+/** Bytes of a slot's extent: event, trace id, then `replyAreas` areas of `replyRoom` bytes. */
 export function extentBytes(eventBytes: number, traceBytes: number, replyRoom: number, replyAreas: number): number {
-  return align8(eventBytes + traceBytes) + MESSAGE_BYTES + replyRoom * replyAreas
+  return align8(eventBytes + traceBytes) + replyRoom * replyAreas
 }
 
 export function align8(bytes: number): number {

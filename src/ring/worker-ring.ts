@@ -20,6 +20,7 @@ import {
   LOADING_PLUGIN_WORD,
   layoutOf,
   MARK_AT_WORD,
+  MESSAGE_BYTES,
   MESSAGE_BYTES_WORD,
   OUTCOME_CONTINUE,
   OUTCOME_PLUGIN_WORD,
@@ -51,6 +52,7 @@ export class WorkerRing {
   readonly #submitRing: number
   readonly #completeRing: number
   readonly #slots: number
+  readonly #messages: number
   #submitHead: number
   /** The submissions that were published when the worker last looked: the host's line is read again only when they are claimed. */
   #submitSeen: number
@@ -72,6 +74,7 @@ export class WorkerRing {
     this.#submitRing = layout.submitRingWord
     this.#completeRing = layout.completeRingWord
     this.#slots = layout.slotsWord
+    this.#messages = layout.messagesByte
     // Both queues start at the same sequence, and no completion can stand before this worker makes one.
     this.#completeTail = words[COMPLETE_TAIL_WORD] as number
     this.#submitHead = this.#completeTail
@@ -104,6 +107,11 @@ export class WorkerRing {
 
   word(slot: number, word: number): number {
     return this.#words[this.#slots + slot * SLOT_WORDS + word] as number
+  }
+
+  /** Where the slot's message begins. */
+  messageAt(slot: number): number {
+    return this.#messages + slot * MESSAGE_BYTES
   }
 
   deadlineMs(slot: number): number {

@@ -11,7 +11,6 @@ import {
   EVENT_BYTES_WORD,
   EXTENT_AT_WORD,
   MESSAGE_BYTES,
-  messageAt,
   OUTCOME_ABANDONED,
   OUTCOME_CONTINUE,
   OUTCOME_ERROR,
@@ -21,7 +20,7 @@ import {
   REPLACED_AREA_WORD,
   REPLACED_BYTES_WORD,
   REPLY_ROOM_WORD,
-  replyAt,
+  repliesAt,
   TRACE_BYTES_WORD,
 } from '../ring/layout.js'
 import type { WorkerRing } from '../ring/worker-ring.js'
@@ -60,7 +59,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
   function replaced(slot: number, point: RunPoint, index: number, event: unknown): number {
     const area = ring.word(slot, REPLACED_AREA_WORD) === 1 ? 2 : 1
     const room = ring.word(slot, REPLY_ROOM_WORD)
-    const at = replyAt(messageAtOf(ring, slot), room, area - 1)
+    const at = repliesAtOf(ring, slot) + (area - 1) * room
     const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, event)
     if (bytes < 0) return invalid(slot, index, tooLargeMessage('replacement', -bytes, room))
     ring.replaced(slot, area, bytes, index)
@@ -69,7 +68,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
 
   function answered(slot: number, point: RunPoint, index: number, value: unknown): number {
     const room = ring.word(slot, REPLY_ROOM_WORD)
-    const at = replyAt(messageAtOf(ring, slot), room, 0)
+    const at = repliesAtOf(ring, slot)
     const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, value)
     if (bytes < 0) return invalid(slot, index, tooLargeMessage('answer', -bytes, room))
     ring.setOutcome(slot, OUTCOME_RESPOND, index)
@@ -92,7 +91,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
     if (length > room) {
       return invalid(slot, index, tooLargeMessage(kind === 'replace' ? 'replacement' : 'answer', length, room))
     }
-    memory.u8.set(bytes, replyAt(messageAtOf(ring, slot), room, area - 1))
+    memory.u8.set(bytes, repliesAtOf(ring, slot) + (area - 1) * room)
     if (kind === 'replace') {
       ring.replaced(slot, area, length, index)
       return OUTCOME_CONTINUE
@@ -121,7 +120,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
   }
 
   function writeMessage(slot: number, text: string): number {
-    const at = messageAtOf(ring, slot)
+    const at = ring.messageAt(slot)
     const bytes = memory.buffer.write(text, at, MESSAGE_BYTES, 'utf8')
     if (text.length <= MESSAGE_BYTES / 4) return bytes
     const whole = Buffer.byteLength(text)
@@ -139,7 +138,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
 export function eventAt(ring: WorkerRing, slot: number): number {
   const area = ring.word(slot, REPLACED_AREA_WORD)
   if (area === 0) return ring.word(slot, EXTENT_AT_WORD)
-  return replyAt(messageAtOf(ring, slot), ring.word(slot, REPLY_ROOM_WORD), area - 1)
+  return repliesAtOf(ring, slot) + (area - 1) * ring.word(slot, REPLY_ROOM_WORD)
 }
 
 export function eventBytes(ring: WorkerRing, slot: number): number {
@@ -147,8 +146,8 @@ export function eventBytes(ring: WorkerRing, slot: number): number {
   return ring.word(slot, area === 0 ? EVENT_BYTES_WORD : REPLACED_BYTES_WORD + area - 1)
 }
 
-function messageAtOf(ring: WorkerRing, slot: number): number {
-  return messageAt(
+function repliesAtOf(ring: WorkerRing, slot: number): number {
+  return repliesAt(
     ring.word(slot, EXTENT_AT_WORD),
     ring.word(slot, EVENT_BYTES_WORD),
     ring.word(slot, TRACE_BYTES_WORD),

@@ -14,7 +14,9 @@ function laneOf({ park, drain }: { park: () => Promise<unknown> | null; drain: (
     isWaking: false,
     listening: 'no',
     emptyWakes: 0,
-    ring: { park, publish() {}, publishQuietly() {}, unpark() {} },
+    ring: { park, unpark() {} },
+    publish() {},
+    publishQuietly() {},
     drain,
   } as unknown as Lane
 }
@@ -35,7 +37,7 @@ async function answersBeforeTurn({ isAsleep }: { isAsleep: boolean }): Promise<n
     },
   })
   const ring = lane.ring as unknown as Record<string, unknown>
-  ring.publish = () => isAsleep
+  lane.publish = () => isAsleep
   // What was not there when the turn's calls were published is there a moment later.
   ring.hasCompletions = () => {
     isThere = true

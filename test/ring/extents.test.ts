@@ -57,12 +57,12 @@ describe('extents', () => {
   })
 
   it('come in powers of two from the smallest', () => {
-    expect([1, 512, 513, 1024, 1025, 2 ** 20, 2 ** 20 + 1].map(blockBytes)).toEqual([
+    expect([1, 128, 129, 256, 257, 2 ** 20, 2 ** 20 + 1].map(blockBytes)).toEqual([
+      128,
+      128,
+      256,
+      256,
       512,
-      512,
-      1024,
-      1024,
-      2048,
       2 ** 20,
       2 ** 21,
     ])

@@ -1,5 +1,6 @@
 /** The drawing of a lane's memory holds what it promises. */
 import { describe, expect, it } from 'vitest'
+import { SMALLEST_EXTENT_BYTES } from '../../dist/ring/extents.js'
 import * as layout from '../../dist/ring/layout.js'
 
 const HOST_POLLS = ['COMPLETE_TAIL_WORD', 'HOST_PARK_WORD', 'RUNNING_SLOT_WORD']
@@ -89,17 +90,20 @@ describe('a slot', () => {
 describe('a lane’s memory', () => {
   it.each([1, 2, 4, 64, 1024, 32_768])('has its parts one after the other, for %i slots', (slotCount) => {
     const arenaBytes = 64 * 1024
-    const { submitRingWord, completeRingWord, slotsWord, arenaByte, totalBytes } = layout.layoutOf({
+    const { submitRingWord, completeRingWord, slotsWord, messagesByte, arenaByte, totalBytes } = layout.layoutOf({
       slotCount,
       arenaBytes,
     })
     expect(submitRingWord).toBeGreaterThanOrEqual(layout.HEADER_WORDS)
     expect(completeRingWord - submitRingWord).toBeGreaterThanOrEqual(slotCount)
     expect(slotsWord - completeRingWord).toBeGreaterThanOrEqual(slotCount)
-    expect(arenaByte).toBe((slotsWord + slotCount * layout.SLOT_WORDS) * 4)
+    expect(messagesByte).toBe((slotsWord + slotCount * layout.SLOT_WORDS) * 4)
+    expect(arenaByte).toBe(messagesByte + slotCount * layout.MESSAGE_BYTES)
     expect(totalBytes).toBe(arenaByte + arenaBytes)
     for (const word of [submitRingWord, completeRingWord, slotsWord]) expect(word % LINE_WORDS).toBe(0)
-    expect(arenaByte % 8).toBe(0)
+    // Whole lines, which the slots' own extents are as well.
+    for (const byte of [messagesByte, arenaByte]) expect(byte % (LINE_WORDS * 4)).toBe(0)
+    expect(SMALLEST_EXTENT_BYTES % (LINE_WORDS * 4)).toBe(0)
   })
 
   it.each([0, 3, 6, -4])('is refused for %i slots, which is no power of two', (slotCount) => {
@@ -115,16 +119,10 @@ describe('a lane’s memory', () => {
     ] as const) {
       const bytes = layout.extentBytes(eventBytes, traceBytes, replyRoom, replyAreas)
       const at = 4096
-      const message = layout.messageAt(at, eventBytes, traceBytes)
-      expect(message).toBeGreaterThanOrEqual(at + eventBytes + traceBytes)
-      expect(message % 8).toBe(0)
-      for (let area = 0; area < replyAreas; area += 1) {
-        const reply = layout.replyAt(message, replyRoom, area)
-        expect(reply).toBeGreaterThanOrEqual(message + layout.MESSAGE_BYTES + area * replyRoom)
-        expect(reply % 8).toBe(0)
-        expect(reply + replyRoom).toBeLessThanOrEqual(at + bytes)
-      }
-      expect(message + layout.MESSAGE_BYTES).toBeLessThanOrEqual(at + bytes)
+      const replies = layout.repliesAt(at, eventBytes, traceBytes)
+      expect(replies).toBeGreaterThanOrEqual(at + eventBytes + traceBytes)
+      expect(replies % 8).toBe(0)
+      expect(replies + replyAreas * replyRoom).toBeLessThanOrEqual(at + bytes)
     }
   })
 })

@@ -100,21 +100,22 @@ export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneO
     })
     return new Promise((resolve) => {
       waiting.set(slot, () => {
-        resolve(read(pointIndex, slot, layout.messageAt(extentAt, eventBytes, 0)))
+        resolve(read(pointIndex, slot, layout.repliesAt(extentAt, eventBytes, 0)))
         extents.give(extentAt, bytes)
         free.push(slot)
       })
     })
   }
 
-  function read(pointIndex: number, slot: number, messageAt: number): Reply {
+  function read(pointIndex: number, slot: number, repliesAt: number): Reply {
     const word = (at: number) => ring.slotWord(slot, at)
     const area = word(layout.REPLACED_AREA_WORD)
     const outcome = word(layout.OUTCOME_WORD)
+    const messageAt = ring.messageAt(slot)
     const message = memory.buffer.toString('utf8', messageAt, messageAt + word(layout.MESSAGE_BYTES_WORD))
     const isAnswer = outcome === layout.OUTCOME_RESPOND
     if (!isAnswer && area === 0) return { outcome, message, value: undefined }
-    const at = layout.replyAt(messageAt, REPLY_ROOM, isAnswer ? 0 : area - 1)
+    const at = repliesAt + (isAnswer ? 0 : area - 1) * REPLY_ROOM
     const bytes = isAnswer ? word(layout.ANSWER_BYTES_WORD) : word(layout.REPLACED_BYTES_WORD + area - 1)
     const copy = codecMemory(memory.u8.slice(at, at + bytes).buffer as ArrayBuffer)
     const checked = points[pointIndex]?.replyReader.parse(copy, 0, bytes)

@@ -12,19 +12,13 @@ const WORKER_LANE = 'worker/lane.js'
 export const LANE_MUTANTS: readonly Mutant[] = [
   {
     name: 'payload-after-submit',
-    mistake: 'the event’s bytes are copied after the slot is queued and published',
+    mistake: 'the event’s bytes are copied after the slot is published',
     first: ['publish-vs-park', 'doorbell-storm'],
     patches: [
       {
         file: HOST_LANE,
-        find: 'this.#copyToShared(at, call.eventBytes + call.traceBytes);\n        const submission',
-        replace: 'const submission',
-      },
-      {
-        file: HOST_LANE,
-        find: 'this.ring.submit(slot, submission);',
-        replace:
-          'this.ring.submit(slot, submission);\n        this.ring.publish();\n        this.#copyToShared(at, call.eventBytes + call.traceBytes);',
+        find: 'this.#copyGathered();\n        return this.ring.publish();',
+        replace: 'const hasRung = this.ring.publish();\n        this.#copyGathered();\n        return hasRung;',
       },
     ],
   },
@@ -184,9 +178,9 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: PUMP,
-        find: 'lane.unpublished = 0;\n        lane.hasRung = false;\n        lane.isWaking = lane.ring.publish();',
+        find: 'lane.unpublished = 0;\n        lane.hasRung = false;\n        lane.isWaking = lane.publish();',
         replace:
-          'lane.unpublished = 0;\n        if (lane.hasRung)\n            lane.ring.publishQuietly();\n        else\n            lane.ring.publish();\n        lane.hasRung = false;',
+          'lane.unpublished = 0;\n        if (lane.hasRung)\n            lane.publishQuietly();\n        else\n            lane.publish();\n        lane.hasRung = false;',
       },
     ],
   },

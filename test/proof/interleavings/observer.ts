@@ -40,7 +40,7 @@ export function watchRings(ring: HostRingModule.HostRing, layout: typeof Layout)
       inUse.set(this, slots)
     }
     const at = submission.extentAt
-    const end = layout.messageAt(at, submission.eventBytes, submission.traceBytes) + layout.MESSAGE_BYTES
+    const end = layout.repliesAt(at, submission.eventBytes, submission.traceBytes)
     if (slots.has(slot)) violations.push({ kind: 'extent-in-use', detail: `slot ${slot} is submitted again` })
     for (const [other, range] of slots) {
       if (at < range.end && range.at < end) {

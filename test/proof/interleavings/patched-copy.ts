@@ -32,6 +32,11 @@ export const SCALED: readonly Patch[] = [
   { file: 'worker/lane.js', find: 'const BATCH_CALLS = 64;', replace: 'const BATCH_CALLS = 2;' },
   { file: 'host/lane-memory.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
   {
+    file: 'ring/extents.js',
+    find: 'const SMALLEST_EXTENT_BYTES = 128;',
+    replace: 'const SMALLEST_EXTENT_BYTES = 256;',
+  },
+  {
     file: 'host/lane-memory.js',
     find: 'const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES;',
     replace: 'const OWN_EXTENT_BYTES = 0;',

@@ -80,10 +80,14 @@ function swapWords({ words }, a, b) {
 }
 
 function swapBytes({ bytes }, a, b) {
-  const length = Math.min(a.replyRoom, b.replyRoom) + layout.MESSAGE_BYTES
-  const kept = bytes.slice(a.messageAt, a.messageAt + length)
-  bytes.copyWithin(a.messageAt, b.messageAt, b.messageAt + length)
-  bytes.set(kept, b.messageAt)
+  swapRange(bytes, a.messageAt, b.messageAt, layout.MESSAGE_BYTES)
+  swapRange(bytes, a.repliesAt, b.repliesAt, Math.min(a.replyRoom, b.replyRoom))
+}
+
+function swapRange(bytes, a, b, length) {
+  const kept = bytes.slice(a, a + length)
+  bytes.copyWithin(a, b, b + length)
+  bytes.set(kept, b)
 }
 
 function swapping(swap) {
@@ -111,7 +115,7 @@ function flip({ words, bytes, random }, call) {
       return
     case 2:
       if (call.replyRoom > 0) {
-        bytes[layout.replyAt(call.messageAt, call.replyRoom, 0) + random.below(64)] = random.chance(0.5) ? 0 : 0xff
+        bytes[call.repliesAt + random.below(64)] = random.chance(0.5) ? 0 : 0xff
       }
       return
     default:

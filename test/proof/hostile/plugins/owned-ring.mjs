@@ -28,7 +28,7 @@ const points = Object.values(siege.hookpoints).map(({ kind, plan, replyPlan }) =
 export function ownRing(words, { orders, seed, random }) {
   const isWanted = () => load(orders, WANTED_WORD) === seed
   const slotCount = words[layout.SLOT_COUNT_WORD]
-  const { submitRingWord, completeRingWord, slotsWord } = layout.layoutOf({ slotCount, arenaBytes: 0 })
+  const { submitRingWord, completeRingWord, slotsWord, messagesByte } = layout.layoutOf({ slotCount, arenaBytes: 0 })
   const bytes = new Uint8Array(words.buffer)
   const doubles = new Float64Array(words.buffer)
   const memory = codecMemory(words.buffer)
@@ -48,7 +48,8 @@ export function ownRing(words, { orders, seed, random }) {
       point: points[words[at + layout.HOOKPOINT_WORD]],
       mask: words[at + layout.MASK_WORD],
       eventAt: words[at + layout.EXTENT_AT_WORD],
-      messageAt: layout.messageAt(
+      messageAt: messagesByte + slot * layout.MESSAGE_BYTES,
+      repliesAt: layout.repliesAt(
         words[at + layout.EXTENT_AT_WORD],
         words[at + layout.EVENT_BYTES_WORD],
         words[at + layout.TRACE_BYTES_WORD],
@@ -81,14 +82,14 @@ export function ownRing(words, { orders, seed, random }) {
     return outstanding.length
   }
 
-  /** Leaves the call's tag wherever in its extent the host may look for a reply, so that no earlier one is left. */
+  /** Leaves the call's tag wherever the host may look for a reply, so that no earlier one is left. */
   function tag(call) {
     const text = tagOf(call.id)
     call.messageBytes = memory.buffer.write(text, call.messageAt)
     if (call.point?.encodeReply == null) return
     const areas = call.point.kind === 'transform' ? 2 : 1
     for (let area = 0; area < areas; area += 1) {
-      const at = layout.replyAt(call.messageAt, call.replyRoom, area)
+      const at = call.repliesAt + area * call.replyRoom
       call.replyBytes[area] = call.point.encodeReply.encode(memory, at, at + call.replyRoom, replyOf(call, text))
     }
   }

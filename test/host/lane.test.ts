@@ -1,0 +1,124 @@
+/** What stands in a lane's shared buffer when calls are published. The worker is this thread's, and never parks. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { codecMemory } from '../../dist/contracts/codec/memory.js'
+import { Call } from '../../dist/host/call.js'
+import { Lane } from '../../dist/host/lane.js'
+import { createLaneMemory, OWN_EXTENT_BYTES } from '../../dist/host/lane-memory.js'
+import type { Point } from '../../dist/host/point.js'
+import type { Route } from '../../dist/host/route.js'
+import * as layout from '../../dist/ring/layout.js'
+import { NOTHING, WorkerRing } from '../../dist/ring/worker-ring.js'
+import { codecOf } from '../support/codec-round.js'
+
+const SLOTS = 8
+const LARGEST_BYTES = 4096
+const SEED = process.env.SEED === undefined ? Date.now() & 0x7fff_ffff : Number(process.env.SEED)
+
+/** Calls that are made, published in one way or the other, seen by the worker, and given back. */
+const actions = fc.array(
+  fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({ kind: fc.constant('ask' as const), length: fc.integer({ min: 0, max: 100 }) }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constant('ask' as const), length: fc.integer({ min: 100, max: 2000 }) }),
+    },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('publish' as const), isQuiet: fc.boolean() }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('complete' as const), nth: fc.nat(SLOTS) }) },
+  ),
+  { maxLength: 80 },
+)
+
+function openLane() {
+  const { encoder, reader } = codecOf(z.object({ text: z.string() }))
+  const point = { index: 0, kind: 'gate', name: 'onTest', encoder, expectedBytes: 40, replyAreas: 0 }
+  const route = { steps: [{ mask: 1, firstMs: 50 }] }
+  const memory = createLaneMemory(SLOTS, LARGEST_BYTES)
+  const lane = new Lane({
+    id: 'test:0',
+    bulkhead: { plugins: [] } as never,
+    seat: {} as never,
+    maxEventBytes: LARGEST_BYTES,
+    listener: {
+      completed() {},
+      late() {},
+      violated(_, kind) {
+        throw new Error(kind)
+      },
+    },
+    memory,
+  })
+  const worker = new WorkerRing(memory.buffer)
+  const shared = new Uint8Array(memory.buffer)
+
+  return {
+    lane,
+    worker,
+    /** False: no room at present. */
+    ask(text: string): boolean {
+      const call = new Call(point as unknown as Point, route as unknown as Route, 0)
+      call.step = 0
+      call.left = 1
+      return lane.submitEvent(call, { text })
+    },
+    /** The text that a slot's event has for the worker. */
+    textOf(slot: number): unknown {
+      const at = worker.word(slot, layout.EXTENT_AT_WORD)
+      const bytes = worker.word(slot, layout.EVENT_BYTES_WORD)
+      return reader.decode(codecMemory(shared.slice(at, at + bytes).buffer), 0, bytes)
+    },
+    /** What is the worker's to write to behind the event, in a slot's own extent. */
+    behind(slot: number): Uint8Array {
+      const at = worker.word(slot, layout.EXTENT_AT_WORD)
+      const replies = layout.repliesAt(at, worker.word(slot, layout.EVENT_BYTES_WORD), 0)
+      return shared.subarray(replies, Math.max(replies, at + OWN_EXTENT_BYTES))
+    },
+  }
+}
+
+describe('a lane', () => {
+  it('has each event in place when it is published, and leaves alone what the worker writes from then on', () => {
+    fc.assert(
+      fc.property(actions, (list) => {
+        const { lane, worker, ask, textOf, behind } = openLane()
+        const submitted: string[] = []
+        const claimed: { slot: number; mark: number }[] = []
+        let number = 0
+        for (const action of list) {
+          switch (action.kind) {
+            case 'ask': {
+              number += 1
+              const text = String(number).padEnd(action.length, 'x')
+              if (ask(text)) submitted.push(text)
+              break
+            }
+            case 'publish':
+              if (action.isQuiet) lane.publishQuietly()
+              else lane.publish()
+              for (let slot = worker.claim(); slot !== NOTHING; slot = worker.claim()) {
+                expect(textOf(slot)).toEqual({ text: submitted.shift() })
+                const mark = (number % 250) + 1
+                behind(slot).fill(mark)
+                claimed.push({ slot, mark })
+              }
+              expect(submitted).toEqual([])
+              break
+            case 'complete': {
+              const [done] = claimed.splice(action.nth % Math.max(claimed.length, 1), 1)
+              if (done === undefined) break
+              expect(behind(done.slot).every((byte) => byte === done.mark)).toBe(true)
+              worker.setContinue(done.slot)
+              worker.complete(done.slot)
+              expect(lane.drain(SLOTS)).toBe(1)
+            }
+          }
+        }
+      }),
+      { seed: SEED, numRuns: 500 },
+    )
+  })
+})

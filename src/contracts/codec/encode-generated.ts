@@ -174,7 +174,8 @@ function wordCode(offset: number, value: string, setter: 'setInt32' | 'setUint32
 }
 
 function bytesCode(length: number, offset: number, name: string, generation: Generation): string {
-  const check = `if (!ArrayBuffer.isView(${name}) || !(${name} instanceof Uint8Array) || ${name}.length !== ${length}) return false\n`
+  // The length first: once a compiler knows the array's shape from it, the other questions cost nothing.
+  const check = `if (${name}.length !== ${length} || !(${name} instanceof Uint8Array) || !ArrayBuffer.isView(${name})) return false\n`
   if (length > IN_PLACE_BYTES) return `${check}u8.set(${name}, at + ${offset})\n`
   const copies: string[] = []
   let i = 0

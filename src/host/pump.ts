@@ -5,12 +5,14 @@
  * A turn, here, is one callback of the event loop with the promises that it settles: process.nextTick comes after both,
  * so all calls made in it are published together. A burst of more than PUBLISH_EVERY calls is published in parts, so that
  * the worker runs the first while the host encodes the rest; the doorbell rings for the first part and at the end, and only
- * if the worker sleeps.
+ * if the worker sleeps. The first call of a lane that has no other is published at once: a worker that looks is at it while
+ * the turn goes on.
  *
  * Listening has three ways. With a call or two in flight, at a worker that is awake, the host looks in place for some
  * microseconds. For a bounded time it polls, once per turn of the event loop. After that it parks, and the worker's
  * doorbell wakes it. The first two are given up while they do not pay (ring/look-again.ts).
  */
+import { nextTick } from 'node:process'
 import { monotonicMs } from '../ring/clock.js'
 import { createLookAgain } from '../ring/look-again.js'
 import type { Lane } from './lane.js'
@@ -58,8 +60,11 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
   const maxUs = wait === 'park' ? 0 : spinUs
   const look = createLookAgain({ maxUs, fades: wait === 'adaptive' })
   const lookHere = createLookAgain({ maxUs: Math.min(maxUs, IN_PLACE_US), fades: wait === 'adaptive' })
-  const dirty: Lane[] = []
-  const polled: Lane[] = []
+  let dirty: Lane[] = []
+  let polled: Lane[] = []
+  // What is emptied is filled anew the next time.
+  let flushed: Lane[] = []
+  let looked: Lane[] = []
   let isFlushScheduled = false
   let isPollScheduled = false
   let pollUntilMs = 0
@@ -69,7 +74,8 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
 
   function submitted(lane: Lane): void {
     lane.unpublished += 1
-    if (lane.unpublished >= PUBLISH_EVERY) publishPart(lane)
+    if (lane.inFlight === 1) lane.publishQuietly()
+    else if (lane.unpublished >= PUBLISH_EVERY) publishPart(lane)
     if (!lane.isDirty) flushLater(lane)
   }
 
@@ -79,12 +85,14 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
     dirty.push(lane)
     if (isFlushScheduled) return
     isFlushScheduled = true
-    process.nextTick(flush)
+    nextTick(flush)
   }
 
   function flush(): void {
     isFlushScheduled = false
-    const lanes = dirty.splice(0)
+    const lanes = dirty
+    dirty = flushed
+    flushed = lanes
     for (const lane of lanes) {
       lane.isDirty = false
       if (lane.state === 'dead') continue
@@ -96,6 +104,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
       if (budget > 0 && drain(lane) === 0 && lane.inFlight <= IN_PLACE_CALLS && lookInPlace(lane)) drain(lane)
       listen(lane)
     }
+    lanes.length = 0
   }
 
   /** What is a few microseconds away is there sooner than the event loop's next turn. Not of a worker that has to wake up. */
@@ -175,7 +184,9 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
     looksHere = IN_PLACE_LOOKS
     const wasExhausted = budget <= 0
     budget = DRAIN_BUDGET
-    const lanes = polled.splice(0)
+    const lanes = polled
+    polled = looked
+    looked = lanes
     let taken = 0
     for (const lane of lanes) {
       lane.listening = 'no'
@@ -193,6 +204,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
       if (isLooking) poll(lane)
       else park(lane)
     }
+    lanes.length = 0
   }
 
   function park(lane: Lane): void {

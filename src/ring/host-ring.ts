@@ -79,6 +79,8 @@ export class HostRing {
   /** The state word that each slot has, or had when the host last wrote it. */
   readonly #states: Int32Array
   #submitTail: number
+  /** The tail that the worker can see. */
+  #published: number
   #completeHead: number
   /** The completions that were published when the host last looked: the worker's line is read again only when they are taken. */
   #completeSeen: number
@@ -102,6 +104,7 @@ export class HostRing {
     // Uses near the end of their bits when sequences start near 2^31.
     this.#states = new Int32Array(geometry.slotCount).fill(firstSequence << STATE_BITS)
     this.#submitTail = firstSequence | 0
+    this.#published = firstSequence | 0
     this.#completeHead = firstSequence | 0
     this.#completeSeen = firstSequence | 0
     this.#words[SUBMIT_TAIL_WORD] = firstSequence
@@ -135,12 +138,14 @@ export class HostRing {
   /** Makes everything submitted visible, and rings the doorbell if the worker said that it sleeps. Whether it rang. */
   publish(): boolean {
     // Tail first, then the bell: a worker that parks in between sees the tail when it looks once more.
-    Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail)
+    this.publishQuietly()
     return this.#wakeWorker()
   }
 
   /** Makes everything submitted visible to a worker that is awake; one that sleeps hears of it at the next publish. */
   publishQuietly(): void {
+    if (this.#published === this.#submitTail) return
+    this.#published = this.#submitTail
     Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail)
   }
 

@@ -1,6 +1,7 @@
 /**
  * Tells whether the plugins of this thread have something going on that needs an event loop: a timer, a socket, a watcher.
- * Made while the thread boots, because that takes a while; begins before plugins are imported; asked before each park.
+ * Made while the thread boots, because that takes a while; begins before plugins are imported; asked before each park, for
+ * asking takes longer than most hooks.
  */
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 
@@ -11,11 +12,14 @@ export interface HandleWatch {
   begin(): void
   /** Whether more is alive than when it began, or a timer was started since. */
   needsLoop(): boolean
+  /** What it was when asked last; timers that were started since count. */
+  neededLoop(): boolean
 }
 
 export function createHandleWatch(): HandleWatch {
   let atFirst = 0
   let hasTimers = false
+  let hasHandles = true
   // Timers that were unref'd do not show among the active resources, and must fire all the same.
   noticeTimers(() => {
     hasTimers = true
@@ -25,7 +29,11 @@ export function createHandleWatch(): HandleWatch {
       atFirst = liveHandles()
       hasTimers = false
     },
-    needsLoop: () => hasTimers || liveHandles() > atFirst,
+    needsLoop() {
+      hasHandles = liveHandles() > atFirst
+      return hasTimers || hasHandles
+    },
+    neededLoop: () => hasTimers || hasHandles,
   }
 }
 

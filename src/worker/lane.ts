@@ -144,8 +144,9 @@ export function createLane(
       // Lines that wait for the host's acknowledgement of the last ones need a loop to hear it, and so do host services.
       // So does whatever a child process has to say.
       const awaits = sender.isSending() || (services !== undefined && services.underWay() > 0)
-      const needsLoop = ahead !== null || chain.hasAsync() || controlCalls > 0 || awaits || handles.needsLoop()
-      if (needsLoop ? await lookWithTurns(laneRing, look) : lookInPlace(laneRing, look)) continue
+      const needsLoop = ahead !== null || chain.hasAsync() || controlCalls > 0 || awaits
+      if (needsLoop || handles.neededLoop() ? await lookWithTurns(laneRing, look) : lookInPlace(laneRing, look))
+        continue
       if (ranSinceTurn) {
         // Timers that are due and immediates that a synchronous hook left behind run before the thread sleeps.
         await takeTurn()
@@ -153,7 +154,7 @@ export function createLane(
       }
       // Told to stop while it looked: nobody would wake it again.
       if (isStopping) break
-      if (needsLoop) await laneRing.parkAsync()
+      if (handles.needsLoop() || needsLoop) await laneRing.parkAsync()
       else laneRing.park()
     }
     deadlines.disarm()

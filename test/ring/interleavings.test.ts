@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PHASE_BEFORE, PHASE_BLOCKED } from '../proof/interleavings/board.js'
 import { type Choice, explore } from '../proof/interleavings/explore.js'
 import { MUTANTS } from '../proof/interleavings/mutants.js'
-import { SCALED } from '../proof/interleavings/patched-copy.js'
+import { SIZES } from '../proof/interleavings/patched-copy.js'
 import { SCENARIOS } from '../proof/interleavings/scenarios.js'
 import { formatSchedule, parseSchedule, type Schedule } from '../proof/interleavings/schedule.js'
 
@@ -97,7 +97,7 @@ describe('the program', () => {
 
 describe('mutants', () => {
   const patches = [
-    ...SCALED.map((patch) => ({ name: 'scaled', ...patch })),
+    ...SIZES.map((patch) => ({ name: 'scaled', ...patch })),
     ...MUTANTS.flatMap(({ name, patches }) => patches.map((patch) => ({ name, ...patch }))),
   ]
 

@@ -2,7 +2,7 @@
  * Runs scenarios and mutants, some stages at a time. The program's main thread, and tests.
  */
 import { MUTANTS } from './mutants.js'
-import { type Copies, type Mutant, type Patch, SCALED } from './patched-copy.js'
+import { type Copies, type Mutant, type Patches, sizesFor } from './patched-copy.js'
 import type { Scenario } from './scenario.js'
 import { SCENARIOS } from './scenarios.js'
 import { type ExploreResult, type FoundViolation, openStage, type StageHandle } from './stage-threads.js'
@@ -83,8 +83,8 @@ export function startJobs(
     }
   }
 
-  async function explore(stage: CachedStage, scenario: Scenario, patches: Build, limit: number, most: number) {
-    const handle = await stage.on({ ...patches, isScaled: scenario.isScaled === true })
+  async function explore(stage: CachedStage, scenario: Scenario, patches: Patches, limit: number, most: number) {
+    const handle = await stage.on(patches, sizesFor(scenario))
     let seen = 0
     const result = await handle.explore({ scenario: scenario.name, bound: limit, mostViolations: most }, (sofar) => {
       told(sofar - seen, scenario.name)
@@ -148,14 +148,9 @@ function inOrder({ name, first }: Mutant): Scenario[] {
   return [...named, ...SCENARIOS.filter((scenario) => !named.includes(scenario))]
 }
 
-interface Build {
-  readonly name: string
-  readonly patches: readonly Patch[]
-}
-
 interface CachedStage {
   /** A stage on this build; kept while it is asked for again. */
-  on(build: Build & { isScaled: boolean }): Promise<StageHandle>
+  on(build: Patches, sizes: Patches): Promise<StageHandle>
   close(): Promise<void>
 }
 
@@ -170,11 +165,11 @@ function createCachedStage(copies: Copies, open: Set<StageHandle>): CachedStage 
   }
 
   return {
-    async on({ name, patches, isScaled }) {
-      const key = isScaled ? `${name}-scaled` : name
+    async on(build, sizes) {
+      const key = build.name + sizes.name
       if (current?.key === key) return current.handle
       await close()
-      const handle = openStage(await copies.make(key, isScaled ? [...patches, ...SCALED] : patches))
+      const handle = openStage(await copies.make(key, [...build.patches, ...sizes.patches]))
       open.add(handle)
       current = { key, handle }
       return handle

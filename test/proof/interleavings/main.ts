@@ -23,7 +23,7 @@ import { parseArgs } from 'node:util'
 import { FORBIDDEN } from './forbidden.js'
 import { type JobProgress, startJobs } from './jobs.js'
 import { MUTANTS } from './mutants.js'
-import { type Copies, createCopies, type Mutant, SCALED } from './patched-copy.js'
+import { type Copies, createCopies, type Mutant, sizesFor } from './patched-copy.js'
 import { formatDocument, formatList, formatTables } from './report.js'
 import type { Scenario } from './scenario.js'
 import { SCENARIOS } from './scenarios.js'
@@ -149,7 +149,7 @@ function checkReplay(id: string, mutants: readonly Mutant[], asked: number): voi
 
 async function replay(copies: Copies, id: string, mutant: Mutant | null): Promise<number> {
   const scenario = named(SCENARIOS, parseSchedule(id)?.scenario ?? '', 'scenario') as Scenario
-  const patches = [...(mutant?.patches ?? []), ...(scenario.isScaled === true ? SCALED : [])]
+  const patches = [...(mutant?.patches ?? []), ...sizesFor(scenario).patches]
   const stage = openStage(await copies.make('replayed', patches))
   try {
     const { violations, trace } = await stage.replay(id)

@@ -20,6 +20,11 @@ export const LANE_MUTANTS: readonly Mutant[] = [
         find: 'this.#copyGathered();\n        return this.ring.publish();',
         replace: 'const hasRung = this.ring.publish();\n        this.#copyGathered();\n        return hasRung;',
       },
+      {
+        file: HOST_LANE,
+        find: 'this.#copyGathered();\n        this.ring.publishQuietly();',
+        replace: 'this.ring.publishQuietly();\n        this.#copyGathered();',
+      },
     ],
   },
   {

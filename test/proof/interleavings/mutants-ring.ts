@@ -46,9 +46,8 @@ export const RING_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: HOST_RING,
-        find: 'Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail);\n        return this.#wakeWorker();',
-        replace:
-          'const hasRung = this.#wakeWorker();\n        Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail);\n        return hasRung;',
+        find: 'this.publishQuietly();\n        return this.#wakeWorker();',
+        replace: 'const hasRung = this.#wakeWorker();\n        this.publishQuietly();\n        return hasRung;',
       },
     ],
   },

@@ -13,6 +13,12 @@ export interface Patch {
   readonly replace: string
 }
 
+/** Patches that go together, and a name for the build that they make. */
+export interface Patches {
+  readonly name: string
+  readonly patches: readonly Patch[]
+}
+
 /** A mistake that somebody could make, as patches. */
 export interface Mutant {
   readonly name: string
@@ -23,24 +29,13 @@ export interface Mutant {
 }
 
 /**
- * Few calls reach with these what many would: parts of one call, slices and batches of two, an arena of two small
- * extents that all events share, no second try to stop a chain where it was seen, sequences that start where the scenario says.
+ * Few calls reach with these what many would: parts of one call, slices of three, batches of two, no second try to stop a chain
+ * where it was seen, sequences that start where the scenario says.
  */
-export const SCALED: readonly Patch[] = [
+const SCALED: readonly Patch[] = [
   { file: 'host/pump.js', find: 'const PUBLISH_EVERY = 32;', replace: 'const PUBLISH_EVERY = 1;' },
-  { file: 'host/pump.js', find: 'const DRAIN_SLICE = 128;', replace: 'const DRAIN_SLICE = 2;' },
+  { file: 'host/pump.js', find: 'const DRAIN_SLICE = 128;', replace: 'const DRAIN_SLICE = 3;' },
   { file: 'worker/lane.js', find: 'const BATCH_CALLS = 64;', replace: 'const BATCH_CALLS = 2;' },
-  { file: 'host/lane-memory.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
-  {
-    file: 'ring/extents.js',
-    find: 'const SMALLEST_EXTENT_BYTES = 128;',
-    replace: 'const SMALLEST_EXTENT_BYTES = 256;',
-  },
-  {
-    file: 'host/lane-memory.js',
-    find: 'const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES;',
-    replace: 'const OWN_EXTENT_BYTES = 0;',
-  },
   {
     file: 'host/expiry.js',
     find: 'function expire(call, nowMs, retries = 2) {',
@@ -52,6 +47,33 @@ export const SCALED: readonly Patch[] = [
     replace: 'new HostRing(geometry, buffer, globalThis.hookringFirstSequence)',
   },
 ]
+
+/** An arena of two small extents that all events share. */
+const SMALL_ARENA: readonly Patch[] = [
+  { file: 'host/lane-memory.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
+  {
+    file: 'ring/extents.js',
+    find: 'const SMALLEST_EXTENT_BYTES = 128;',
+    replace: 'const SMALLEST_EXTENT_BYTES = 256;',
+  },
+  {
+    file: 'host/lane-memory.js',
+    find: 'const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES;',
+    replace: 'const OWN_EXTENT_BYTES = 0;',
+  },
+]
+
+/** The sizes that a scenario asks for, and a name for them. */
+export function sizesFor(scenario: { isScaled?: boolean; hasSmallArena?: boolean }): Patches {
+  const { isScaled = false, hasSmallArena = false } = scenario
+  return {
+    name: `${isScaled ? '-scaled' : ''}${hasSmallArena ? '-small-arena' : ''}`,
+    patches: [...(isScaled ? SCALED : []), ...(hasSmallArena ? SMALL_ARENA : [])],
+  }
+}
+
+/** Every patch that is not a mutant's. */
+export const SIZES: readonly Patch[] = [...SCALED, ...SMALL_ARENA]
 
 /** Where the package stands, for a program below its .cache/. */
 export function packageFolder(): string {

@@ -26,6 +26,8 @@ export interface Scenario {
   readonly firstSequence?: number
   /** Runs on a copy of what ships in which these constants are smaller, so that few calls reach what many would. */
   readonly isScaled?: boolean
+  /** Runs on one whose arena holds two events at a time. */
+  readonly hasSmallArena?: boolean
   /** The lane's thread runs this in place of a lane: a worker that breaks the protocol. */
   readonly worker?: (parts: RogueParts) => void
   /** The host is to find that the worker breaks the protocol, and replaces the lane. */

@@ -51,7 +51,7 @@ export const TRAFFIC_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'burst',
-    about: 'a burst that is published in parts: the first may ring, the last must',
+    about: 'a burst that is published in parts: the first call at once, the next part may ring, the last must',
     bound: 3,
     quickBound: 2,
     slots: 4,
@@ -60,6 +60,7 @@ export const TRAFFIC_SCENARIOS: readonly Scenario[] = [
     async run(host) {
       host.ask('pass')
       host.ask('deny')
+      host.ask('pass')
       await host.allBack()
     },
   },
@@ -71,6 +72,7 @@ export const TRAFFIC_SCENARIOS: readonly Scenario[] = [
     slots: 4,
     plugins: 1,
     isScaled: true,
+    hasSmallArena: true,
     async run(host) {
       host.ask('pass')
       host.ask('deny')
@@ -137,6 +139,7 @@ export const TRAFFIC_SCENARIOS: readonly Scenario[] = [
     slots: 4,
     plugins: 1,
     isScaled: true,
+    hasSmallArena: true,
     async run(host) {
       host.ask('deny')
       host.ask('pass', { may: ABORTED }).abort()
@@ -155,6 +158,7 @@ export const TRAFFIC_SCENARIOS: readonly Scenario[] = [
       slots: 2,
       plugins: 1,
       isScaled: true,
+      hasSmallArena: true,
       firstSequence,
       async run(host) {
         host.ask('pass')

@@ -95,6 +95,8 @@ export class WorkerRing {
       const at = this.#slots + slot * SLOT_WORDS + STATE_WORD
       // A plain load: the exchange says whether it still holds.
       const state = words[at] as number
+      // Where complete() will say it again: the line is on its way from the host's core while the hook runs.
+      words[this.#completeRing + (this.#completeTail & this.#queueMask)] = slot
       if ((state & STATE_MASK) === SUBMITTED) {
         const claimed = (state & ~STATE_MASK) | CLAIMED
         if (Atomics.compareExchange(words, at, state, claimed) === state) return slot

@@ -146,11 +146,14 @@ function closureCode(node: PlanNode, offset: number, name: string, generation: G
 
 function maybeCode(node: MaybeNode, offset: number, name: string, generation: Generation): string {
   if (node.fallback !== null) return closureCode(node, offset, name, generation)
+  // With what is empty behind it where there is room: a word that is stored in parts is slow to be read as one.
+  const isWord = generation.isAligned && offset % 4 === 0 && node.innerAt >= 4
+  const tagCode = (tag: number) => (isWord ? `i32[i + ${offset >> 2}] = ${tag}` : `u8[at + ${offset}] = ${tag}`)
   const cases: string[] = []
-  if (node.optional) cases.push(`if (${name} === undefined) u8[at + ${offset}] = 0`)
-  if (node.nullable) cases.push(`if (${name} === null) u8[at + ${offset}] = 2`)
+  if (node.optional) cases.push(`if (${name} === undefined) ${tagCode(0)}`)
+  if (node.nullable) cases.push(`if (${name} === null) ${tagCode(2)}`)
   const inner = nodeCode(node.inner, offset + node.innerAt, name, generation)
-  return `${cases.join('\nelse ')}\nelse {\nu8[at + ${offset}] = 1\n${inner}}\n`
+  return `${cases.join('\nelse ')}\nelse {\n${tagCode(1)}\n${inner}}\n`
 }
 
 function numberCheck({ min, max }: { min: number; max: number }, name: string): string {

@@ -138,6 +138,11 @@ export const RING_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: WORKER_RING,
+        find: '            words[this.#completeRing + (this.#completeTail & this.#queueMask)] = slot;\n            if',
+        replace: '            if',
+      },
+      {
+        file: WORKER_RING,
         find: 'words[this.#completeRing + (this.#completeTail & this.#queueMask)] = slot;\n        this.#completeTail = (this.#completeTail + 1) | 0;\n',
         replace: 'this.#completeTail = (this.#completeTail + 1) | 0;\n',
       },

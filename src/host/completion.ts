@@ -138,7 +138,7 @@ export function createCompletion(
   function answer(lane: Lane, slot: number, call: Call, plugin: ActivePlugin, marks: Marks, nowMs: number): void {
     const bytes = lane.ring.slotWord(slot, ANSWER_BYTES_WORD)
     if (bytes < 0 || bytes > call.point.replyRoom(call.eventBytes)) throw new Violation('bounds')
-    const copy = lane.copyOut(lane.replyAt(slot, call, 0), bytes)
+    const copy = lane.bytes.copyOut(lane.replyAt(slot, call, 0), bytes)
     const checked = parse(call.point.replyReader as EventReader, copy)
     if (!checked.ok) {
       failed(lane, slot, call, 'invalid', marks, nowMs, misfitMessage('answer', checked))
@@ -196,7 +196,7 @@ export function createCompletion(
     const bytes = lane.ring.slotWord(slot, REPLACED_BYTES_WORD + area - 1)
     if (bytes < 0 || bytes > call.point.replyRoom(call.eventBytes)) throw new Violation('bounds')
     const by = pluginAt(lane, call, lane.ring.slotWord(slot, REPLACED_BY_WORD))
-    const copy = lane.copyOut(lane.replyAt(slot, call, area - 1), bytes)
+    const copy = lane.bytes.copyOut(lane.replyAt(slot, call, area - 1), bytes)
     // The worker's encoder holds what the layout can express; the schema may ask for more.
     const checked = parse(call.point.reader, copy)
     if (!checked.ok) return { plugin: by, problem: misfitMessage('replacement', checked) }
@@ -300,7 +300,7 @@ function message(lane: Lane, slot: number): string {
   const bytes = lane.ring.slotWord(slot, MESSAGE_BYTES_WORD)
   if (bytes < 0 || bytes > MESSAGE_BYTES) throw new Violation('bounds')
   // Nearly all are, and then there is no need of a decoder, which is slow for short texts.
-  if (lane.copyAscii(lane.ring.messageAt(slot), bytes, messageBytes)) {
+  if (lane.bytes.copyAscii(lane.ring.messageAt(slot), bytes, messageBytes)) {
     return messageBytes.toString('latin1', 0, bytes)
   }
   try {

@@ -1,20 +1,16 @@
 /**
- * The host's half of one lane in one generation: slots and extents, what is outstanding in them, and the taking of
- * completions. Everything that comes out of the shared buffer is checked against the host's own tables. Host's thread only.
- *
- * The mirror is private memory with the arena's layout: events are encoded there and copied over, so that the host has its
- * own copy of every event in flight and never reads back what a worker could have changed.
+ * The host's half of one lane in one generation: its slots, what is outstanding in them, and the taking of completions.
+ * Everything that comes out of the shared buffer is checked against the host's own tables. Host's thread only.
  */
-import type { CodecMemory } from '../contracts/codec/memory.js'
 import { formatPath, HookringError } from '../contracts/errors.js'
 import { monotonicMs } from '../ring/clock.js'
-import { createExtents, type Extents } from '../ring/extents.js'
 import { BROKEN, HostRing, type Submission } from '../ring/host-ring.js'
 import { align8, extentBytes, repliesAt } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
 import { LaneDeadline } from './call-deadlines.js'
 import { FreeSlots, NO_SLOT } from './free-slots.js'
+import { LaneBytes } from './lane-bytes.js'
 import { type LaneMemory, OWN_EXTENT_BYTES } from './lane-memory.js'
 import type { Point } from './point.js'
 import type { ViolationKind } from './recorders.js'
@@ -38,16 +34,13 @@ export interface LaneOptions {
   readonly memory: LaneMemory
 }
 
-/** Up to here a loop over words beats a call. */
-const LOOP_BYTES = 512
-
 export class Lane {
   readonly id: string
   readonly bulkhead: Bulkhead
   readonly seat: Seat
   readonly memory: LaneMemory
   readonly ring: HostRing
-  readonly mirror: CodecMemory
+  readonly bytes: LaneBytes
   /** 'starting' until its plugins are set up; 'dead' from the moment that its generation is given up. */
   state: 'starting' | 'serving' | 'draining' | 'dead' = 'starting'
   /** Its running call is past its deadline: others are preferred until it comes back. */
@@ -60,20 +53,11 @@ export class Lane {
   completions = 0
   readonly deadline: LaneDeadline = new LaneDeadline(this)
   readonly #listener: LaneListener
-  readonly #extents: Extents
   readonly #free: FreeSlots
   readonly #calls: (Call | LateSlot | null)[]
-  readonly #extentAt: Int32Array
-  readonly #extentBytes: Int32Array
-  readonly #mirrorWords: Int32Array
-  readonly #sharedWords: Int32Array
-  readonly #shared: Buffer
   readonly #maxEventBytes: number
   readonly #smallEventBytes: number
   #tickets = 0
-  /** What is submitted and not yet in the shared buffer: events in slots' own extents, side by side. */
-  #copyFrom = 0
-  #copyEnd = 0
   readonly #submission: Submission = {
     hookpoint: 0,
     mask: 0,
@@ -99,23 +83,12 @@ export class Lane {
     this.#maxEventBytes = options.maxEventBytes
     this.#smallEventBytes = Math.min(OWN_EXTENT_BYTES, options.maxEventBytes)
     this.memory = options.memory
-    const { geometry, largestBytes, buffer, mirror } = options.memory
+    const { geometry, buffer } = options.memory
     this.ring = new HostRing(geometry, buffer)
-    const ownBytes = geometry.slotCount * OWN_EXTENT_BYTES
-    this.#extents = createExtents({
-      baseByte: this.ring.arenaByte + ownBytes,
-      arenaBytes: geometry.arenaBytes - ownBytes,
-      largestBytes,
-    })
-    this.mirror = mirror
-    this.#mirrorWords = new Int32Array(this.mirror.u8.buffer as ArrayBuffer)
-    this.#sharedWords = new Int32Array(buffer)
-    this.#shared = Buffer.from(buffer)
+    this.bytes = new LaneBytes(options.memory, this.ring.arenaByte)
     const { slotCount } = geometry
     this.#free = new FreeSlots(slotCount)
     this.#calls = new Array<Call | LateSlot | null>(slotCount).fill(null)
-    this.#extentAt = new Int32Array(slotCount)
-    this.#extentBytes = new Int32Array(slotCount)
   }
 
   get hasRoom(): boolean {
@@ -153,8 +126,8 @@ export class Lane {
   #encodeSmall(slot: number, call: Call, event: unknown): number {
     const { point } = call
     if (point.expectedBytes > OWN_EXTENT_BYTES || point.replyAreas !== 0 || call.traceBytes !== 0) return -1
-    const at = this.#takeExtent(slot, OWN_EXTENT_BYTES)
-    const used = point.encoder.encode(this.mirror, at, at + this.#smallEventBytes, event)
+    const at = this.bytes.take(slot, OWN_EXTENT_BYTES)
+    const used = point.encoder.encode(this.bytes.mirror, at, at + this.#smallEventBytes, event)
     if (used < 0) return used
     if (used !== point.expectedBytes) expectBytes(point, used)
     call.eventBytes = used
@@ -164,20 +137,21 @@ export class Lane {
   /** Into an extent as large as it takes, `leastBytes` or more. False: the arena has none at present. */
   #encode(slot: number, call: Call, event: unknown, leastBytes: number): boolean {
     const { point } = call
+    const { mirror } = this.bytes
     let room = (point.expectedBytes + 63) & ~63
     if (leastBytes > room) room = nextRoom(point.name, room, leastBytes, this.#maxEventBytes)
     for (;;) {
       const replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(room)
-      const at = this.#takeExtent(slot, extentBytes(room, call.traceBytes, replyRoom, point.replyAreas))
+      const at = this.bytes.take(slot, extentBytes(room, call.traceBytes, replyRoom, point.replyAreas))
       if (at === -1) return false
-      const used = point.encoder.encode(this.mirror, at, at + Math.min(room, this.#maxEventBytes), event)
+      const used = point.encoder.encode(mirror, at, at + Math.min(room, this.#maxEventBytes), event)
       if (used >= 0) {
         expectBytes(point, used)
         call.eventBytes = used
-        if (call.traceBytes > 0) this.mirror.buffer.write(call.rare.traceId as string, at + used)
+        if (call.traceBytes > 0) mirror.buffer.write(call.rare.traceId as string, at + used)
         return true
       }
-      this.#giveExtent(slot)
+      this.bytes.give(slot)
       room = nextRoom(point.name, room, -used, this.#maxEventBytes)
     }
   }
@@ -189,32 +163,33 @@ export class Lane {
     const { point } = call
     const whole = call.eventBytes + call.traceBytes
     const bytes = extentBytes(call.eventBytes, call.traceBytes, point.replyRoom(call.eventBytes), point.replyAreas)
-    const at = this.#takeExtent(slot, bytes)
+    const at = this.bytes.take(slot, bytes)
     if (at === -1) {
       this.#vacate(slot)
       return false
     }
-    if (from.u8 === this.mirror.u8) this.mirror.u8.copyWithin(at, from.at, from.at + whole)
-    else this.mirror.u8.set(from.u8.subarray(from.at, from.at + whole), at)
+    const { u8 } = this.bytes.mirror
+    if (from.u8 === u8) u8.copyWithin(at, from.at, from.at + whole)
+    else u8.set(from.u8.subarray(from.at, from.at + whole), at)
     this.#submit(call, slot)
     return true
   }
 
   /** Makes everything submitted visible, and wakes the worker if it sleeps. Whether it did. */
   publish(): boolean {
-    this.#copyGathered()
+    this.bytes.copyGathered()
     return this.ring.publish()
   }
 
   /** Makes everything submitted visible to a worker that is awake. */
   publishQuietly(): void {
-    this.#copyGathered()
+    this.bytes.copyGathered()
     this.ring.publishQuietly()
   }
 
   /** The host's own copy of the event of a call that is in this lane. */
   heldBytes(call: Call): HeldBytes {
-    return { u8: this.mirror.u8, at: this.#extentAt[call.slot] as number }
+    return { u8: this.bytes.mirror.u8, at: this.bytes.at(call.slot) }
   }
 
   /** Takes up to `budget` completions; how many there were. */
@@ -282,54 +257,19 @@ export class Lane {
     }
   }
 
-  /** Copies bytes that the worker wrote out of the shared buffer; they are read from there this once. */
-  copyOut(at: number, bytes: number): Uint8Array {
-    const copy = new Uint8Array(bytes)
-    copy.set(this.#shared.subarray(at, at + bytes))
-    return copy
-  }
-
-  /** The same, to where the host keeps it for a moment; whether all of it is ASCII. */
-  copyAscii(at: number, bytes: number, to: Uint8Array): boolean {
-    const from = this.#shared
-    let all = 0
-    for (let i = 0; i < bytes; i += 1) {
-      const byte = from[at + i] as number
-      to[i] = byte
-      all |= byte
-    }
-    return all < 0x80
-  }
-
   /** Where a slot's reply area stands, by the host's own tables; the first is 0. */
   replyAt(slot: number, call: Call, area: number): number {
-    const first = repliesAt(this.#extentAt[slot] as number, call.eventBytes, call.traceBytes)
+    const first = repliesAt(this.bytes.at(slot), call.eventBytes, call.traceBytes)
     return first + area * call.point.replyRoom(call.eventBytes)
   }
 
-  /** Room for a slot's event and what is behind it: the slot's own if it is small. -1: the arena is full at present. */
-  #takeExtent(slot: number, bytes: number): number {
-    const isSmall = bytes <= OWN_EXTENT_BYTES
-    const at = isSmall ? this.ring.arenaByte + slot * OWN_EXTENT_BYTES : this.#extents.take(bytes)
-    this.#extentAt[slot] = at
-    this.#extentBytes[slot] = at === -1 ? 0 : bytes
-    return at
-  }
-
-  #giveExtent(slot: number): void {
-    const bytes = this.#extentBytes[slot] as number
-    this.#extentBytes[slot] = 0
-    if (bytes > OWN_EXTENT_BYTES) this.#extents.give(this.#extentAt[slot] as number, bytes)
-  }
-
   #vacate(slot: number): void {
-    this.#giveExtent(slot)
+    this.bytes.give(slot)
     this.#free.give(slot)
   }
 
   #submit(call: Call, slot: number): void {
     const { point } = call
-    const at = this.#extentAt[slot] as number
     this.#calls[slot] = call
     this.inFlight += 1
     call.lane = this
@@ -338,54 +278,17 @@ export class Lane {
     this.#tickets = (this.#tickets + 1) | 0
     call.held = null
     call.mask = call.left
-    const end = at + call.eventBytes + call.traceBytes
-    if ((this.#extentBytes[slot] as number) <= OWN_EXTENT_BYTES) this.#gather(at, end)
-    else this.#copyToShared(at, end)
+    this.bytes.submitted(slot, call.eventBytes + call.traceBytes)
     const submission = this.#submission
     submission.hookpoint = point.index
     submission.mask = call.mask
-    submission.extentAt = at
+    submission.extentAt = this.bytes.at(slot)
     submission.eventBytes = call.eventBytes
     submission.traceBytes = call.traceBytes
     submission.replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(call.eventBytes)
     submission.deadlineMs = point.kind === 'observe' ? Number.POSITIVE_INFINITY : firstDueMs(call)
     this.ring.submit(slot, submission)
   }
-
-  /**
-   * Slots are taken in turn, so the extents of a burst are neighbours: they are copied in one piece when it is published,
-   * and what is between them with them. At once, a processor would wait for each of its stores to the mirror.
-   */
-  #gather(at: number, end: number): void {
-    if (at !== nextOwnExtent(this.#copyEnd)) {
-      this.#copyGathered()
-      this.#copyFrom = at
-    }
-    this.#copyEnd = end
-  }
-
-  #copyGathered(): void {
-    this.#copyToShared(this.#copyFrom, this.#copyEnd)
-    // Nothing is next to this: from here on, what is behind the events belongs to the worker.
-    this.#copyFrom = 0
-    this.#copyEnd = 0
-  }
-
-  #copyToShared(at: number, end: number): void {
-    if (end - at > LOOP_BYTES) {
-      this.mirror.buffer.copy(this.#shared, at, at, end)
-      return
-    }
-    const from = this.#mirrorWords
-    const to = this.#sharedWords
-    const endWord = (end + 3) >> 2
-    for (let word = at >> 2; word < endWord; word += 1) to[word] = from[word] as number
-  }
-}
-
-/** Where the own extent begins that is next to the one that ends here. */
-function nextOwnExtent(end: number): number {
-  return (end + OWN_EXTENT_BYTES - 1) & -OWN_EXTENT_BYTES
 }
 
 /** Follows what events take: up at once, down slowly. */

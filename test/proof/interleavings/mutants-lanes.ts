@@ -2,6 +2,7 @@
 import type { Mutant } from './patched-copy.js'
 
 const HOST_LANE = 'host/lane.js'
+const LANE_BYTES = 'host/lane-bytes.js'
 const PUMP = 'host/pump.js'
 const DEPARTURES = 'host/departures.js'
 const EXPIRY = 'host/expiry.js'
@@ -17,13 +18,13 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: HOST_LANE,
-        find: 'this.#copyGathered();\n        return this.ring.publish();',
-        replace: 'const hasRung = this.ring.publish();\n        this.#copyGathered();\n        return hasRung;',
+        find: 'this.bytes.copyGathered();\n        return this.ring.publish();',
+        replace: 'const hasRung = this.ring.publish();\n        this.bytes.copyGathered();\n        return hasRung;',
       },
       {
         file: HOST_LANE,
-        find: 'this.#copyGathered();\n        this.ring.publishQuietly();',
-        replace: 'this.ring.publishQuietly();\n        this.#copyGathered();',
+        find: 'this.bytes.copyGathered();\n        this.ring.publishQuietly();',
+        replace: 'this.ring.publishQuietly();\n        this.bytes.copyGathered();',
       },
     ],
   },
@@ -80,7 +81,7 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     mistake: 'two slots have the same extent for their own',
     first: ['publish-vs-park', 'doorbell-storm'],
     patches: [
-      { file: HOST_LANE, find: 'slot * OWN_EXTENT_BYTES : this', replace: '(slot >> 1) * OWN_EXTENT_BYTES : this' },
+      { file: LANE_BYTES, find: 'slot * OWN_EXTENT_BYTES : this', replace: '(slot >> 1) * OWN_EXTENT_BYTES : this' },
     ],
   },
   {
@@ -91,8 +92,7 @@ export const LANE_MUTANTS: readonly Mutant[] = [
       {
         file: HOST_LANE,
         find: 'this.letGo(call, 0);\n        return true;',
-        replace:
-          'this.letGo(call, 0);\n        this.#extents.give(this.#extentAt[call.slot], this.#extentBytes[call.slot]);\n        return true;',
+        replace: 'this.letGo(call, 0);\n        this.bytes.give(call.slot);\n        return true;',
       },
     ],
   },

@@ -231,7 +231,10 @@ describe('a lane that cannot boot', () => {
   it('is refused with what it was given, in time', async () => {
     const error = await refusalOf(openLab({ plugins: [actor('a', { limits: { memoryMb: 8 } })] }))
     expect(error).toMatchObject({ code: 'PLUGIN_CRASHED' })
-    expect(error.message).toMatch(/^a lane of bulkhead a-0 did not boot with limits\.memoryMb 8: .*memory/)
+    // The least that is taken is now and then enough to boot, and never for what comes next.
+    expect(error.message).toMatch(
+      /^a lane (of bulkhead a-0 did not boot with limits\.memoryMb 8|ended its thread while it was loaded): .*memory/,
+    )
   })
 })
 

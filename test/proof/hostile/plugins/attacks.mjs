@@ -50,7 +50,7 @@ const TELLING = [-1, 0, 1, 2, 3, 7, 30, 31, 32, 99, 384, 385, 4_096, 65_536, 0x7
 
 const oddWord = (random) => (random.chance(0.7) ? random.pick(TELLING) : random.word())
 
-function breakRange({ words, random, slotCount, announce, skip }, call) {
+function breakRange({ words, bytes, random, slotCount, announce, skip }, call) {
   switch (random.below(5)) {
     case 0:
       skip(random.pick([1, 2, slotCount, slotCount + 1, -1, -2, 5_000, 0x7fff_ffff]))
@@ -62,6 +62,7 @@ function breakRange({ words, random, slotCount, announce, skip }, call) {
       // Not UTF-8, and of the longest length that there may be.
       words[call.at + layout.OUTCOME_WORD] = layout.OUTCOME_REJECT
       words[call.at + layout.MESSAGE_BYTES_WORD] = layout.MESSAGE_BYTES
+      bytes.fill(0xff, call.messageAt + call.messageBytes, call.messageAt + layout.MESSAGE_BYTES)
       return
     default:
       for (let count = 1 + random.below(4); count > 0; count -= 1) {

@@ -33,7 +33,7 @@ export class LaneBytes {
     this.#extents = createExtents({ baseByte: arenaByte + ownBytes, arenaBytes: arenaBytes - ownBytes, largestBytes })
     this.#extentAt = new Int32Array(slotCount)
     this.#extentBytes = new Int32Array(slotCount)
-    this.#mirrorWords = new Int32Array(mirror.u8.buffer as ArrayBuffer)
+    this.#mirrorWords = mirror.words.i32
     this.#sharedWords = new Int32Array(buffer)
     this.#shared = Buffer.from(buffer)
   }

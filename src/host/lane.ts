@@ -5,7 +5,7 @@
 import { formatPath, HookringError } from '../contracts/errors.js'
 import { monotonicMs } from '../ring/clock.js'
 import { BROKEN, HostRing, type Submission } from '../ring/host-ring.js'
-import { align8, extentBytes, repliesAt } from '../ring/layout.js'
+import { align8, extentBytes, repliesAt, replyAt } from '../ring/layout.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, LateSlot } from './call.js'
 import { LaneDeadline } from './call-deadlines.js'
@@ -260,7 +260,7 @@ export class Lane {
   /** Where a slot's reply area stands, by the host's own tables; the first is 0. */
   replyAt(slot: number, call: Call, area: number): number {
     const first = repliesAt(this.bytes.at(slot), call.eventBytes, call.traceBytes)
-    return first + area * call.point.replyRoom(call.eventBytes)
+    return replyAt(first, call.point.replyRoom(call.eventBytes), area)
   }
 
   #vacate(slot: number): void {

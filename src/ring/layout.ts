@@ -158,6 +158,11 @@ export function repliesAt(extentAt: number, eventBytes: number, traceBytes: numb
   return align8(extentAt + eventBytes + traceBytes)
 }
 
+/** Where a reply area begins (the first is 0). */
+export function replyAt(repliesAtByte: number, replyRoom: number, area: number): number {
+  return repliesAtByte + area * replyRoom
+}
+
 /** Bytes of a slot's extent: event, trace id, then `replyAreas` areas of `replyRoom` bytes. */
 export function extentBytes(eventBytes: number, traceBytes: number, replyRoom: number, replyAreas: number): number {
   return align8(eventBytes + traceBytes) + replyRoom * replyAreas

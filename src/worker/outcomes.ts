@@ -21,6 +21,7 @@ import {
   REPLACED_BYTES_WORD,
   REPLY_ROOM_WORD,
   repliesAt,
+  replyAt,
   TRACE_BYTES_WORD,
 } from '../ring/layout.js'
 import type { WorkerRing } from '../ring/worker-ring.js'
@@ -59,7 +60,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
   function replaced(slot: number, point: RunPoint, index: number, event: unknown): number {
     const area = ring.word(slot, REPLACED_AREA_WORD) === 1 ? 2 : 1
     const room = ring.word(slot, REPLY_ROOM_WORD)
-    const at = repliesAtOf(ring, slot) + (area - 1) * room
+    const at = replyAt(repliesAtOf(ring, slot), room, area - 1)
     const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, event)
     if (bytes < 0) return invalid(slot, index, tooLargeMessage('replacement', -bytes, room))
     ring.replaced(slot, area, bytes, index)
@@ -68,7 +69,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
 
   function answered(slot: number, point: RunPoint, index: number, value: unknown): number {
     const room = ring.word(slot, REPLY_ROOM_WORD)
-    const at = repliesAtOf(ring, slot)
+    const at = replyAt(repliesAtOf(ring, slot), room, 0)
     const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, value)
     if (bytes < 0) return invalid(slot, index, tooLargeMessage('answer', -bytes, room))
     ring.setOutcome(slot, OUTCOME_RESPOND, index)
@@ -91,7 +92,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
     if (length > room) {
       return invalid(slot, index, tooLargeMessage(kind === 'replace' ? 'replacement' : 'answer', length, room))
     }
-    memory.u8.set(bytes, repliesAtOf(ring, slot) + (area - 1) * room)
+    memory.u8.set(bytes, replyAt(repliesAtOf(ring, slot), room, area - 1))
     if (kind === 'replace') {
       ring.replaced(slot, area, length, index)
       return OUTCOME_CONTINUE
@@ -138,7 +139,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
 export function eventAt(ring: WorkerRing, slot: number): number {
   const area = ring.word(slot, REPLACED_AREA_WORD)
   if (area === 0) return ring.word(slot, EXTENT_AT_WORD)
-  return repliesAtOf(ring, slot) + (area - 1) * ring.word(slot, REPLY_ROOM_WORD)
+  return replyAt(repliesAtOf(ring, slot), ring.word(slot, REPLY_ROOM_WORD), area - 1)
 }
 
 export function eventBytes(ring: WorkerRing, slot: number): number {

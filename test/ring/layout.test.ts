@@ -122,7 +122,12 @@ describe('a lane’s memory', () => {
       const replies = layout.repliesAt(at, eventBytes, traceBytes)
       expect(replies).toBeGreaterThanOrEqual(at + eventBytes + traceBytes)
       expect(replies % 8).toBe(0)
-      expect(replies + replyAreas * replyRoom).toBeLessThanOrEqual(at + bytes)
+      for (let area = 0; area < replyAreas; area += 1) {
+        const reply = layout.replyAt(replies, replyRoom, area)
+        expect(reply).toBe(replies + area * replyRoom)
+        expect(reply % 8).toBe(0)
+        expect(reply + replyRoom).toBeLessThanOrEqual(at + bytes)
+      }
     }
   })
 })

@@ -115,7 +115,7 @@ export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneO
     const message = memory.buffer.toString('utf8', messageAt, messageAt + word(layout.MESSAGE_BYTES_WORD))
     const isAnswer = outcome === layout.OUTCOME_RESPOND
     if (!isAnswer && area === 0) return { outcome, message, value: undefined }
-    const at = repliesAt + (isAnswer ? 0 : area - 1) * REPLY_ROOM
+    const at = layout.replyAt(repliesAt, REPLY_ROOM, isAnswer ? 0 : area - 1)
     const bytes = isAnswer ? word(layout.ANSWER_BYTES_WORD) : word(layout.REPLACED_BYTES_WORD + area - 1)
     const copy = codecMemory(memory.u8.slice(at, at + bytes).buffer as ArrayBuffer)
     const checked = points[pointIndex]?.replyReader.parse(copy, 0, bytes)

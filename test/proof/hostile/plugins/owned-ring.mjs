@@ -89,7 +89,7 @@ export function ownRing(words, { orders, seed, random }) {
     if (call.point?.encodeReply == null) return
     const areas = call.point.kind === 'transform' ? 2 : 1
     for (let area = 0; area < areas; area += 1) {
-      const at = call.repliesAt + area * call.replyRoom
+      const at = layout.replyAt(call.repliesAt, call.replyRoom, area)
       call.replyBytes[area] = call.point.encodeReply.encode(memory, at, at + call.replyRoom, replyOf(call, text))
     }
   }

@@ -22,6 +22,8 @@ export class LaneDeadline implements Deadline {
 export interface CallDeadlines {
   /** From here on the call is late at `call.dueMs`. Again after each change of it, and when the call begins to wait. */
   watch(call: Call, nowMs: number): void
+  /** From here on the lane has calls of which the first is late at `earliestMs`. */
+  watchLane(lane: Lane, earliestMs: number, nowMs: number): void
   /** The call has settled. */
   forget(call: Call): void
   /** The wheel's callback for a lane. */
@@ -44,12 +46,17 @@ export function createCallDeadlines({ wheel, expire }: CallDeadlinesOptions): Ca
     wheel().add(entry, nowMs)
   }
 
+  function watchLane({ deadline }: Lane, earliestMs: number, nowMs: number): void {
+    if (earliestMs < deadline.dueMs) arm(deadline, earliestMs, nowMs)
+  }
+
   return {
     watch(call, nowMs) {
       const { lane } = call
       if (call.isWaiting || lane === null) wheel().add(call, nowMs)
-      else if (call.dueMs < lane.deadline.dueMs) arm(lane.deadline, call.dueMs, nowMs)
+      else watchLane(lane, call.dueMs, nowMs)
     },
+    watchLane,
     forget(call) {
       if (call.wheelPrev !== null) wheel().cancel(call)
     },

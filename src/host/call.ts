@@ -22,6 +22,9 @@ export interface HeldBytes {
   readonly at: number
 }
 
+/** `tripMs` of a trip that has not begun: before every time. */
+export const UNBEGUN = -1
+
 /**
  * A call and, at the same time, its present trip through a ring: a chain goes hop by hop, so that one object serves. The
  * hops of a parallel gate, of an observation and of a shadow are calls of their own.
@@ -31,8 +34,8 @@ export class Call implements Deadline {
   wheelNext: Deadline | null = null
   /** When a plugin of the present trip may be late (monotonic ms). */
   dueMs = Number.POSITIVE_INFINITY
-  /** When the present trip began; the first one's: when the caller made the call. */
-  tripMs: number
+  /** When the present trip began (monotonic ms): when it was published, or began to wait for a lane. */
+  tripMs = UNBEGUN
 
   readonly point: Point
   readonly route: Route
@@ -64,10 +67,9 @@ export class Call implements Deadline {
   /** What most calls have none of; written through rareOf. */
   rare: Readonly<RareParts> = NO_RARE_PARTS
 
-  constructor(point: Point, route: Route, startMs: number) {
+  constructor(point: Point, route: Route) {
     this.point = point
     this.route = route
-    this.tripMs = startMs
   }
 
   /** It has no rare parts. */

@@ -28,7 +28,7 @@ import {
   REPLACED_BYTES_WORD,
   STARTED_AT_WORD,
 } from '../ring/layout.js'
-import { type Call, rareOf } from './call.js'
+import { type Call, rareOf, UNBEGUN } from './call.js'
 import type { Hops } from './hops.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
@@ -78,6 +78,8 @@ export function createCompletion(
   function read(lane: Lane, slot: number, call: Call, nowMs: number): void {
     const { ring } = lane
     const { tripMs, point } = call
+    // It was not published.
+    if (tripMs === UNBEGUN) throw new Violation('state')
     const startedMs = within(ring.slotDouble(slot, STARTED_AT_WORD), tripMs, nowMs)
     const markMs = within(ring.slotDouble(slot, MARK_AT_WORD), startedMs, nowMs)
     point.recorder.recordWaiting((startedMs - tripMs) * 1000)

@@ -51,7 +51,7 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
   const aborts = createAborts(abandon)
 
   function ask(point: Point, route: Route, event: unknown, callOptions: CallOptions | undefined): Promise<Verdict> {
-    const call = new Call(point, route, monotonicMs())
+    const call = new Call(point, route)
     // A closure in the source alone: compiled code has none.
     const promise = new Promise<Verdict>((resolve, reject) => {
       call.resolve = resolve
@@ -97,7 +97,7 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
     callOptions: CallOptions | undefined,
     isPart: boolean,
   ): void {
-    const call = new Call(point, route, monotonicMs())
+    const call = new Call(point, route)
     // What is wrong with the event is wrong with it everywhere, and reported once.
     if (isPart) rareOf(call).isPart = true
     else call.reject = reportRefused
@@ -163,7 +163,7 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
         )
         return
       }
-      rareOf(call).capMs = call.tripMs + timeoutMs
+      rareOf(call).capMs = monotonicMs() + timeoutMs
     }
     if (traceId !== undefined) {
       const traceBytes = typeof traceId === 'string' ? Buffer.byteLength(traceId) : Number.NaN

@@ -108,6 +108,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
   const dispatcher = createDispatcher({ contract, hops, emit, currentBatch: () => batch })
   const completion = createCompletion(hops, (lane, call, kind) => violated(lane, kind, call))
   const listener: LaneListener = {
+    begun: callDeadlines.watchLane,
     completed: completion.take,
     late(_lane, { plugin, point }) {
       if (plugin !== null) plugin.recorders[point.index]!.late += 1

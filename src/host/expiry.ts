@@ -120,6 +120,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
   }
 
   function requeue(lane: Lane, nowMs: number): void {
+    lane.begin(nowMs)
     const calls = takeBack(lane)
     lane.bulkhead.requeue(calls)
     for (const call of calls) if (call.point.kind !== 'observe') deadlines.watch(call, nowMs)

@@ -50,7 +50,7 @@ export function createFanOut(
     }
     const { signal: _, ...inherited } = callOptions ?? {}
     for (const [index, route] of branches.entries()) {
-      const child = new Call(parent.point, route, parent.tripMs)
+      const child = new Call(parent.point, route)
       rareOf(child).isPart = true
       rareOf(child).onSettled = (verdict) => {
         verdicts[index] = verdict
@@ -77,7 +77,7 @@ export function createFanOut(
     const plugin = (route.steps[0] as Step).plugins[0] as ActivePlugin
     if (!hops.wants(plugin, event)) return
     const { signal: _, times: __, ...inherited } = callOptions ?? {}
-    const shadow = new Call(main.point, route, main.tripMs)
+    const shadow = new Call(main.point, route)
     let enforced: Verdict | undefined
     let said: Verdict | Error | undefined
     const compare = () => {

@@ -7,7 +7,7 @@ import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
 import { HookringError } from '../contracts/errors.js'
 import { CONTINUE, type Failure, type FailureKind, type Verdict } from '../contracts/verdict.js'
 import { monotonicMs } from '../ring/clock.js'
-import { type Call, type HeldBytes, rareOf, settle, settleError } from './call.js'
+import { type Call, type HeldBytes, rareOf, settle, settleError, UNBEGUN } from './call.js'
 import type { CallDeadlines } from './call-deadlines.js'
 import type { Emit } from './events.js'
 import { nextRoom } from './lane.js'
@@ -15,7 +15,17 @@ import type { ActivePlugin } from './plugin-state.js'
 import type { Pump } from './pump.js'
 import { FAILURE_INDEX } from './recorders.js'
 import type { Step } from './route.js'
-import { copyOf, firstIn, heldEvent, NO_TIMES, recordOutcome, releaseProbe, stepOf, type Times } from './trip.js'
+import {
+  beginTrip,
+  copyOf,
+  firstIn,
+  heldEvent,
+  NO_TIMES,
+  recordOutcome,
+  releaseProbe,
+  stepOf,
+  type Times,
+} from './trip.js'
 
 export interface HopsOptions {
   readonly maxEventBytes: number
@@ -101,8 +111,15 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       call.left = call.rare.stepMasks === null ? step.mask : (call.rare.stepMasks[call.step] as number)
       if (step.isGuarded && call.left !== 0) admit(call, step)
     }
-    if (call.step > 0) call.tripMs = monotonicMs()
+    nextTrip(call)
     submit(call, stepOf(call), event, from)
+  }
+
+  /** Whoever comes next has its own time. */
+  function nextTrip(call: Call): void {
+    cancelDeadline(call)
+    call.tripMs = UNBEGUN
+    call.dueMs = Number.POSITIVE_INFINITY
   }
 
   /** Leaves out what is quarantined and allowed to be missing; stops the chain before what is not. */
@@ -136,28 +153,29 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   }
 
   function submit(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
-    if (call.point.kind !== 'observe') call.dueMs = Math.min(call.tripMs + step.shortestMs, call.rare.capMs)
     const lane = step.bulkhead.pick(call)
     try {
       if (lane !== null && (from === null ? lane.submitEvent(call, event) : lane.submitBytes(call, from))) {
         pump.submitted(lane)
-      } else if (!queueUp(call, step, event, from)) {
-        return
+      } else {
+        queueUp(call, step, event, from)
       }
     } catch (error) {
       refuse(call, error as Error)
-      return
     }
-    if (call.point.kind !== 'observe') deadlines.watch(call, call.tripMs)
   }
 
-  /** Lets the call wait, with its event's bytes. False: there are too many that wait, and what that means is done. */
-  function queueUp(call: Call, step: Step, event: unknown, from: HeldBytes | null): boolean {
+  /** Lets the call wait, with its event's bytes, unless there are too many that wait. */
+  function queueUp(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
     call.held = from === null ? encodeAside(call, event) : copyOf(call, from)
     call.lane = null
-    if (step.bulkhead.enqueue(call)) return true
-    overload(call, step)
-    return false
+    if (!step.bulkhead.enqueue(call)) {
+      overload(call, step)
+      return
+    }
+    const nowMs = monotonicMs()
+    beginTrip(call, nowMs)
+    if (call.point.kind !== 'observe') deadlines.watch(call, nowMs)
   }
 
   function overload(call: Call, step: Step): void {
@@ -260,8 +278,6 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       return
     }
     rareOf(call).failure ??= failure
-    // Whoever comes next has its own time.
-    call.tripMs = monotonicMs()
     proceed(call, done | (1 << plugin.index))
   }
 

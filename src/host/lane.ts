@@ -14,10 +14,12 @@ import { LaneBytes } from './lane-bytes.js'
 import { type LaneMemory, OWN_EXTENT_BYTES } from './lane-memory.js'
 import type { Point } from './point.js'
 import type { ViolationKind } from './recorders.js'
-import { firstDueMs } from './trip.js'
+import { beginTrip, firstDueMs } from './trip.js'
 
 /** What the engine hears from a lane. */
 export interface LaneListener {
+  /** Trips have begun, of which the first is late at `earliestMs` (Infinity: none ever is). */
+  begun(lane: Lane, earliestMs: number, nowMs: number): void
   /** A call's trip has come back; its slot's words and bytes are still in place. */
   completed(lane: Lane, slot: number, call: Call, nowMs: number): void
   /** A slot came back whose call had settled or gone elsewhere before. */
@@ -65,8 +67,10 @@ export class Lane {
     eventBytes: 0,
     traceBytes: 0,
     replyRoom: 0,
-    deadlineMs: 0,
   }
+  /** Slots that were submitted and not yet published: their trips have not begun. */
+  readonly #unbegun: number[] = []
+  #unbegunCount = 0
   /** The pump's: whether this lane has submissions to publish, and how the host is listening to it. */
   isDirty = false
   unpublished = 0
@@ -177,14 +181,31 @@ export class Lane {
 
   /** Makes everything submitted visible, and wakes the worker if it sleeps. Whether it did. */
   publish(): boolean {
+    if (this.#unbegunCount > 0) this.begin(monotonicMs())
     this.bytes.copyGathered()
     return this.ring.publish()
   }
 
   /** Makes everything submitted visible to a worker that is awake. */
   publishQuietly(): void {
+    if (this.#unbegunCount > 0) this.begin(monotonicMs())
     this.bytes.copyGathered()
     this.ring.publishQuietly()
+  }
+
+  /** The trips of what was submitted since the last time begin, all at one reading of the clock. */
+  begin(nowMs: number): void {
+    let earliestMs = Number.POSITIVE_INFINITY
+    for (let i = 0; i < this.#unbegunCount; i += 1) {
+      const slot = this.#unbegun[i] as number
+      const call = this.callIn(slot)
+      if (call === null) continue
+      beginTrip(call, nowMs)
+      if (call.dueMs < earliestMs) earliestMs = call.dueMs
+      this.ring.setDeadline(slot, firstDueMs(call))
+    }
+    this.#unbegunCount = 0
+    this.#listener.begun(this, earliestMs, nowMs)
   }
 
   /** The host's own copy of the event of a call that is in this lane. */
@@ -286,8 +307,9 @@ export class Lane {
     submission.eventBytes = call.eventBytes
     submission.traceBytes = call.traceBytes
     submission.replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(call.eventBytes)
-    submission.deadlineMs = point.kind === 'observe' ? Number.POSITIVE_INFINITY : firstDueMs(call)
     this.ring.submit(slot, submission)
+    this.#unbegun[this.#unbegunCount] = slot
+    this.#unbegunCount += 1
   }
 }
 

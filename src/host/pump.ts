@@ -5,8 +5,8 @@
  * A turn, here, is one callback of the event loop with the promises that it settles: process.nextTick comes after both,
  * so all calls made in it are published together. A burst of more than PUBLISH_EVERY calls is published in parts, so that
  * the worker runs the first while the host encodes the rest; the doorbell rings for the first part and at the end, and only
- * if the worker sleeps. The first call of a lane that has no other is published at once: a worker that looks is at it while
- * the turn goes on.
+ * if the worker sleeps. The first call of a lane that has no other is published at once to a worker that looks: it is at
+ * it while the turn goes on.
  *
  * Listening has three ways. With a call or two in flight, at a worker that is awake, the host looks in place for some
  * microseconds. For a bounded time it polls, once per turn of the event loop. After that it parks, and the worker's
@@ -74,7 +74,7 @@ export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOption
 
   function submitted(lane: Lane): void {
     lane.unpublished += 1
-    if (lane.inFlight === 1) lane.publishQuietly()
+    if (lane.inFlight === 1 && !lane.ring.isWorkerParked()) lane.publishQuietly()
     else if (lane.unpublished >= PUBLISH_EVERY) publishPart(lane)
     if (!lane.isDirty) flushLater(lane)
   }

@@ -3,7 +3,7 @@
  */
 import { codecMemory } from '../contracts/codec/memory.js'
 import { monotonicMs } from '../ring/clock.js'
-import { type Call, type HeldBytes, rareOf } from './call.js'
+import { type Call, type HeldBytes, rareOf, UNBEGUN } from './call.js'
 import type { ActivePlugin } from './plugin-state.js'
 import type { Step } from './route.js'
 
@@ -18,7 +18,10 @@ export interface Times {
  * and adds up the hops; what is left of the caller's own measurement is the way back.
  */
 export interface CallTimes {
-  /** In queues and rings, and until the lane woke up. */
+  /**
+   * In queues and rings, and until the lane woke up. It counts from when the call was published, which is at the latest
+   * when the turn of the event loop that made it ends.
+   */
   waitedMs: number
   /** In plugins. */
   ranMs: number
@@ -35,8 +38,16 @@ export function firstIn(step: Step, mask: number): ActivePlugin {
   return step.bulkhead.plugins[31 - Math.clz32(mask & -mask)] as ActivePlugin
 }
 
-/** When the first plugin of the trip is late (monotonic ms). */
+/** From here on the trip's time counts, unless it does already. */
+export function beginTrip(call: Call, nowMs: number): void {
+  if (call.tripMs !== UNBEGUN) return
+  call.tripMs = nowMs
+  if (call.point.kind !== 'observe') call.dueMs = Math.min(nowMs + stepOf(call).shortestMs, call.rare.capMs)
+}
+
+/** When the first plugin of the trip is late (monotonic ms); of an observation, never. */
 export function firstDueMs(call: Call): number {
+  if (call.point.kind === 'observe') return Number.POSITIVE_INFINITY
   const step = stepOf(call)
   const timeoutMs = call.left === step.mask ? step.firstMs : firstIn(step, call.left).timeoutMs
   return Math.min(call.tripMs + timeoutMs, call.rare.capMs)

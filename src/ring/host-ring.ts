@@ -43,7 +43,7 @@ import {
   WORKER_PARK_WORD,
 } from './layout.js'
 
-/** What the host writes into a slot. Offsets are bytes from the buffer's start, the deadline monotonic milliseconds. */
+/** What the host writes into a slot. Offsets are bytes from the buffer's start. */
 export interface Submission {
   hookpoint: number
   mask: number
@@ -51,7 +51,6 @@ export interface Submission {
   eventBytes: number
   traceBytes: number
   replyRoom: number
-  deadlineMs: number
 }
 
 /** No completion is waiting. */
@@ -113,7 +112,10 @@ export class HostRing {
     this.#words[LAYOUT_VERSION_WORD] = LAYOUT_VERSION
   }
 
-  /** Fills a slot and queues it; the worker sees it at the next publish, when the extent's bytes must be in place. */
+  /**
+   * Fills a slot and queues it; the worker sees it at the next publish, when its deadline and the extent's bytes must be in
+   * place.
+   */
   submit(slot: number, submission: Submission): void {
     const words = this.#words
     const at = this.#slots + slot * SLOT_WORDS
@@ -126,13 +128,17 @@ export class HostRing {
     words[at + CANCELLED_WORD] = 0
     words[at + DONE_MASK_WORD] = 0
     words[at + REPLACED_AREA_WORD] = 0
-    this.#doubles[(at + DEADLINE_WORD) >> 1] = submission.deadlineMs
     const state = ((((this.#states[slot] as number) >>> STATE_BITS) + 1) << STATE_BITS) | SUBMITTED
     this.#states[slot] = state
     // A plain store: publishing the tail orders it before anything that the worker reads.
     words[at + STATE_WORD] = state
     words[this.#submitRing + (this.#submitTail & this.#queueMask)] = slot
     this.#submitTail = (this.#submitTail + 1) | 0
+  }
+
+  /** Until when a submitted slot's first plugin has time (monotonic ms). */
+  setDeadline(slot: number, deadlineMs: number): void {
+    this.#doubles[(this.#slots + slot * SLOT_WORDS + DEADLINE_WORD) >> 1] = deadlineMs
   }
 
   /** Makes everything submitted visible, and rings the doorbell if the worker said that it sleeps. Whether it rang. */
@@ -147,6 +153,11 @@ export class HostRing {
     if (this.#published === this.#submitTail) return
     this.#published = this.#submitTail
     Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail)
+  }
+
+  /** Whether the worker has said that it sleeps: it sees nothing before the doorbell rings. */
+  isWorkerParked(): boolean {
+    return Atomics.load(this.#words, WORKER_PARK_WORD) === PARKED
   }
 
   /** Tells the worker that a control message was sent over its port. */
@@ -279,7 +290,7 @@ export class HostRing {
 
   #wakeWorker(): boolean {
     const words = this.#words
-    if (Atomics.load(words, WORKER_PARK_WORD) !== PARKED) return false
+    if (!this.isWorkerParked()) return false
     if (Atomics.exchange(words, WORKER_PARK_WORD, AWAKE) !== PARKED) return false
     Atomics.notify(words, WORKER_PARK_WORD)
     return true

@@ -45,6 +45,17 @@ describe('times', () => {
     expect(waited.waitedMs).toBeGreaterThanOrEqual(50)
   })
 
+  it('and deadlines count from when a turn of the event loop publishes its calls, so that a busy server takes none of it', async () => {
+    const { hooks } = await openLab({ plugins: [actor('a', { timeoutMs: 400 })] })
+    const first = hooks.onGate({ acts: { a: 'continues' } })
+    const times = unset()
+    const second = hooks.onGate({ acts: { a: 'continues' } }, { times })
+    const untilMs = performance.now() + 500
+    while (performance.now() < untilMs);
+    expect(await Promise.all([first, second])).toEqual([{ kind: 'continue' }, { kind: 'continue' }])
+    expect(times.waitedMs).toBeLessThan(400)
+  })
+
   it('of an observation are there when flush() has resolved; a shadow adds nothing', async () => {
     const { engine, hooks } = await openLab({
       plugins: [actor('a'), actor('s', { mode: 'shadow', bulkhead: 's' })],

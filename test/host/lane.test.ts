@@ -1,19 +1,22 @@
-/** What stands in a lane's shared buffer when calls are published. The worker is this thread's, and never parks. */
+/** What a lane does when calls are published, and with those that are not. The worker is this thread's, and never parks. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { codecMemory } from '../../dist/contracts/codec/memory.js'
 import { Call } from '../../dist/host/call.js'
+import { createCompletion } from '../../dist/host/completion.js'
 import { Lane } from '../../dist/host/lane.js'
 import { createLaneMemory, OWN_EXTENT_BYTES } from '../../dist/host/lane-memory.js'
 import type { Point } from '../../dist/host/point.js'
 import type { Route } from '../../dist/host/route.js'
+import { monotonicMs } from '../../dist/ring/clock.js'
 import * as layout from '../../dist/ring/layout.js'
 import { NOTHING, WorkerRing } from '../../dist/ring/worker-ring.js'
 import { codecOf } from '../support/codec-round.js'
 
 const SLOTS = 8
 const LARGEST_BYTES = 4096
+const TIMEOUT_MS = 50
 const SEED = process.env.SEED === undefined ? Date.now() & 0x7fff_ffff : Number(process.env.SEED)
 
 /** Calls that are made, published in one way or the other, seen by the worker, and given back. */
@@ -36,15 +39,28 @@ const actions = fc.array(
 function openLane() {
   const { encoder, reader } = codecOf(z.object({ text: z.string() }))
   const point = { index: 0, kind: 'gate', name: 'onTest', encoder, expectedBytes: 40, replyAreas: 0 }
-  const route = { steps: [{ mask: 1, firstMs: 50 }] }
+  const route = { steps: [{ mask: 1, firstMs: TIMEOUT_MS, shortestMs: TIMEOUT_MS }] }
   const memory = createLaneMemory(SLOTS, LARGEST_BYTES)
+  const violations: string[] = []
+  const unasked = () => {
+    throw new Error('no call of these goes on')
+  }
+  const completion = createCompletion({ proceed: unasked, decide: unasked, fail: unasked }, (_lane, _call, kind) =>
+    violations.push(kind),
+  )
+  let earliestMs = Number.NaN
   const lane = new Lane({
     id: 'test:0',
     bulkhead: { plugins: [] } as never,
     seat: {} as never,
     maxEventBytes: LARGEST_BYTES,
     listener: {
-      completed() {},
+      begun(_, dueMs) {
+        earliestMs = dueMs
+      },
+      completed(...completed) {
+        if (completed[2].tripMs < 0) completion.take(...completed)
+      },
       late() {},
       violated(_, kind) {
         throw new Error(kind)
@@ -58,9 +74,12 @@ function openLane() {
   return {
     lane,
     worker,
+    violations,
+    /** When the first of the calls that were published last is late. */
+    earliestMs: () => earliestMs,
     /** False: no room at present. */
     ask(text: string): boolean {
-      const call = new Call(point as unknown as Point, route as unknown as Route, 0)
+      const call = new Call(point as unknown as Point, route as unknown as Route)
       call.step = 0
       call.left = 1
       return lane.submitEvent(call, { text })
@@ -81,10 +100,10 @@ function openLane() {
 }
 
 describe('a lane', () => {
-  it('has each event in place when it is published, and leaves alone what the worker writes from then on', () => {
+  it('has each event and its deadline in place when it is published, and leaves alone what the worker writes from then on', () => {
     fc.assert(
       fc.property(actions, (list) => {
-        const { lane, worker, ask, textOf, behind } = openLane()
+        const { lane, worker, ask, textOf, behind, earliestMs } = openLane()
         const submitted: string[] = []
         const claimed: { slot: number; mark: number }[] = []
         let number = 0
@@ -96,10 +115,15 @@ describe('a lane', () => {
               if (ask(text)) submitted.push(text)
               break
             }
-            case 'publish':
+            case 'publish': {
+              const beforeMs = monotonicMs()
               if (action.isQuiet) lane.publishQuietly()
               else lane.publish()
+              const afterMs = monotonicMs()
               for (let slot = worker.claim(); slot !== NOTHING; slot = worker.claim()) {
+                expect(worker.deadlineMs(slot)).toBe(earliestMs())
+                expect(earliestMs()).toBeGreaterThanOrEqual(beforeMs + TIMEOUT_MS)
+                expect(earliestMs()).toBeLessThanOrEqual(afterMs + TIMEOUT_MS)
                 expect(textOf(slot)).toEqual({ text: submitted.shift() })
                 const mark = (number % 250) + 1
                 behind(slot).fill(mark)
@@ -107,6 +131,7 @@ describe('a lane', () => {
               }
               expect(submitted).toEqual([])
               break
+            }
             case 'complete': {
               const [done] = claimed.splice(action.nth % Math.max(claimed.length, 1), 1)
               if (done === undefined) break
@@ -120,5 +145,19 @@ describe('a lane', () => {
       }),
       { seed: SEED, numRuns: 500 },
     )
+  })
+  it('takes no verdict of a worker that gives back what was not published', () => {
+    const { lane, worker, violations, ask } = openLane()
+    ask('published')
+    lane.publish()
+    const published = worker.claim()
+    ask('not published')
+    const [unpublished] = [...lane.calls()].filter(({ slot }) => slot !== published)
+    for (const slot of [published, unpublished?.slot as number]) {
+      worker.setContinue(slot)
+      worker.complete(slot)
+    }
+    expect(lane.drain(SLOTS)).toBe(2)
+    expect(violations).toEqual(['state'])
   })
 })

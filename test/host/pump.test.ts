@@ -14,7 +14,7 @@ function laneOf({ park, drain }: { park: () => Promise<unknown> | null; drain: (
     isWaking: false,
     listening: 'no',
     emptyWakes: 0,
-    ring: { park, unpark() {} },
+    ring: { park, unpark() {}, isWorkerParked: () => false },
     publish() {},
     publishQuietly() {},
     drain,

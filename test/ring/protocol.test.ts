@@ -13,7 +13,8 @@ const STARTS = [0, 1, -3, 2 ** 29 - 3, 2 ** 31 - 3, 2 ** 31, 2 ** 32 - 3]
 describe.each(STARTS)('with sequences that start at %i', (start) => {
   it('what is submitted is seen when it is published, in its order', () => {
     const { host, worker } = rings(start)
-    host.submit(3, submission({ hookpoint: 7, mask: 0b101, deadlineMs: 1.5 }))
+    host.submit(3, submission({ hookpoint: 7, mask: 0b101 }))
+    host.setDeadline(3, 1.5)
     host.submit(1, submission())
     expect(worker.hasSubmissions()).toBe(false)
     expect(worker.claim()).toBe(NOTHING)

@@ -88,7 +88,6 @@ export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneO
     free.pop()
     const eventBytes = point.encoder.encode(memory, extentAt, extentAt + room, event)
     if (eventBytes < 0) throw new Error('the event is too large for this test')
-    const deadlineMs = monotonicMs() + TIMEOUT_MS
     ring.submit(slot, {
       hookpoint: pointIndex,
       mask: 1,
@@ -96,8 +95,8 @@ export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneO
       eventBytes,
       traceBytes: 0,
       replyRoom: REPLY_ROOM,
-      deadlineMs,
     })
+    ring.setDeadline(slot, monotonicMs() + TIMEOUT_MS)
     return new Promise((resolve) => {
       waiting.set(slot, () => {
         resolve(read(pointIndex, slot, layout.repliesAt(extentAt, eventBytes, 0)))

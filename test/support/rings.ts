@@ -14,7 +14,6 @@ export const submission = (fields: Partial<Submission> = {}): Submission => ({
   eventBytes: 0,
   traceBytes: 0,
   replyRoom: 0,
-  deadlineMs: 0,
   ...fields,
 })
 

@@ -103,6 +103,7 @@ export async function importEngine(dist: string) {
     const dispatcher = dispatchers.createDispatcher({ contract, hops, emit, currentBatch: () => observer.observations })
     const completion = completions.createCompletion(hops, (lane, _call, kind) => violated(lane, kind))
     const listener: LaneListener = observer.watch({
+      begun: callTimes.watchLane,
       completed: completion.take,
       late: () => {},
       violated: (lane, kind) => violated(lane, kind),

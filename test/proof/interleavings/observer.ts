@@ -21,6 +21,7 @@ export function watchListener(listener: LaneListener, violations: Violation[]): 
       check(lane)
       listener.late(lane, slot)
     },
+    begun: listener.begun,
     violated: listener.violated,
   }
 }

@@ -23,7 +23,7 @@ export interface HeldBytes {
 }
 
 /** `tripMs` of a trip that has not begun: before every time. */
-export const UNBEGUN = -1
+const UNBEGUN = -1
 
 /**
  * A call and, at the same time, its present trip through a ring: a chain goes hop by hop, so that one object serves. The
@@ -75,6 +75,11 @@ export class Call implements Deadline {
   /** It has no rare parts. */
   get isPlain(): boolean {
     return this.rare === NO_RARE_PARTS
+  }
+
+  /** Its present trip is published, or waits for a lane. */
+  get hasBegun(): boolean {
+    return this.tripMs !== UNBEGUN
   }
 
   get isWaiting(): boolean {
@@ -134,6 +139,12 @@ const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
 export function rareOf(call: Call): RareParts {
   if (call.rare === NO_RARE_PARTS) call.rare = { ...NO_RARE_PARTS }
   return call.rare
+}
+
+/** The call goes on to whoever comes next, which has its own time. */
+export function endTrip(call: Call): void {
+  call.tripMs = UNBEGUN
+  call.dueMs = Number.POSITIVE_INFINITY
 }
 
 /** A slot whose call has settled or gone elsewhere before the worker gave it back. */

@@ -8,7 +8,16 @@ import type { Checked } from '../contracts/codec/refinements.js'
 import { HookringError } from '../contracts/errors.js'
 import { misfitMessage } from '../contracts/reply.js'
 import type { Failure, FailureKind } from '../contracts/verdict.js'
-import {
+import * as layout from '../ring/layout.js'
+import { type Call, rareOf } from './call.js'
+import type { Hops } from './hops.js'
+import type { Lane } from './lane.js'
+import type { ActivePlugin } from './plugin-state.js'
+import { VERDICT_INDEX, type ViolationKind } from './recorders.js'
+import { addTimes, recordOutcome, type Times } from './trip.js'
+
+// A module's own constants are compiled in; another's are loaded and checked at each use.
+const {
   ANSWER_BYTES_WORD,
   CODE_WORD,
   HAS_CODE_WORD,
@@ -27,13 +36,7 @@ import {
   REPLACED_BY_WORD,
   REPLACED_BYTES_WORD,
   STARTED_AT_WORD,
-} from '../ring/layout.js'
-import { type Call, rareOf, UNBEGUN } from './call.js'
-import type { Hops } from './hops.js'
-import type { Lane } from './lane.js'
-import type { ActivePlugin } from './plugin-state.js'
-import { VERDICT_INDEX, type ViolationKind } from './recorders.js'
-import { addTimes, recordOutcome, type Times } from './trip.js'
+} = layout
 
 /** Raised inside this module alone: the worker wrote what no honest worker writes. */
 class Violation {
@@ -79,7 +82,7 @@ export function createCompletion(
     const { ring } = lane
     const { tripMs, point } = call
     // It was not published.
-    if (tripMs === UNBEGUN) throw new Violation('state')
+    if (!call.hasBegun) throw new Violation('state')
     const startedMs = within(ring.slotDouble(slot, STARTED_AT_WORD), tripMs, nowMs)
     const markMs = within(ring.slotDouble(slot, MARK_AT_WORD), startedMs, nowMs)
     point.recorder.recordWaiting((startedMs - tripMs) * 1000)

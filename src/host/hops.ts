@@ -7,7 +7,7 @@ import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
 import { HookringError } from '../contracts/errors.js'
 import { CONTINUE, type Failure, type FailureKind, type Verdict } from '../contracts/verdict.js'
 import { monotonicMs } from '../ring/clock.js'
-import { type Call, type HeldBytes, rareOf, settle, settleError, UNBEGUN } from './call.js'
+import { type Call, endTrip, type HeldBytes, rareOf, settle, settleError } from './call.js'
 import type { CallDeadlines } from './call-deadlines.js'
 import type { Emit } from './events.js'
 import { nextRoom } from './lane.js'
@@ -111,15 +111,9 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       call.left = call.rare.stepMasks === null ? step.mask : (call.rare.stepMasks[call.step] as number)
       if (step.isGuarded && call.left !== 0) admit(call, step)
     }
-    nextTrip(call)
-    submit(call, stepOf(call), event, from)
-  }
-
-  /** Whoever comes next has its own time. */
-  function nextTrip(call: Call): void {
     cancelDeadline(call)
-    call.tripMs = UNBEGUN
-    call.dueMs = Number.POSITIVE_INFINITY
+    endTrip(call)
+    submit(call, stepOf(call), event, from)
   }
 
   /** Leaves out what is quarantined and allowed to be missing; stops the chain before what is not. */

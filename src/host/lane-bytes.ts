@@ -17,6 +17,7 @@ export class LaneBytes {
   readonly #ownByte: number
   readonly #extents: Extents
   readonly #extentAt: Int32Array
+  /** Of extents that were taken; 0: the slot's own. */
   readonly #extentBytes: Int32Array
   readonly #mirrorWords: Int32Array
   readonly #sharedWords: Int32Array
@@ -31,38 +32,41 @@ export class LaneBytes {
     this.mirror = mirror
     this.#ownByte = arenaByte
     this.#extents = createExtents({ baseByte: arenaByte + ownBytes, arenaBytes: arenaBytes - ownBytes, largestBytes })
-    this.#extentAt = new Int32Array(slotCount)
+    this.#extentAt = Int32Array.from({ length: slotCount }, (_, slot) => this.#ownAt(slot))
     this.#extentBytes = new Int32Array(slotCount)
     this.#mirrorWords = mirror.words.i32
     this.#sharedWords = new Int32Array(buffer)
     this.#shared = Buffer.from(buffer)
   }
 
-  /** Where a slot's event stands. */
+  /** Where a slot's event stands: in its own extent, unless it has taken one. */
   at(slot: number): number {
     return this.#extentAt[slot] as number
   }
 
   /** Room for a slot's event and what is behind it: the slot's own if it is small. -1: the arena is full at present. */
   take(slot: number, bytes: number): number {
-    const isSmall = bytes <= OWN_EXTENT_BYTES
-    const at = isSmall ? this.#ownByte + slot * OWN_EXTENT_BYTES : this.#extents.take(bytes)
+    if (bytes <= OWN_EXTENT_BYTES) return this.at(slot)
+    const at = this.#extents.take(bytes)
+    if (at === -1) return -1
     this.#extentAt[slot] = at
-    this.#extentBytes[slot] = at === -1 ? 0 : bytes
+    this.#extentBytes[slot] = bytes
     return at
   }
 
   /** The slot is done with. */
   give(slot: number): void {
     const bytes = this.#extentBytes[slot] as number
+    if (bytes === 0) return
+    this.#extents.give(this.at(slot), bytes)
+    this.#extentAt[slot] = this.#ownAt(slot)
     this.#extentBytes[slot] = 0
-    if (bytes > OWN_EXTENT_BYTES) this.#extents.give(this.#extentAt[slot] as number, bytes)
   }
 
   /** The slot's first `bytes` are to be in the shared buffer when it is published. */
   submitted(slot: number, bytes: number): void {
-    const at = this.#extentAt[slot] as number
-    if ((this.#extentBytes[slot] as number) <= OWN_EXTENT_BYTES) this.#gather(at, at + bytes)
+    const at = this.at(slot)
+    if (this.#extentBytes[slot] === 0) this.#gather(at, at + bytes)
     else this.#copyToShared(at, at + bytes)
   }
 
@@ -91,6 +95,10 @@ export class LaneBytes {
       all |= byte
     }
     return all < 0x80
+  }
+
+  #ownAt(slot: number): number {
+    return this.#ownByte + slot * OWN_EXTENT_BYTES
   }
 
   /**

@@ -130,7 +130,7 @@ export class Lane {
   #encodeSmall(slot: number, call: Call, event: unknown): number {
     const { point } = call
     if (point.expectedBytes > OWN_EXTENT_BYTES || point.replyAreas !== 0 || call.traceBytes !== 0) return -1
-    const at = this.bytes.take(slot, OWN_EXTENT_BYTES)
+    const at = this.bytes.at(slot)
     const used = point.encoder.encode(this.bytes.mirror, at, at + this.#smallEventBytes, event)
     if (used < 0) return used
     if (used !== point.expectedBytes) expectBytes(point, used)

@@ -3,7 +3,7 @@
  */
 import { codecMemory } from '../contracts/codec/memory.js'
 import { monotonicMs } from '../ring/clock.js'
-import { type Call, type HeldBytes, rareOf, UNBEGUN } from './call.js'
+import { type Call, type HeldBytes, rareOf } from './call.js'
 import type { ActivePlugin } from './plugin-state.js'
 import type { Step } from './route.js'
 
@@ -40,7 +40,7 @@ export function firstIn(step: Step, mask: number): ActivePlugin {
 
 /** From here on the trip's time counts, unless it does already. */
 export function beginTrip(call: Call, nowMs: number): void {
-  if (call.tripMs !== UNBEGUN) return
+  if (call.hasBegun) return
   call.tripMs = nowMs
   if (call.point.kind !== 'observe') call.dueMs = Math.min(nowMs + stepOf(call).shortestMs, call.rare.capMs)
 }

@@ -4,7 +4,11 @@
  * Nothing read from the buffer is trusted: a queue distance or an index out of range is reported as a value, and the
  * caller compares everything else with its own table of outstanding slots.
  */
-import {
+import type { Geometry } from './layout.js'
+import * as layout from './layout.js'
+
+// A module's own constants are compiled in; another's are loaded and checked at each use.
+const {
   AWAKE,
   CANCEL_SEQUENCE_WORD,
   CANCELLED_WORD,
@@ -17,13 +21,11 @@ import {
   EVENT_BYTES_WORD,
   EXTENT_AT_WORD,
   FREE,
-  type Geometry,
   HOOKPOINT_WORD,
   HOST_PARK_WORD,
   LAYOUT_VERSION,
   LAYOUT_VERSION_WORD,
   LOADING_PLUGIN_WORD,
-  layoutOf,
   MASK_WORD,
   MESSAGE_BYTES,
   PARKED,
@@ -41,7 +43,7 @@ import {
   SUBMITTED,
   TRACE_BYTES_WORD,
   WORKER_PARK_WORD,
-} from './layout.js'
+} = layout
 
 /** What the host writes into a slot. Offsets are bytes from the buffer's start. */
 export interface Submission {
@@ -60,7 +62,7 @@ export const BROKEN = -2
 
 /** The memory of a ring. */
 export function allocateRing(geometry: Geometry): SharedArrayBuffer {
-  return new SharedArrayBuffer(layoutOf(geometry).totalBytes)
+  return new SharedArrayBuffer(layout.layoutOf(geometry).totalBytes)
 }
 
 export class HostRing {
@@ -89,17 +91,17 @@ export class HostRing {
    * @param firstSequence where sequences and the slots' uses start; tests start near 2^31 to see both wrap.
    */
   constructor(geometry: Geometry, buffer: SharedArrayBuffer, firstSequence = 0) {
-    const layout = layoutOf(geometry)
+    const places = layout.layoutOf(geometry)
     this.buffer = buffer
-    this.#words = new Int32Array(buffer).fill(0, 0, layout.messagesByte >> 2)
+    this.#words = new Int32Array(buffer).fill(0, 0, places.messagesByte >> 2)
     this.#doubles = new Float64Array(this.buffer)
     this.slotCount = geometry.slotCount
-    this.arenaByte = layout.arenaByte
+    this.arenaByte = places.arenaByte
     this.#queueMask = geometry.slotCount - 1
-    this.#submitRing = layout.submitRingWord
-    this.#completeRing = layout.completeRingWord
-    this.#slots = layout.slotsWord
-    this.#messages = layout.messagesByte
+    this.#submitRing = places.submitRingWord
+    this.#completeRing = places.completeRingWord
+    this.#slots = places.slotsWord
+    this.#messages = places.messagesByte
     // Uses near the end of their bits when sequences start near 2^31.
     this.#states = new Int32Array(geometry.slotCount).fill(firstSequence << STATE_BITS)
     this.#submitTail = firstSequence | 0

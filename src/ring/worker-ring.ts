@@ -1,7 +1,10 @@
 /**
  * The worker's side of a lane's ring: claim, mark progress, complete, ring the host, park. The lane's thread only.
  */
-import {
+import * as layout from './layout.js'
+
+// A module's own constants are compiled in; another's are loaded and checked at each use.
+const {
   ANSWER_BYTES_WORD,
   AWAKE,
   CANCEL_SEQUENCE_WORD,
@@ -18,7 +21,6 @@ import {
   LAYOUT_VERSION,
   LAYOUT_VERSION_WORD,
   LOADING_PLUGIN_WORD,
-  layoutOf,
   MARK_AT_WORD,
   MESSAGE_BYTES,
   MESSAGE_BYTES_WORD,
@@ -39,7 +41,7 @@ import {
   SUBMIT_TAIL_WORD,
   SUBMITTED,
   WORKER_PARK_WORD,
-} from './layout.js'
+} = layout
 
 /** No submission is waiting. */
 export const NOTHING = -1
@@ -66,15 +68,15 @@ export class WorkerRing {
       throw new RangeError(`ring layout ${words[LAYOUT_VERSION_WORD]}, expected ${LAYOUT_VERSION}`)
     }
     const slotCount = words[SLOT_COUNT_WORD] as number
-    const layout = layoutOf({ slotCount, arenaBytes: 0 })
+    const places = layout.layoutOf({ slotCount, arenaBytes: 0 })
     this.buffer = buffer
     this.#words = words
     this.#doubles = new Float64Array(buffer)
     this.#queueMask = slotCount - 1
-    this.#submitRing = layout.submitRingWord
-    this.#completeRing = layout.completeRingWord
-    this.#slots = layout.slotsWord
-    this.#messages = layout.messagesByte
+    this.#submitRing = places.submitRingWord
+    this.#completeRing = places.completeRingWord
+    this.#slots = places.slotsWord
+    this.#messages = places.messagesByte
     // Both queues start at the same sequence, and no completion can stand before this worker makes one.
     this.#completeTail = words[COMPLETE_TAIL_WORD] as number
     this.#submitHead = this.#completeTail

@@ -8,7 +8,17 @@ import type { LaneSpec } from '../contracts/control.js'
 import { isThenable } from '../plugin/result.js'
 import type { HookFunction } from '../plugin/setup.js'
 import { monotonicMs } from '../ring/clock.js'
-import {
+import * as layout from '../ring/layout.js'
+import type { WorkerRing } from '../ring/worker-ring.js'
+import { runAs, setRunning } from './attribution.js'
+import { CallContext } from './call-context.js'
+import type { LoadedPlugin } from './loader.js'
+import { createOutcomes, eventAt, eventBytes } from './outcomes.js'
+import { createRunPoint, type RunPoint } from './run-point.js'
+import type { EventBytes } from './runtimes/runtime.js'
+
+// A module's own constants are compiled in; another's are loaded and checked at each use.
+const {
   EVENT_BYTES_WORD,
   EXTENT_AT_WORD,
   HOOKPOINT_WORD,
@@ -17,14 +27,7 @@ import {
   OUTCOME_CONTINUE,
   OUTCOME_SKIPPED,
   TRACE_BYTES_WORD,
-} from '../ring/layout.js'
-import type { WorkerRing } from '../ring/worker-ring.js'
-import { runAs, setRunning } from './attribution.js'
-import { CallContext } from './call-context.js'
-import type { LoadedPlugin } from './loader.js'
-import { createOutcomes, eventAt, eventBytes } from './outcomes.js'
-import { createRunPoint, type RunPoint } from './run-point.js'
-import type { EventBytes } from './runtimes/runtime.js'
+} = layout
 
 /** A hop whose current hook has returned a promise. */
 interface PendingHop {

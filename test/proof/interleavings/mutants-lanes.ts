@@ -80,9 +80,7 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     name: 'own-extents-overlap',
     mistake: 'two slots have the same extent for their own',
     first: ['publish-vs-park', 'doorbell-storm'],
-    patches: [
-      { file: LANE_BYTES, find: 'slot * OWN_EXTENT_BYTES : this', replace: '(slot >> 1) * OWN_EXTENT_BYTES : this' },
-    ],
+    patches: [{ file: LANE_BYTES, find: '+ slot * OWN_EXTENT_BYTES', replace: '+ (slot >> 1) * OWN_EXTENT_BYTES' }],
   },
   {
     name: 'extent-freed-at-recall',

@@ -85,6 +85,10 @@ export class HostRing {
   #completeHead: number
   /** The completions that were published when the host last looked: the worker's line is read again only when they are taken. */
   #completeSeen: number
+  /** The slot that most likely comes back next. */
+  #nextSlot = 0
+  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: what is read for the sake of reading must go somewhere
+  #fetched = 0
 
   /**
    * @param buffer of that geometry; it may have been another ring's, once that one's worker was gone.
@@ -199,6 +203,7 @@ export class HostRing {
     const slot = this.#words[this.#completeRing + (this.#completeHead & this.#queueMask)] as number
     if (slot < 0 || slot >= this.slotCount) return BROKEN
     this.#completeHead = (this.#completeHead + 1) | 0
+    this.#nextSlot = (slot + 1) & this.#queueMask
     return slot
   }
 
@@ -209,7 +214,15 @@ export class HostRing {
     if (waiting === 0) return NOTHING
     if (waiting < 0 || waiting > this.slotCount) return BROKEN
     this.#completeSeen = tail
+    this.#fetchAhead()
     return waiting
+  }
+
+  /** Slots come back in turn as a rule: what the next one holds is on its way while its number is. */
+  #fetchAhead(): void {
+    const words = this.#words
+    const at = this.#slots + this.#nextSlot * SLOT_WORDS
+    this.#fetched = (words[at + STATE_WORD] as number) ^ (words[at + DONE_MASK_WORD] as number)
   }
 
   hasCompletions(): boolean {

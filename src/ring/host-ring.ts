@@ -202,8 +202,8 @@ export class HostRing {
     }
     const slot = this.#words[this.#completeRing + (this.#completeHead & this.#queueMask)] as number
     if (slot < 0 || slot >= this.slotCount) return BROKEN
-    this.#completeHead = (this.#completeHead + 1) | 0
     this.#nextSlot = (slot + 1) & this.#queueMask
+    this.#completeHead = (this.#completeHead + 1) | 0
     return slot
   }
 

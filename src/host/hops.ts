@@ -3,14 +3,13 @@
  *
  *   [step: match, sample, quarantine] -> in a lane <-> waiting -> outcome -> next step ... -> settled
  */
-import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
 import { HookringError } from '../contracts/errors.js'
 import { CONTINUE, type Failure, type FailureKind, type Verdict } from '../contracts/verdict.js'
 import { monotonicMs } from '../ring/clock.js'
 import { type Call, endTrip, type HeldBytes, rareOf, settle, settleError } from './call.js'
 import type { CallDeadlines } from './call-deadlines.js'
+import { createEncodeAside } from './encode-aside.js'
 import type { Emit } from './events.js'
-import { nextRoom } from './lane.js'
 import type { ActivePlugin } from './plugin-state.js'
 import type { Pump } from './pump.js'
 import { FAILURE_INDEX } from './recorders.js'
@@ -54,13 +53,8 @@ export interface Hops {
   withdraw(call: Call): void
 }
 
-/** At most this many bytes of trace id stand behind an event. */
-export const MAX_TRACE_ID_BYTES = 256
-
-const SCRATCH_BYTES = 8192
-
 export function createHops({ maxEventBytes, deadlines, pump, emit, random }: HopsOptions): Hops {
-  let scratch: CodecMemory | null = null
+  const encodeAside = createEncodeAside(maxEventBytes)
   const cancelDeadline = (call: Call) => deadlines.forget(call)
 
   function wants(plugin: ActivePlugin, event: unknown): boolean {
@@ -188,26 +182,6 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     }
     const message = `bulkhead ${bulkhead.name} is full: ${bulkhead.inFlight} calls in flight, ${bulkhead.queueDepth} waiting`
     fail(call, plugin, 'overload', message, NO_TIMES, 0)
-  }
-
-  /** Encodes an event for which no lane has room now. */
-  function encodeAside(call: Call, event: unknown): HeldBytes {
-    const { point } = call
-    const { traceBytes } = call
-    let room = (point.expectedBytes + 63) & ~63
-    for (;;) {
-      // Large events are encoded where they stay; small ones share a place and are copied out of it.
-      const isLarge = room > SCRATCH_BYTES
-      scratch ??= codecMemory(new ArrayBuffer(SCRATCH_BYTES + MAX_TRACE_ID_BYTES))
-      const memory = isLarge ? codecMemory(new ArrayBuffer((room + MAX_TRACE_ID_BYTES + 7) & ~7)) : scratch
-      const used = point.encoder.encode(memory, 0, Math.min(room, maxEventBytes), event)
-      if (used >= 0) {
-        call.eventBytes = used
-        if (traceBytes > 0) memory.buffer.write(call.rare.traceId as string, used)
-        return { u8: isLarge ? memory.u8 : memory.u8.slice(0, used + traceBytes), at: 0 }
-      }
-      room = nextRoom(point.name, room, -used, maxEventBytes)
-    }
   }
 
   function proceed(call: Call, done: number): void {

@@ -7,13 +7,7 @@ import type { CodecMemory } from '../contracts/codec/memory.js'
 import { HookringError } from '../contracts/errors.js'
 import { readResult, tooLargeMessage } from '../plugin/result.js'
 import { describe } from '../plugin/setup.js'
-import * as layout from '../ring/layout.js'
-import type { WorkerRing } from '../ring/worker-ring.js'
-import type { RunPoint } from './run-point.js'
-import { EncodedReply, StoppedAtDeadline } from './runtimes/runtime.js'
-
-// A module's own constants are compiled in; another's are loaded and checked at each use.
-const {
+import {
   EVENT_BYTES_WORD,
   EXTENT_AT_WORD,
   MESSAGE_BYTES,
@@ -26,8 +20,13 @@ const {
   REPLACED_AREA_WORD,
   REPLACED_BYTES_WORD,
   REPLY_ROOM_WORD,
+  repliesAt,
+  replyAt,
   TRACE_BYTES_WORD,
-} = layout
+} from '../ring/layout.js'
+import type { WorkerRing } from '../ring/worker-ring.js'
+import type { RunPoint } from './run-point.js'
+import { EncodedReply, StoppedAtDeadline } from './runtimes/runtime.js'
 
 /** What a hookpoint takes for a verdict. */
 export interface Outcomes {
@@ -61,7 +60,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
   function replaced(slot: number, point: RunPoint, index: number, event: unknown): number {
     const area = ring.word(slot, REPLACED_AREA_WORD) === 1 ? 2 : 1
     const room = ring.word(slot, REPLY_ROOM_WORD)
-    const at = layout.replyAt(repliesAtOf(ring, slot), room, area - 1)
+    const at = replyAt(repliesAtOf(ring, slot), room, area - 1)
     const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, event)
     if (bytes < 0) return invalid(slot, index, tooLargeMessage('replacement', -bytes, room))
     ring.replaced(slot, area, bytes, index)
@@ -70,7 +69,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
 
   function answered(slot: number, point: RunPoint, index: number, value: unknown): number {
     const room = ring.word(slot, REPLY_ROOM_WORD)
-    const at = layout.replyAt(repliesAtOf(ring, slot), room, 0)
+    const at = replyAt(repliesAtOf(ring, slot), room, 0)
     const bytes = (point.replyEncoder as Encoder).encode(memory, at, at + room, value)
     if (bytes < 0) return invalid(slot, index, tooLargeMessage('answer', -bytes, room))
     ring.setOutcome(slot, OUTCOME_RESPOND, index)
@@ -93,7 +92,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
     if (length > room) {
       return invalid(slot, index, tooLargeMessage(kind === 'replace' ? 'replacement' : 'answer', length, room))
     }
-    memory.u8.set(bytes, layout.replyAt(repliesAtOf(ring, slot), room, area - 1))
+    memory.u8.set(bytes, replyAt(repliesAtOf(ring, slot), room, area - 1))
     if (kind === 'replace') {
       ring.replaced(slot, area, length, index)
       return OUTCOME_CONTINUE
@@ -140,7 +139,7 @@ export function createOutcomes(ring: WorkerRing, memory: CodecMemory): Outcomes 
 export function eventAt(ring: WorkerRing, slot: number): number {
   const area = ring.word(slot, REPLACED_AREA_WORD)
   if (area === 0) return ring.word(slot, EXTENT_AT_WORD)
-  return layout.replyAt(repliesAtOf(ring, slot), ring.word(slot, REPLY_ROOM_WORD), area - 1)
+  return replyAt(repliesAtOf(ring, slot), ring.word(slot, REPLY_ROOM_WORD), area - 1)
 }
 
 export function eventBytes(ring: WorkerRing, slot: number): number {
@@ -149,7 +148,7 @@ export function eventBytes(ring: WorkerRing, slot: number): number {
 }
 
 function repliesAtOf(ring: WorkerRing, slot: number): number {
-  return layout.repliesAt(
+  return repliesAt(
     ring.word(slot, EXTENT_AT_WORD),
     ring.word(slot, EVENT_BYTES_WORD),
     ring.word(slot, TRACE_BYTES_WORD),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { GARBAGE } from '../fixtures/lab/garbage.mjs'
-import { actor, openLab, until } from '../support/lab.js'
+import { note } from '../fixtures/lab/trail.mjs'
+import { actor, createTrail, openLab, until } from '../support/lab.js'
 
 describe('what a hook returns', () => {
   it.each(['onGate', 'onTransform', 'onRespond'] as const)(
@@ -36,21 +37,29 @@ describe('what a hook returns', () => {
   })
 
   it('after its deadline is not applied, to this call or another, and counted', async () => {
-    const { hooks, metric, said } = await openLab({ hangMs: 5_000, plugins: [actor('late', { timeoutMs: 60 })] })
-    for (const act of ['blocks 120 rejects too late', 'waits 120 rejects too late', 'blocks 120 throws too late']) {
-      expect(await hooks.onGate({ acts: { late: act } })).toMatchObject({
-        kind: 'reject',
-        failure: { kind: 'timeout' },
-      })
-      expect(
-        await hooks.onGate({}, { timeoutMs: 5_000 }).then((verdict) => verdict.failure?.kind ?? verdict.kind),
-      ).toMatch(/continue|timeout/)
+    const trail = createTrail()
+    const late = actor('late', { timeoutMs: 60, config: { trail } })
+    const { hooks, metric, said } = await openLab({ hangMs: 20_000, plugins: [late] })
+    for (const [index, act] of [
+      'blocks-until _ rejects no',
+      'waits-until _ rejects no',
+      'blocks-until _ throws no',
+    ].entries()) {
+      const line = `over-${index}`
+      // What comes back while the host stands still is taken before anything is late: so it comes when the call has settled.
+      const settled = await hooks.onGate({ acts: { late: act.replace('_', line) } })
+      expect(settled).toMatchObject({ kind: 'reject', failure: { kind: 'timeout' } })
+      const next = hooks.onGate({}, { timeoutMs: 5_000 }).then((verdict) => verdict.failure?.kind ?? verdict.kind)
+      note(trail, line)
+      expect(await next).toMatch(/continue|timeout/)
       await until('the lane to be idle', async () => (await metric('in_flight')) === 0)
     }
-    await new Promise((resolve) => setTimeout(resolve, 150))
-    expect(await hooks.onGate({})).toEqual({ kind: 'continue' })
     // Those whose thread was blocked came back late; of a promise the lane lets go at the deadline.
-    expect(await metric('plugin_late_completions_total', { plugin: 'late' })).toBeGreaterThanOrEqual(2)
+    await until(
+      'late completions',
+      async () => (await metric('plugin_late_completions_total', { plugin: 'late' })) >= 2,
+    )
+    await until('the lane to serve', async () => (await hooks.onGate({})).kind === 'continue')
     expect(said.laneReplaced).toEqual([])
   })
 })

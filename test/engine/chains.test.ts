@@ -122,7 +122,7 @@ describe('a chain', () => {
       ],
     })
     const verdicts = await Promise.all(
-      [1, 2, 3, 4].map((id) => hooks.onGate({ id, acts: { slow: 'blocks 120', behind: 'rejects seen' } })),
+      [1, 2, 3, 4].map((id) => hooks.onGate({ id, acts: { slow: 'blocks 300', behind: 'rejects seen' } })),
     )
     for (const verdict of verdicts)
       expect(verdict).toMatchObject({ kind: 'reject', plugin: 'behind', failure: { kind: 'timeout', plugin: 'slow' } })

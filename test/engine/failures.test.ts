@@ -7,7 +7,7 @@ describeConformance({
   plugin: (name) => actor(name),
   acts: {
     timeout: ['pends'],
-    late: ['blocks 120'],
+    late: ['blocks 300'],
     crash: ['exits 3'],
     error: ['throws spoiled', 'later throws spoiled'],
     invalid: {

@@ -25,7 +25,7 @@ import { ACTS, type Act, because, compileLibrary, message, missing } from './c-a
 const HASTY_MS = 60
 const PATIENT_MS = 5_000
 /** The argument of every act, so that the plugin behind the faulty one rejects all messages; milliseconds of blocksMs. */
-const ARGUMENT = 150
+const ARGUMENT = 400
 
 const POLICIES: readonly (readonly [string, FailurePolicy | undefined])[] = [
   ['nothing is said', undefined],

@@ -142,6 +142,8 @@ export async function open(options: SceneOptions, { keep = false } = {}): Promis
   const engine = await createHookEngine({
     quarantine: false,
     spares: 0,
+    // Ample, as in the lab: where time is to run out, a test says so.
+    timeoutMs: 1_000,
     ...options,
     plugins: [...options.plugins],
     contract: delivery,

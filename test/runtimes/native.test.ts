@@ -46,7 +46,7 @@ describe.skipIf(reason !== null)(because('a shared library', reason), () => {
 
   it('that comes back late has cost its call, and keeps its lane', async () => {
     const { engine, hooks } = await open({ timeoutMs: 40, hangMs: 5000, plugins: [{ from: acts }] })
-    expect(await hooks.onMessageEnqueue(message('blocksMs', 150))).toMatchObject({
+    expect(await hooks.onMessageEnqueue(message('blocksMs', 400))).toMatchObject({
       failure: { kind: 'timeout', plugin: 'acts' },
     })
     await until('the lane to be idle', async () => (await metricOf(engine, 'in_flight')) === 0)

@@ -81,7 +81,7 @@ describe.skipIf(noSandbox !== null)(
       ['an endless loop', 'loop'],
       ['a builtin that nothing interrupts', 'wedge'],
     ])('%s is a timeout of its call, and then the end of the child: no zombie is left', async (_what, act) => {
-      const lab = await open({ timeoutMs: 50 }, { hangMs: 50 })
+      const lab = await open({ timeoutMs: 250 }, { hangMs: 50 })
       expect(await lab.hooks.onGate({ text: act })).toMatchObject({ kind: 'reject', failure: { kind: 'timeout' } })
       await lab.heard('laneReplaced')
       expect(lab.said.laneReplaced).toEqual([
@@ -92,7 +92,7 @@ describe.skipIf(noSandbox !== null)(
     })
 
     it('a loop between calls is found by the next call', async () => {
-      const lab = await open({ timeoutMs: 50 }, { hangMs: 50 })
+      const lab = await open({ timeoutMs: 250 }, { hangMs: 50 })
       await lab.hooks.onGate({ text: 'loop later' })
       await sleep(20)
       expect(await lab.hooks.onGate({ text: 'continues' })).toMatchObject({ failure: { kind: 'timeout' } })
@@ -101,7 +101,7 @@ describe.skipIf(noSandbox !== null)(
     })
 
     it('a loop behind a promise is found at the deadline of its call', async () => {
-      const lab = await open({ timeoutMs: 50 }, { hangMs: 200 })
+      const lab = await open({ timeoutMs: 250 }, { hangMs: 200 })
       expect(await lab.hooks.onGate({ text: 'wait, then loop' })).toMatchObject({ failure: { kind: 'timeout' } })
       await sleep(200)
       // The deadline of a call that waits is where its child is asked for a sign of life.

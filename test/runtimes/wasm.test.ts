@@ -231,7 +231,7 @@ describe('a bad answer', () => {
 describe('time', () => {
   it('that is up settles the call; a plugin that then comes back keeps its lane', async () => {
     const { engine, hooks } = await acts({ timeoutMs: 40, hangMs: 5000 })
-    expect(await hooks.onMessageEnqueue(message('blocksMs', 150))).toMatchObject({
+    expect(await hooks.onMessageEnqueue(message('blocksMs', 400))).toMatchObject({
       failure: { kind: 'timeout', plugin: 'acts' },
     })
     await until('the lane to be idle', async () => (await metricOf(engine, 'in_flight')) === 0)

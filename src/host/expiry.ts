@@ -126,15 +126,19 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
     for (const call of calls) if (call.point.kind !== 'observe') deadlines.watch(call, nowMs)
   }
 
-  /** Calls that the lane has not begun, oldest first, with their bytes. */
+  /**
+   * Calls that the lane has not begun, oldest first, with their bytes. The newest is taken back first: a worker that runs
+   * on claims the oldest meanwhile, and so nothing that is older than what goes elsewhere.
+   */
   function takeBack(lane: Lane): Call[] {
-    const calls = [...lane.calls()].sort((a, b) => (a.ticket - b.ticket) | 0)
-    return calls.filter((call) => {
+    const newestFirst = [...lane.calls()].sort((a, b) => (b.ticket - a.ticket) | 0)
+    const back = newestFirst.filter((call) => {
       const held = lane.heldBytes(call)
       if (call.isSettled || !lane.recall(call)) return false
       call.held = copyOf(call, held)
       return true
     })
+    return back.reverse()
   }
 
   function undelivered(call: Call, plugin: ActivePlugin, bytes: HeldBytes | null, reason: DeadLetter['reason']): void {

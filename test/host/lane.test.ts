@@ -3,8 +3,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { codecMemory } from '../../dist/contracts/codec/memory.js'
+import type { Bulkhead } from '../../dist/host/bulkhead.js'
 import { Call } from '../../dist/host/call.js'
 import { createCompletion } from '../../dist/host/completion.js'
+import { createExpiry } from '../../dist/host/expiry.js'
 import { Lane } from '../../dist/host/lane.js'
 import { createLaneMemory, OWN_EXTENT_BYTES } from '../../dist/host/lane-memory.js'
 import type { Point } from '../../dist/host/point.js'
@@ -36,7 +38,7 @@ const actions = fc.array(
   { maxLength: 80 },
 )
 
-function openLane() {
+function openLane(bulkhead: Partial<Bulkhead> = {}) {
   const { encoder, reader } = codecOf(z.object({ text: z.string() }))
   const point = { index: 0, kind: 'gate', name: 'onTest', encoder, expectedBytes: 40, replyAreas: 0 }
   const route = { steps: [{ mask: 1, firstMs: TIMEOUT_MS, shortestMs: TIMEOUT_MS }] }
@@ -51,7 +53,7 @@ function openLane() {
   let earliestMs = Number.NaN
   const lane = new Lane({
     id: 'test:0',
-    bulkhead: { plugins: [] } as never,
+    bulkhead: { plugins: [], ...bulkhead } as never,
     seat: {} as never,
     maxEventBytes: LARGEST_BYTES,
     listener: {
@@ -159,5 +161,40 @@ describe('a lane', () => {
     }
     expect(lane.drain(SLOTS)).toBe(2)
     expect(violations).toEqual(['state'])
+  })
+
+  it('gives back what its worker has not begun, and nothing of it is older than what the worker begins meanwhile', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: SLOTS }), fc.infiniteStream(fc.nat(2)), (count, steps) => {
+        const back: Call[] = []
+        const elsewhere = {
+          partition: null,
+          hasOther: () => true,
+          requeue: (calls: readonly Call[]) => void back.push(...calls),
+          feed() {},
+        }
+        const { lane, worker, ask, textOf } = openLane(elsewhere)
+        for (let number = 1; number <= count; number += 1) ask(String(number))
+        lane.publish()
+        const begun: number[] = []
+        // What a thread of its own does between two steps of the host.
+        const recall = lane.recall.bind(lane)
+        lane.recall = (call) => {
+          const isBack = recall(call)
+          for (let step = steps.next().value; step > 0; step -= 1) {
+            const slot = worker.claim()
+            if (slot !== NOTHING) begun.push(Number((textOf(slot) as { text: string }).text))
+          }
+          return isBack
+        }
+        const unasked = null as never
+        createExpiry({ hops: unasked, completion: unasked, deadlines: { watch() {} }, emit: unasked }).moveUnclaimed(
+          lane,
+        )
+        const given = back.map((call) => call.ticket + 1)
+        expect([...begun, ...given]).toEqual(Array.from({ length: count }, (_, index) => index + 1))
+      }),
+      { seed: SEED },
+    )
   })
 })

@@ -37,7 +37,7 @@ describe('a hook that loops for ever', () => {
 
   it('delays the calls behind it, which the next lane answers', async () => {
     const trail = createTrail()
-    const { hooks, said } = await openLab({
+    const { hooks, said, heard } = await openLab({
       spares: 1,
       hangMs: 0,
       plugins: [actor('looper', { timeoutMs: 150, config: { trail } })],
@@ -56,6 +56,7 @@ describe('a hook that loops for ever', () => {
         expect.objectContaining({ failure: expect.objectContaining({ kind: 'timeout' }) }),
       ]).toContainEqual(verdict)
     }
+    await heard('laneReplaced')
     const next = await hooks.onGate({ id: 7, acts: { looper: 'rejects seen' } }, { timeoutMs: 5_000 })
     expect(next).toMatchObject({ reason: 'seen' })
     const runs = readTrail(trail).filter((line) => / \d+$/.test(line))

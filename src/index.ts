@@ -28,9 +28,9 @@ export type {
   RecordingSummary,
   RecordOptions,
 } from './host/api.js'
-export type { CallOptions } from './host/dispatcher.js'
+export type { CallOptions } from './host/calls/dispatcher.js'
 export { createHookEngine } from './host/engine.js'
-export type { DeadLetter, EngineEvents, LaneReplaced, PluginQuarantined, Zombie } from './host/events.js'
-export { createPluginSources, type PluginSources } from './host/plugin-source.js'
-export type { CallTraceMessage } from './host/tracing.js'
-export type { CallTimes } from './host/trip.js'
+export type { CallTimes } from './host/model/trip.js'
+export { createPluginSources, type PluginSources } from './host/sources/locate.js'
+export type { DeadLetter, EngineEvents, LaneReplaced, PluginQuarantined, Zombie } from './host/telemetry/events.js'
+export type { CallTraceMessage } from './host/telemetry/tracing.js'

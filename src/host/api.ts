@@ -5,9 +5,9 @@ import type { z } from 'zod'
 import type { Contract, EventInput, Hookpoints, ProvidedServices, Services, VerdictOf } from '../contracts/contract.js'
 import type { engineOptionsSchema, MatchOption, PluginOptions } from '../contracts/options.js'
 import type { FailurePolicy } from '../contracts/policy.js'
-import type { CallOptions } from './dispatcher.js'
-import type { EngineEvents } from './events.js'
-import type { MetricsRegistry } from './metrics.js'
+import type { CallOptions } from './calls/dispatcher.js'
+import type { EngineEvents } from './telemetry/events.js'
+import type { MetricsRegistry } from './telemetry/metrics.js'
 
 /** `engine.hooks`: a function per hookpoint of the contract. */
 export type EngineHooks<Points extends Hookpoints> = {

@@ -23,8 +23,8 @@ import {
 } from '../contracts/recording/format.js'
 import { fieldNames, nodesAt, type RedactedField } from '../contracts/recording/redaction.js'
 import type { Recording, RecordingSummary } from './api.js'
-import { inTime } from './in-time.js'
-import { type PluginRecorder, VERDICT_INDEX } from './recorders.js'
+import { inTime } from './primitives/timeout.js'
+import { type PluginRecorder, VERDICT_INDEX } from './telemetry/recorders.js'
 
 /** A slow disk holds up the recorder's lane, not the server: events wait, and then are dropped and counted. */
 const RECORDER_TIMEOUT_MS = 30_000

@@ -8,7 +8,7 @@
  *   complete ring  slotCount words: slot indexes, in the order of completion
  *   slots       slotCount x SLOT_WORDS words
  *   messages    slotCount x MESSAGE_BYTES bytes: what a worker says in words, a reject's reason or an error's text
- *   arena       extents: event | trace id | replies; the first ones are the slots' own (host/lane.ts)
+ *   arena       extents: event | trace id | replies; the first ones are the slots' own (host/model/lane.ts)
  *
  * Slot states, in the low bits of the slot's state word; the bits above count the slot's uses, so that a state of an
  * earlier use is never taken for one of this use:

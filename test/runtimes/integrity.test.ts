@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { checkIntegrity } from '../../dist/host/integrity.js'
+import { checkIntegrity } from '../../dist/host/sources/integrity.js'
 import { openLab, refusalOf } from '../support/lab.js'
 import { written } from '../support/written-plugins.js'
 

@@ -2,7 +2,7 @@
 import type { PluginOptions } from 'hookring'
 import { describe, expect, it } from 'vitest'
 import { parseOptions, pluginOptionsSchema } from '../../dist/contracts/options.js'
-import { placementOf } from '../../dist/host/trust.js'
+import { placementOf } from '../../dist/host/plugins/placement.js'
 import { actor, openLab, refusalOf, scrape } from '../support/lab.js'
 import { written } from '../support/written-plugins.js'
 

@@ -1,7 +1,7 @@
 /**
  * Runtime `quickjs`: JavaScript in a QuickJS of its own, compiled to WebAssembly: a heap with a limit, no Node.js, no
  * globals but JavaScript's, and an interrupt at each call's deadline that the lane survives. For plugins that the
- * operator does not trust. The host has made one module of the plugin and its packages (host/plugin-bundle.ts).
+ * operator does not trust. The host has made one module of the plugin and its packages (host/sources/bundle-for-guest.ts).
  */
 import { definedName } from './quickjs/definition.js'
 import { createGuest } from './quickjs/guest.js'

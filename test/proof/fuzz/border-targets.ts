@@ -14,8 +14,8 @@ import {
   pluginOptionsSchema,
   quarantineSchema,
 } from '../../../dist/contracts/options.js'
-import { compileMatch } from '../../../dist/host/match.js'
-import { compilePartition } from '../../../dist/host/partition.js'
+import { compileMatch } from '../../../dist/host/fields/match.js'
+import { compilePartition } from '../../../dist/host/fields/partition.js'
 import { engineOptions, limits, matches, pluginSpecs, silent, words } from './option-specs.js'
 import { type Target, type TargetTally, tryInput, tryLater } from './target.js'
 import { anyThing, mostly, type Thing, thing } from './things.js'

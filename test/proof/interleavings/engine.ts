@@ -4,14 +4,14 @@
  * host thread only.
  */
 
-import type { Call } from '../../../dist/host/call.js'
-import type { LaneDeadline } from '../../../dist/host/call-deadlines.js'
-import type { Emit } from '../../../dist/host/events.js'
-import type { Lane, LaneListener } from '../../../dist/host/lane.js'
-import type { LaneThread, WorkerProfile } from '../../../dist/host/lane-threads.js'
-import type { ActivePlugin, Registration } from '../../../dist/host/plugin-state.js'
-import type { Edition } from '../../../dist/host/route.js'
-import type { Watch } from '../../../dist/host/watchdog.js'
+import type { LaneDeadline } from '../../../dist/host/calls/call-deadlines.js'
+import type { LaneThread, WorkerProfile } from '../../../dist/host/lanes/lane-threads.js'
+import type { Watch } from '../../../dist/host/lanes/watchdog.js'
+import type { Call } from '../../../dist/host/model/call.js'
+import type { Lane, LaneListener } from '../../../dist/host/model/lane.js'
+import type { ActivePlugin, Registration } from '../../../dist/host/model/plugin.js'
+import type { Edition } from '../../../dist/host/model/route.js'
+import type { Emit } from '../../../dist/host/telemetry/events.js'
 import type { Observer } from './forbidden.js'
 import { HANG_MS, PLUGIN_TIMEOUT_MS } from './limits.js'
 import { defineStageContract, importFrom } from './modules.js'
@@ -26,25 +26,25 @@ export async function importEngine(dist: string) {
   const contract = await defineStageContract(dist)
   const [bulkheads, breakers, calls, callDeadlines, completions, deadlines, dispatchers, expiries, hopsModule] =
     await Promise.all([
-      importFrom(dist, 'host/bulkhead'),
-      importFrom(dist, 'host/breaker'),
-      importFrom(dist, 'host/call'),
-      importFrom(dist, 'host/call-deadlines'),
-      importFrom(dist, 'host/completion'),
-      importFrom(dist, 'host/deadlines'),
-      importFrom(dist, 'host/dispatcher'),
-      importFrom(dist, 'host/expiry'),
-      importFrom(dist, 'host/hops'),
+      importFrom(dist, 'host/model/bulkhead'),
+      importFrom(dist, 'host/primitives/circuit-breaker'),
+      importFrom(dist, 'host/model/call'),
+      importFrom(dist, 'host/calls/call-deadlines'),
+      importFrom(dist, 'host/calls/completion'),
+      importFrom(dist, 'host/primitives/timing-wheel'),
+      importFrom(dist, 'host/calls/dispatcher'),
+      importFrom(dist, 'host/calls/expiry'),
+      importFrom(dist, 'host/calls/hops'),
     ])
   const [metricsModule, states, pointsModule, pumps, routes, supervisors, watchdogs, { monotonicMs }] =
     await Promise.all([
-      importFrom(dist, 'host/metrics'),
-      importFrom(dist, 'host/plugin-state'),
-      importFrom(dist, 'host/point'),
-      importFrom(dist, 'host/pump'),
-      importFrom(dist, 'host/route'),
-      importFrom(dist, 'host/supervisor'),
-      importFrom(dist, 'host/watchdog'),
+      importFrom(dist, 'host/telemetry/metrics'),
+      importFrom(dist, 'host/model/plugin'),
+      importFrom(dist, 'host/model/hookpoint-state'),
+      importFrom(dist, 'host/calls/pump'),
+      importFrom(dist, 'host/model/route'),
+      importFrom(dist, 'host/lanes/supervisor'),
+      importFrom(dist, 'host/lanes/watchdog'),
       importFrom(dist, 'ring/clock'),
     ])
   // Counters go on from schedule to schedule; nothing is decided by them.

@@ -2,8 +2,8 @@
  * What must never happen, and how it is seen. Checked after each schedule by the stage's host thread; what threads can
  * only see at the moment that it happens (claims, recalls, what a hook is given) they note on the board.
  */
-import type { LaneListener } from '../../../dist/host/lane.js'
-import type { Tally } from '../../../dist/host/tally.js'
+import type { LaneListener } from '../../../dist/host/model/lane.js'
+import type { Tally } from '../../../dist/host/primitives/in-flight-count.js'
 import {
   type Board,
   FAILURE_ENDLESS,

@@ -1,9 +1,9 @@
 /**
  * What a scenario's script does on the host's side, and what is seen of it. The stage's host thread only.
  */
-import type { LaneLink } from '../../../dist/host/control.js'
-import type { LaneThread } from '../../../dist/host/lane-threads.js'
-import type { Tally } from '../../../dist/host/tally.js'
+import type { LaneLink } from '../../../dist/host/lanes/lane-link.js'
+import type { LaneThread } from '../../../dist/host/lanes/lane-threads.js'
+import type { Tally } from '../../../dist/host/primitives/in-flight-count.js'
 import type { SteppedAtomics } from './atomics.js'
 import {
   CALLER_WORD,

@@ -5,22 +5,22 @@
 import type * as Contract from '../../../dist/contracts/contract.js'
 import type * as MakeHookpoint from '../../../dist/contracts/make-hookpoint.js'
 import type * as Types from '../../../dist/contracts/types.js'
-import type * as Breaker from '../../../dist/host/breaker.js'
-import type * as Bulkhead from '../../../dist/host/bulkhead.js'
-import type * as CallModule from '../../../dist/host/call.js'
-import type * as CallDeadlines from '../../../dist/host/call-deadlines.js'
-import type * as Completion from '../../../dist/host/completion.js'
-import type * as Deadlines from '../../../dist/host/deadlines.js'
-import type * as Dispatcher from '../../../dist/host/dispatcher.js'
-import type * as Expiry from '../../../dist/host/expiry.js'
-import type * as Hops from '../../../dist/host/hops.js'
-import type * as Metrics from '../../../dist/host/metrics.js'
-import type * as PluginState from '../../../dist/host/plugin-state.js'
-import type * as PointModule from '../../../dist/host/point.js'
-import type * as PumpModule from '../../../dist/host/pump.js'
-import type * as RouteModule from '../../../dist/host/route.js'
-import type * as Supervisor from '../../../dist/host/supervisor.js'
-import type * as Watchdog from '../../../dist/host/watchdog.js'
+import type * as CallDeadlines from '../../../dist/host/calls/call-deadlines.js'
+import type * as Completion from '../../../dist/host/calls/completion.js'
+import type * as Dispatcher from '../../../dist/host/calls/dispatcher.js'
+import type * as Expiry from '../../../dist/host/calls/expiry.js'
+import type * as Hops from '../../../dist/host/calls/hops.js'
+import type * as PumpModule from '../../../dist/host/calls/pump.js'
+import type * as Supervisor from '../../../dist/host/lanes/supervisor.js'
+import type * as Watchdog from '../../../dist/host/lanes/watchdog.js'
+import type * as Bulkhead from '../../../dist/host/model/bulkhead.js'
+import type * as CallModule from '../../../dist/host/model/call.js'
+import type * as PointModule from '../../../dist/host/model/hookpoint-state.js'
+import type * as PluginState from '../../../dist/host/model/plugin.js'
+import type * as RouteModule from '../../../dist/host/model/route.js'
+import type * as Breaker from '../../../dist/host/primitives/circuit-breaker.js'
+import type * as Deadlines from '../../../dist/host/primitives/timing-wheel.js'
+import type * as Metrics from '../../../dist/host/telemetry/metrics.js'
 import type * as PluginDoor from '../../../dist/plugin/index.js'
 import type * as Clock from '../../../dist/ring/clock.js'
 import type * as HostRing from '../../../dist/ring/host-ring.js'
@@ -32,22 +32,22 @@ type Modules = {
   'contracts/contract': typeof Contract
   'contracts/make-hookpoint': typeof MakeHookpoint
   'contracts/types': typeof Types
-  'host/breaker': typeof Breaker
-  'host/bulkhead': typeof Bulkhead
-  'host/call': typeof CallModule
-  'host/call-deadlines': typeof CallDeadlines
-  'host/completion': typeof Completion
-  'host/deadlines': typeof Deadlines
-  'host/dispatcher': typeof Dispatcher
-  'host/expiry': typeof Expiry
-  'host/hops': typeof Hops
-  'host/metrics': typeof Metrics
-  'host/plugin-state': typeof PluginState
-  'host/point': typeof PointModule
-  'host/pump': typeof PumpModule
-  'host/route': typeof RouteModule
-  'host/supervisor': typeof Supervisor
-  'host/watchdog': typeof Watchdog
+  'host/primitives/circuit-breaker': typeof Breaker
+  'host/model/bulkhead': typeof Bulkhead
+  'host/model/call': typeof CallModule
+  'host/calls/call-deadlines': typeof CallDeadlines
+  'host/calls/completion': typeof Completion
+  'host/primitives/timing-wheel': typeof Deadlines
+  'host/calls/dispatcher': typeof Dispatcher
+  'host/calls/expiry': typeof Expiry
+  'host/calls/hops': typeof Hops
+  'host/telemetry/metrics': typeof Metrics
+  'host/model/plugin': typeof PluginState
+  'host/model/hookpoint-state': typeof PointModule
+  'host/calls/pump': typeof PumpModule
+  'host/model/route': typeof RouteModule
+  'host/lanes/supervisor': typeof Supervisor
+  'host/lanes/watchdog': typeof Watchdog
   'plugin/index': typeof PluginDoor
   'ring/clock': typeof Clock
   'ring/host-ring': typeof HostRing

@@ -1,12 +1,12 @@
 /** Mistakes in the lanes' code on both sides (src/host, src/worker), see mutants.ts. */
 import type { Mutant } from './patched-copy.js'
 
-const HOST_LANE = 'host/lane.js'
-const LANE_BYTES = 'host/lane-bytes.js'
-const PUMP = 'host/pump.js'
-const DEPARTURES = 'host/departures.js'
-const EXPIRY = 'host/expiry.js'
-const CALL = 'host/call.js'
+const HOST_LANE = 'host/model/lane.js'
+const LANE_BYTES = 'host/model/lane-bytes.js'
+const PUMP = 'host/calls/pump.js'
+const DEPARTURES = 'host/lanes/thread-exits.js'
+const EXPIRY = 'host/calls/expiry.js'
+const CALL = 'host/model/call.js'
 const CHAIN = 'worker/chain.js'
 const WORKER_LANE = 'worker/lane.js'
 

@@ -2,7 +2,7 @@
  * Watches the code under test from outside: which lanes are listened to, which slots and extents of a ring are given out.
  * The stage's host thread only.
  */
-import type { LaneListener } from '../../../dist/host/lane.js'
+import type { LaneListener } from '../../../dist/host/model/lane.js'
 import type * as HostRingModule from '../../../dist/ring/host-ring.js'
 import type * as Layout from '../../../dist/ring/layout.js'
 import type { Violation } from './forbidden.js'

@@ -33,16 +33,16 @@ export interface Mutant {
  * where it was seen, sequences that start where the scenario says.
  */
 const SCALED: readonly Patch[] = [
-  { file: 'host/pump.js', find: 'const PUBLISH_EVERY = 32;', replace: 'const PUBLISH_EVERY = 1;' },
-  { file: 'host/pump.js', find: 'const DRAIN_SLICE = 128;', replace: 'const DRAIN_SLICE = 3;' },
+  { file: 'host/calls/pump.js', find: 'const PUBLISH_EVERY = 32;', replace: 'const PUBLISH_EVERY = 1;' },
+  { file: 'host/calls/pump.js', find: 'const DRAIN_SLICE = 128;', replace: 'const DRAIN_SLICE = 3;' },
   { file: 'worker/lane.js', find: 'const BATCH_CALLS = 64;', replace: 'const BATCH_CALLS = 2;' },
   {
-    file: 'host/expiry.js',
+    file: 'host/calls/expiry.js',
     find: 'function expire(call, nowMs, retries = 2) {',
     replace: 'function expire(call, nowMs, retries = 0) {',
   },
   {
-    file: 'host/lane.js',
+    file: 'host/model/lane.js',
     find: 'new HostRing(geometry, buffer)',
     replace: 'new HostRing(geometry, buffer, globalThis.hookringFirstSequence)',
   },
@@ -50,14 +50,14 @@ const SCALED: readonly Patch[] = [
 
 /** An arena of two small extents that all events share. */
 const SMALL_ARENA: readonly Patch[] = [
-  { file: 'host/lane-memory.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
+  { file: 'host/model/lane-memory.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
   {
     file: 'ring/extents.js',
     find: 'const SMALLEST_EXTENT_BYTES = 128;',
     replace: 'const SMALLEST_EXTENT_BYTES = 256;',
   },
   {
-    file: 'host/lane-memory.js',
+    file: 'host/model/lane-memory.js',
     find: 'const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES;',
     replace: 'const OWN_EXTENT_BYTES = 0;',
   },

@@ -1,0 +1,330 @@
+/**
+ * Takes calls from hop to hop along their routes, and decides what a failure becomes. Host's thread only.
+ *
+ *   [step: match, sample, quarantine] -> in a lane <-> waiting -> outcome -> next step ... -> settled
+ */
+import { HookringError } from '../../contracts/errors.js'
+import { CONTINUE, type Failure, type FailureKind, type Verdict } from '../../contracts/verdict.js'
+import { monotonicMs } from '../../ring/clock.js'
+import { type Call, endTrip, type HeldBytes, rareOf, settle, settleError } from '../model/call.js'
+import type { ActivePlugin } from '../model/plugin.js'
+import type { Step } from '../model/route.js'
+import {
+  beginTrip,
+  copyOf,
+  firstIn,
+  heldEvent,
+  NO_TIMES,
+  recordOutcome,
+  releaseProbe,
+  stepOf,
+  type Times,
+} from '../model/trip.js'
+import type { Emit } from '../telemetry/events.js'
+import { FAILURE_INDEX } from '../telemetry/recorders.js'
+import type { CallDeadlines } from './call-deadlines.js'
+import { createEncodeAside } from './encode-waiting.js'
+import type { Pump } from './pump.js'
+
+export interface HopsOptions {
+  readonly maxEventBytes: number
+  readonly deadlines: Pick<CallDeadlines, 'watch' | 'forget'>
+  readonly pump: Pick<Pump, 'submitted'>
+  readonly emit: Emit
+  random(): number
+}
+
+export interface Hops {
+  /** Whether a plugin is to be asked about the event: its sample and its match. */
+  wants(plugin: ActivePlugin, event: unknown): boolean
+  /** Reads what the route needs to know of the event: match and sample, partitions. */
+  prepare(call: Call, event: unknown): void
+  /** On to the first hop. */
+  start(call: Call, event: unknown): void
+  /** The plugins in `done` have run, the call goes on with the rest of its chain. */
+  proceed(call: Call, done: number): void
+  /** The chain is decided. */
+  decide(call: Call, verdict: Verdict): void
+  /** A plugin gave no verdict; `done` have run before it. The policy decides. */
+  fail(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times, done: number): void
+  /** Ends a call without verdict. */
+  refuse(call: Call, error: Error): void
+  /** Nobody waits for the call any more: what has not begun is taken back, what runs is told. */
+  withdraw(call: Call): void
+}
+
+export function createHops({ maxEventBytes, deadlines, pump, emit, random }: HopsOptions): Hops {
+  const encodeAside = createEncodeAside(maxEventBytes)
+  const cancelDeadline = (call: Call) => deadlines.forget(call)
+
+  function wants(plugin: ActivePlugin, event: unknown): boolean {
+    return (plugin.sample >= 1 || random() < plugin.sample) && (plugin.match === null || plugin.match(event))
+  }
+
+  function select(call: Call, event: unknown): void {
+    const masks = new Int32Array(call.route.steps.length)
+    for (const [index, step] of call.route.steps.entries()) {
+      let { mask } = step
+      for (const plugin of step.plugins) {
+        if (!wants(plugin, event)) mask &= ~(1 << plugin.index)
+      }
+      masks[index] = mask
+    }
+    rareOf(call).stepMasks = masks
+  }
+
+  function partition(call: Call, event: unknown): void {
+    rareOf(call).stepHashes = Int32Array.from(call.route.steps, ({ bulkhead }) => bulkhead.partition?.(event) ?? 0)
+  }
+
+  /** What most calls begin with, small enough to be compiled with what calls it. */
+  function start(call: Call, event: unknown): void {
+    const step = call.route.steps[0]
+    if (step === undefined || step.isGuarded || call.rare.stepMasks !== null) {
+      advance(call, event)
+      return
+    }
+    call.step = 0
+    call.left = step.mask
+    submit(call, step, event, null)
+  }
+
+  /** On to the next plugins that are to run; settles when there are none. `event` is given while no bytes are held. */
+  function advance(call: Call, event: unknown, from: HeldBytes | null = null): void {
+    while (call.left === 0) {
+      if (call.rare.blockedBy !== null) {
+        failQuarantined(call, call.rare.blockedBy)
+        return
+      }
+      call.step += 1
+      const step = call.route.steps[call.step]
+      if (step === undefined) {
+        settleChain(call)
+        return
+      }
+      call.left = call.rare.stepMasks === null ? step.mask : (call.rare.stepMasks[call.step] as number)
+      if (step.isGuarded && call.left !== 0) admit(call, step)
+    }
+    cancelDeadline(call)
+    endTrip(call)
+    submit(call, stepOf(call), event, from)
+  }
+
+  /** Leaves out what is quarantined and allowed to be missing; stops the chain before what is not. */
+  function admit(call: Call, step: Step): void {
+    const now = monotonicMs()
+    for (const plugin of step.plugins) {
+      const bit = 1 << plugin.index
+      if ((call.left & bit) === 0 || plugin.breaker.state === 'closed') continue
+      const admission = plugin.breaker.admit(now)
+      if (admission === 'yes') continue
+      if (admission === 'probe') {
+        if (call.rare.probe === null) rareOf(call).probe = plugin
+        else plugin.breaker.forgoProbe(now)
+        continue
+      }
+      countFailure(call, plugin, 'quarantined')
+      if (plugin.registration.policies[call.point.kind].quarantined === 'allow' || call.point.kind === 'observe') {
+        call.left &= ~bit
+        rareOf(call).failure ??= failureOf(call, plugin, 'quarantined', quarantineMessage(call, plugin), NO_TIMES)
+        continue
+      }
+      rareOf(call).blockedBy = plugin
+      call.left &= maskBefore(step, plugin)
+      return
+    }
+  }
+
+  function failQuarantined(call: Call, plugin: ActivePlugin): void {
+    const failure = failureOf(call, plugin, 'quarantined', quarantineMessage(call, plugin), NO_TIMES)
+    end(call, plugin, failure)
+  }
+
+  function submit(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
+    const lane = step.bulkhead.pick(call)
+    try {
+      if (lane !== null && (from === null ? lane.submitEvent(call, event) : lane.submitBytes(call, from))) {
+        pump.submitted(lane)
+      } else {
+        queueUp(call, step, event, from)
+      }
+    } catch (error) {
+      refuse(call, error as Error)
+    }
+  }
+
+  /** Lets the call wait, with its event's bytes, unless there are too many that wait. */
+  function queueUp(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
+    call.held = from === null ? encodeAside(call, event) : copyOf(call, from)
+    call.lane = null
+    if (!step.bulkhead.enqueue(call)) {
+      overload(call, step)
+      return
+    }
+    const nowMs = monotonicMs()
+    beginTrip(call, nowMs)
+    if (call.point.kind !== 'observe') deadlines.watch(call, nowMs)
+  }
+
+  function overload(call: Call, step: Step): void {
+    const plugin = firstIn(step, call.left)
+    const { bulkhead } = step
+    if (call.point.kind === 'observe') {
+      if (bulkhead.recorder !== null) bulkhead.recorder.dropped += 1
+      for (const each of step.plugins) {
+        if ((call.left & (1 << each.index)) === 0) continue
+        countFailure(call, each, 'overload')
+        deadLetter(call, each, 'overload')
+      }
+      call.left = 0
+      advance(call, undefined, call.held)
+      return
+    }
+    const message = `bulkhead ${bulkhead.name} is full: ${bulkhead.inFlight} calls in flight, ${bulkhead.queueDepth} waiting`
+    fail(call, plugin, 'overload', message, NO_TIMES, 0)
+  }
+
+  function proceed(call: Call, done: number): void {
+    call.left &= ~done
+    // What most chains come to, small enough to be compiled with what calls it.
+    if (call.isPlain && call.left === 0 && call.step + 1 === call.route.steps.length && call.point.kind !== 'respond') {
+      settle(call, CONTINUE, cancelDeadline)
+    } else if (call.rare.hasNewEvent) {
+      proceedWithNewEvent(call)
+    } else {
+      advance(call, undefined, call.lane === null ? call.held : call.lane.heldBytes(call))
+    }
+  }
+
+  /** Encoded anew for whoever comes next; whom it concerns may have changed with it. */
+  function proceedWithNewEvent(call: Call): void {
+    if (endsChain(call)) {
+      settleChain(call)
+      return
+    }
+    rareOf(call).hasNewEvent = false
+    const event = call.rare.replacement?.event
+    if (call.route.isSelective) select(call, event)
+    advance(call, event)
+  }
+
+  function settleChain(call: Call): void {
+    const failure = call.rare.failure === null ? {} : { failure: call.rare.failure }
+    if (call.rare.replacement !== null) {
+      decide(call, {
+        kind: 'replace',
+        event: call.rare.replacement.event,
+        plugin: call.rare.replacement.by,
+        ...failure,
+      })
+    } else {
+      if (call.point.kind === 'respond') call.point.recorder.unanswered += 1
+      decide(call, call.rare.failure === null ? CONTINUE : { kind: 'continue', failure: call.rare.failure })
+    }
+  }
+
+  function decide(call: Call, verdict: Verdict): void {
+    // The chain may have ended before the probe's plugin was asked.
+    releaseProbe(call)
+    settle(call, verdict, cancelDeadline)
+  }
+
+  function fail(
+    call: Call,
+    plugin: ActivePlugin,
+    kind: FailureKind,
+    message: string,
+    times: Times,
+    done: number,
+  ): void {
+    countFailure(call, plugin, kind)
+    if (kind !== 'overload') recordOutcome(call, plugin, 'failure', monotonicMs())
+    const failure = failureOf(call, plugin, kind, message, times)
+    const action = plugin.registration.policies[call.point.kind][kind]
+    if (call.point.kind !== 'observe' && action !== 'allow') {
+      end(call, plugin, failure)
+      return
+    }
+    rareOf(call).failure ??= failure
+    proceed(call, done | (1 << plugin.index))
+  }
+
+  /** The failure ends the chain. */
+  function end(call: Call, plugin: ActivePlugin, failure: Failure): void {
+    if (plugin.registration.policies[call.point.kind][failure.kind] === 'raise') {
+      refuse(
+        call,
+        new HookringError('PLUGIN_FAILED', failure.message, {
+          plugin: plugin.name,
+          hookpoint: call.point.name,
+          cause: failure,
+        }),
+      )
+      return
+    }
+    decide(call, { kind: 'reject', reason: failure.message, plugin: plugin.name, failure })
+  }
+
+  function refuse(call: Call, error: Error): void {
+    releaseProbe(call)
+    settleError(call, error, cancelDeadline)
+  }
+
+  function countFailure(call: Call, plugin: ActivePlugin, kind: FailureKind): void {
+    plugin.recorders[call.point.index]!.failures[FAILURE_INDEX[kind]]! += 1
+  }
+
+  function deadLetter(call: Call, plugin: ActivePlugin, reason: 'overload'): void {
+    emit('deadLetter', { hookpoint: call.point.name, plugin: plugin.name, event: heldEvent(call, call.held), reason })
+  }
+
+  function withdraw(call: Call): void {
+    const { lane } = call
+    if (call.isWaiting) stepOf(call).bulkhead.dequeue(call)
+    else if (lane !== null && call.slot >= 0 && lane.callIn(call.slot) === call && !lane.recall(call)) {
+      lane.ring.cancel(call.slot)
+      lane.letGo(call, call.mask)
+    }
+    releaseProbe(call)
+  }
+
+  return {
+    wants,
+    prepare(call, event) {
+      if (call.route.isSelective) select(call, event)
+      if (call.route.isPartitioned) partition(call, event)
+    },
+    start,
+    proceed,
+    decide,
+    fail,
+    refuse,
+    withdraw,
+  }
+}
+
+/** Whether the plugin that has replaced the event just now said that this is the last word. */
+function endsChain({ point, rare }: Call): boolean {
+  const { endsOn } = point.hookpoint
+  const replaced = rare.replacement?.event as Record<string, unknown> | undefined
+  return endsOn !== null && replaced?.[endsOn] === true
+}
+
+function maskBefore(step: Step, plugin: ActivePlugin): number {
+  return step.mask & ((1 << plugin.index) - 1)
+}
+
+function quarantineMessage(call: Call, plugin: ActivePlugin): string {
+  return `plugin ${plugin.name} is quarantined and was not asked at ${call.point.name}`
+}
+
+function failureOf(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times): Failure {
+  return {
+    kind,
+    plugin: plugin.name,
+    hookpoint: call.point.name,
+    message,
+    waitedMs: times.waitedMs,
+    ranMs: times.ranMs,
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * One firing of a hookpoint, from the moment it is made until it has settled, and the one place where calls settle.
+ * Host's thread only.
+ */
+import type { Contract } from '../../contracts/contract.js'
+import { HookringError } from '../../contracts/errors.js'
+import type { Failure, Verdict } from '../../contracts/verdict.js'
+import type { CallQueue } from '../primitives/call-queue.js'
+import type { Tally } from '../primitives/in-flight-count.js'
+import type { Deadline } from '../primitives/timing-wheel.js'
+import { VERDICT_INDEX } from '../telemetry/recorders.js'
+import { type CallTrace, traceEnd, traceError } from '../telemetry/tracing.js'
+import type { Point } from './hookpoint-state.js'
+import type { Lane } from './lane.js'
+import type { ActivePlugin } from './plugin.js'
+import type { Route } from './route.js'
+import type { CallTimes } from './trip.js'
+
+/** Where the bytes of a call's encoded event stand: private memory of the host's. */
+export interface HeldBytes {
+  readonly u8: Uint8Array
+  readonly at: number
+}
+
+/** `tripMs` of a trip that has not begun: before every time. */
+const UNBEGUN = -1
+
+/**
+ * A call and, at the same time, its present trip through a ring: a chain goes hop by hop, so that one object serves. The
+ * hops of a parallel gate, of an observation and of a shadow are calls of their own.
+ */
+export class Call implements Deadline {
+  wheelPrev: Deadline | null = null
+  wheelNext: Deadline | null = null
+  /** When a plugin of the present trip may be late (monotonic ms). */
+  dueMs = Number.POSITIVE_INFINITY
+  /** When the present trip began (monotonic ms): when it was published, or began to wait for a lane. */
+  tripMs = UNBEGUN
+
+  readonly point: Point
+  readonly route: Route
+  /** Index of the present step in the route. */
+  step = -1
+  /** Plugins of the present step that are still to run, a bit each. */
+  left = 0
+  /** Plugins that this trip was submitted with. */
+  mask = 0
+
+  lane: Lane | null = null
+  slot = -1
+  /** Order of submission within the lane (wraps). */
+  ticket = 0
+  eventBytes = 0
+  traceBytes = 0
+  /** The event's bytes while the call is in no lane. */
+  held: HeldBytes | null = null
+  /** The queue that it waits in. Others may still hold it from before, and must pass it over. */
+  waitsIn: CallQueue | null = null
+
+  isSettled = false
+  resolve: ((verdict: Verdict) => void) | null = null
+  reject: ((error: Error) => void) | null = null
+  /** Observations: what flush() waits for. */
+  batch: Tally | null = null
+  /** The caller's own, to add to. */
+  times: CallTimes | null = null
+  /** What most calls have none of; written through rareOf. */
+  rare: Readonly<RareParts> = NO_RARE_PARTS
+
+  constructor(point: Point, route: Route) {
+    this.point = point
+    this.route = route
+  }
+
+  /** It has no rare parts. */
+  get isPlain(): boolean {
+    return this.rare === NO_RARE_PARTS
+  }
+
+  /** Its present trip is published, or waits for a lane. */
+  get hasBegun(): boolean {
+    return this.tripMs !== UNBEGUN
+  }
+
+  get isWaiting(): boolean {
+    return this.waitsIn !== null
+  }
+}
+
+/** Kept apart, so that a plain call stays small: it is allocated a million times a second. */
+export interface RareParts {
+  /** The caller's own limit (monotonic ms); Infinity without one. */
+  capMs: number
+  /** A quarantined plugin right behind `left`, whose policy ends the chain. */
+  blockedBy: ActivePlugin | null
+  /** The plugin of this trip that is its breaker's probe. */
+  probe: ActivePlugin | null
+  /** A failure that its policy allowed. */
+  failure: Failure | null
+  /** The event as replaced so far, validated; transform only. */
+  replacement: { event: unknown; by: string } | null
+  /** Whether the replacement is newer than the bytes. */
+  hasNewEvent: boolean
+  /** Step masks after match and sample, and partition hashes, by step; null on routes that need neither. */
+  stepMasks: Int32Array | null
+  stepHashes: Int32Array | null
+  traceId: string | undefined
+  signal: AbortSignal | null
+  /** Ends the following of `signal`. */
+  unfollow: ((call: Call) => void) | null
+  /** A parallel gate's hops. */
+  children: readonly Call[] | null
+  trace: CallTrace | null
+  /** Another call's hop or shadow: counted and traced with that one. */
+  isPart: boolean
+  /** Told in place of a promise: parallel gates, shadows. */
+  onSettled: ((verdict: Verdict | Error) => void) | null
+}
+
+const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
+  capMs: Number.POSITIVE_INFINITY,
+  blockedBy: null,
+  probe: null,
+  failure: null,
+  replacement: null,
+  hasNewEvent: false,
+  stepMasks: null,
+  stepHashes: null,
+  traceId: undefined,
+  signal: null,
+  unfollow: null,
+  children: null,
+  trace: null,
+  isPart: false,
+  onSettled: null,
+})
+
+/** The call's own rare parts, to write to. */
+export function rareOf(call: Call): RareParts {
+  if (call.rare === NO_RARE_PARTS) call.rare = { ...NO_RARE_PARTS }
+  return call.rare
+}
+
+/** The call goes on to whoever comes next, which has its own time. */
+export function endTrip(call: Call): void {
+  call.tripMs = UNBEGUN
+  call.dueMs = Number.POSITIVE_INFINITY
+}
+
+/** A slot whose call has settled or gone elsewhere before the worker gave it back. */
+export class LateSlot {
+  readonly point: Point
+  readonly mask: number
+  readonly plugin: ActivePlugin | null
+
+  constructor(point: Point, mask: number, plugin: ActivePlugin | null) {
+    this.point = point
+    this.mask = mask
+    this.plugin = plugin
+  }
+}
+
+/** Settles a call, once; a second verdict for it is dropped. */
+export function settle(call: Call, verdict: Verdict, cancelDeadline: (call: Call) => void): void {
+  if (call.isSettled) return
+  leave(call, cancelDeadline)
+  if (!call.rare.isPart) {
+    // Looked up by name only where it is not what nearly all are.
+    const index = verdict.kind === 'continue' ? VERDICT_INDEX.continue : VERDICT_INDEX[verdict.kind]
+    call.point.recorder.verdicts[index]! += 1
+  }
+  if (call.rare.trace !== null) traceEnd(call.rare.trace, verdict)
+  if (call.resolve !== null) call.resolve(verdict)
+  else call.rare.onSettled?.(verdict)
+}
+
+/** Ends a call without a verdict: aborted, refused at the border, or raised by policy. */
+export function settleError(call: Call, error: Error, cancelDeadline: (call: Call) => void): void {
+  if (call.isSettled) return
+  leave(call, cancelDeadline)
+  if (call.rare.trace !== null) traceError(call.rare.trace, error)
+  if (call.reject !== null) call.reject(error)
+  else call.rare.onSettled?.(error)
+}
+
+function leave(call: Call, cancelDeadline: (call: Call) => void): void {
+  call.isSettled = true
+  cancelDeadline(call)
+  call.rare.unfollow?.(call)
+  call.held = null
+  call.route.edition.calls.leave()
+  call.batch?.leave()
+}
+
+export function abortedError(contract: Contract, hookpoint: string, reason: unknown): HookringError {
+  return new HookringError('CALL_ABORTED', `the call of ${contract.id} ${hookpoint} was aborted by its caller`, {
+    cause: reason,
+    hookpoint,
+  })
+}

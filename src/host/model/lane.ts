@@ -1,0 +1,332 @@
+/**
+ * The host's half of one lane in one generation: its slots, what is outstanding in them, and the taking of completions.
+ * Everything that comes out of the shared buffer is checked against the host's own tables. Host's thread only.
+ */
+import { formatPath, HookringError } from '../../contracts/errors.js'
+import { monotonicMs } from '../../ring/clock.js'
+import { BROKEN, HostRing, type Submission } from '../../ring/host-ring.js'
+import { align8, extentBytes, repliesAt, replyAt } from '../../ring/layout.js'
+import { LaneDeadline } from '../calls/call-deadlines.js'
+import { FreeSlots, NO_SLOT } from '../primitives/free-list.js'
+import type { ViolationKind } from '../telemetry/recorders.js'
+import type { Bulkhead, Seat } from './bulkhead.js'
+import { type Call, type HeldBytes, LateSlot } from './call.js'
+import type { Point } from './hookpoint-state.js'
+import { LaneBytes } from './lane-bytes.js'
+import { type LaneMemory, OWN_EXTENT_BYTES } from './lane-memory.js'
+import { beginTrip, firstDueMs } from './trip.js'
+
+/** What the engine hears from a lane. */
+export interface LaneListener {
+  /** Trips have begun, of which the first is late at `earliestMs` (Infinity: none ever is). */
+  begun(lane: Lane, earliestMs: number, nowMs: number): void
+  /** A call's trip has come back; its slot's words and bytes are still in place. */
+  completed(lane: Lane, slot: number, call: Call, nowMs: number): void
+  /** A slot came back whose call had settled or gone elsewhere before. */
+  late(lane: Lane, slot: LateSlot): void
+  violated(lane: Lane, kind: ViolationKind): void
+}
+
+export interface LaneOptions {
+  readonly id: string
+  readonly bulkhead: Bulkhead
+  readonly seat: Seat
+  readonly maxEventBytes: number
+  readonly listener: LaneListener
+  readonly memory: LaneMemory
+}
+
+export class Lane {
+  readonly id: string
+  readonly bulkhead: Bulkhead
+  readonly seat: Seat
+  readonly memory: LaneMemory
+  readonly ring: HostRing
+  readonly bytes: LaneBytes
+  /** 'starting' until its plugins are set up; 'dead' from the moment that its generation is given up. */
+  state: 'starting' | 'serving' | 'draining' | 'dead' = 'starting'
+  /** Its running call is past its deadline: others are preferred until it comes back. */
+  isLate = false
+  /** Slots that the worker has not given back. */
+  inFlight = 0
+  /** When it began to serve (monotonic ms). */
+  sinceMs = 0
+  /** Completions so far: progress, for the watchdog. */
+  completions = 0
+  readonly deadline: LaneDeadline = new LaneDeadline(this)
+  readonly #listener: LaneListener
+  readonly #free: FreeSlots
+  readonly #calls: (Call | LateSlot | null)[]
+  readonly #maxEventBytes: number
+  readonly #smallEventBytes: number
+  #tickets = 0
+  readonly #submission: Submission = {
+    hookpoint: 0,
+    mask: 0,
+    extentAt: 0,
+    eventBytes: 0,
+    traceBytes: 0,
+    replyRoom: 0,
+  }
+  /** Slots that were submitted and not yet published: their trips have not begun. */
+  readonly #unbegun: number[] = []
+  #unbegunCount = 0
+  /** The pump's: whether this lane has submissions to publish, and how the host is listening to it. */
+  isDirty = false
+  unpublished = 0
+  hasRung = false
+  isWaking = false
+  listening: 'no' | 'polling' | 'parked' = 'no'
+  emptyWakes = 0
+
+  constructor(options: LaneOptions) {
+    this.id = options.id
+    this.bulkhead = options.bulkhead
+    this.seat = options.seat
+    this.#listener = options.listener
+    this.#maxEventBytes = options.maxEventBytes
+    this.#smallEventBytes = Math.min(OWN_EXTENT_BYTES, options.maxEventBytes)
+    this.memory = options.memory
+    const { geometry, buffer } = options.memory
+    this.ring = new HostRing(geometry, buffer)
+    this.bytes = new LaneBytes(options.memory, this.ring.arenaByte)
+    const { slotCount } = geometry
+    this.#free = new FreeSlots(slotCount)
+    this.#calls = new Array<Call | LateSlot | null>(slotCount).fill(null)
+  }
+
+  get hasRoom(): boolean {
+    return this.#free.count > 0
+  }
+
+  get occupancy(): number {
+    return this.inFlight / this.ring.slotCount
+  }
+
+  /**
+   * Encodes the event into a slot and submits the call. False when the lane has no room for it at present.
+   *
+   * @throws HookringError EVENT_INVALID, EVENT_TOO_LARGE
+   */
+  submitEvent(call: Call, event: unknown): boolean {
+    // Taken before the event is read: its getters may make calls of their own.
+    const slot = this.#free.take()
+    if (slot === NO_SLOT) return false
+    try {
+      const used = this.#encodeSmall(slot, call, event)
+      if (used >= 0 || this.#encode(slot, call, event, -used)) {
+        this.#submit(call, slot)
+        return true
+      }
+    } catch (error) {
+      this.#vacate(slot)
+      throw error
+    }
+    this.#vacate(slot)
+    return false
+  }
+
+  /** Into the slot's own extent. The bytes it takes; -n: at least n, and more than fit there. */
+  #encodeSmall(slot: number, call: Call, event: unknown): number {
+    const { point } = call
+    if (point.expectedBytes > OWN_EXTENT_BYTES || point.replyAreas !== 0 || call.traceBytes !== 0) return -1
+    const at = this.bytes.at(slot)
+    const used = point.encoder.encode(this.bytes.mirror, at, at + this.#smallEventBytes, event)
+    if (used < 0) return used
+    if (used !== point.expectedBytes) expectBytes(point, used)
+    call.eventBytes = used
+    return used
+  }
+
+  /** Into an extent as large as it takes, `leastBytes` or more. False: the arena has none at present. */
+  #encode(slot: number, call: Call, event: unknown, leastBytes: number): boolean {
+    const { point } = call
+    const { mirror } = this.bytes
+    let room = (point.expectedBytes + 63) & ~63
+    if (leastBytes > room) room = nextRoom(point.name, room, leastBytes, this.#maxEventBytes)
+    for (;;) {
+      const replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(room)
+      const at = this.bytes.take(slot, extentBytes(room, call.traceBytes, replyRoom, point.replyAreas))
+      if (at === -1) return false
+      const used = point.encoder.encode(mirror, at, at + Math.min(room, this.#maxEventBytes), event)
+      if (used >= 0) {
+        expectBytes(point, used)
+        call.eventBytes = used
+        if (call.traceBytes > 0) mirror.buffer.write(call.rare.traceId as string, at + used)
+        return true
+      }
+      this.bytes.give(slot)
+      room = nextRoom(point.name, room, -used, this.#maxEventBytes)
+    }
+  }
+
+  /** Submits a call whose event was encoded before; the bytes are copied from the host's own copy. */
+  submitBytes(call: Call, from: HeldBytes): boolean {
+    const slot = this.#free.take()
+    if (slot === NO_SLOT) return false
+    const { point } = call
+    const whole = call.eventBytes + call.traceBytes
+    const bytes = extentBytes(call.eventBytes, call.traceBytes, point.replyRoom(call.eventBytes), point.replyAreas)
+    const at = this.bytes.take(slot, bytes)
+    if (at === -1) {
+      this.#vacate(slot)
+      return false
+    }
+    const { u8 } = this.bytes.mirror
+    if (from.u8 === u8) u8.copyWithin(at, from.at, from.at + whole)
+    else u8.set(from.u8.subarray(from.at, from.at + whole), at)
+    this.#submit(call, slot)
+    return true
+  }
+
+  /** Makes everything submitted visible, and wakes the worker if it sleeps. Whether it did. */
+  publish(): boolean {
+    if (this.#unbegunCount > 0) this.begin(monotonicMs())
+    this.bytes.copyGathered()
+    return this.ring.publish()
+  }
+
+  /** Makes everything submitted visible to a worker that is awake. */
+  publishQuietly(): void {
+    if (this.#unbegunCount > 0) this.begin(monotonicMs())
+    this.bytes.copyGathered()
+    this.ring.publishQuietly()
+  }
+
+  /** The trips of what was submitted since the last time begin, all at one reading of the clock. */
+  begin(nowMs: number): void {
+    let earliestMs = Number.POSITIVE_INFINITY
+    for (let i = 0; i < this.#unbegunCount; i += 1) {
+      const slot = this.#unbegun[i] as number
+      const call = this.callIn(slot)
+      if (call === null) continue
+      beginTrip(call, nowMs)
+      if (call.dueMs < earliestMs) earliestMs = call.dueMs
+      this.ring.setDeadline(slot, firstDueMs(call))
+    }
+    this.#unbegunCount = 0
+    this.#listener.begun(this, earliestMs, nowMs)
+  }
+
+  /** The host's own copy of the event of a call that is in this lane. */
+  heldBytes(call: Call): HeldBytes {
+    return { u8: this.bytes.mirror.u8, at: this.bytes.at(call.slot) }
+  }
+
+  /** Takes up to `budget` completions; how many there were. */
+  drain(budget: number): number {
+    let taken = 0
+    let nowMs = 0
+    while (taken < budget && this.state !== 'dead') {
+      const slot = this.ring.takeCompletion()
+      if (slot < 0) {
+        if (slot === BROKEN) this.#listener.violated(this, 'sequence')
+        break
+      }
+      const occupant = this.#calls[slot] as Call | LateSlot | null
+      if (occupant === null || !this.ring.release(slot)) {
+        this.#listener.violated(this, occupant === null ? 'slot' : 'state')
+        break
+      }
+      // One reading of the clock for all that is taken together.
+      if (taken === 0) nowMs = monotonicMs()
+      taken += 1
+      this.completions += 1
+      if (occupant instanceof LateSlot) this.#listener.late(this, occupant)
+      else this.#listener.completed(this, slot, occupant, nowMs)
+      // Only now: the listener reads the slot, and a call that goes on copies its event from the extent.
+      this.#calls[slot] = null
+      this.#vacate(slot)
+      this.inFlight -= 1
+      this.isLate = false
+    }
+    return taken
+  }
+
+  /** Tries to take a call back before any worker has claimed it; the slot itself comes back later. */
+  recall(call: Call): boolean {
+    if (!this.ring.recall(call.slot)) return false
+    this.letGo(call, 0)
+    return true
+  }
+
+  /** The call has settled or goes on elsewhere; its slot stays taken until the worker gives it back. */
+  letGo(call: Call, mask: number): void {
+    const plugin = mask === 0 ? null : (this.bulkhead.plugins[31 - Math.clz32(mask & -mask)] ?? null)
+    this.#calls[call.slot] = new LateSlot(call.point, mask, plugin)
+  }
+
+  /** The call that occupies a slot, if it is still that call's. */
+  callIn(slot: number): Call | null {
+    const occupant = this.#calls[slot]
+    return occupant === null || occupant === undefined || occupant instanceof LateSlot ? null : occupant
+  }
+
+  /** What occupies a slot: a call, a late slot, or nothing. */
+  occupantOf(slot: number): Call | LateSlot | null {
+    return this.#calls[slot] ?? null
+  }
+
+  /** Calls that are in this lane, in the order of their slots. */
+  *calls(): Iterable<Call> {
+    let left = this.inFlight
+    for (let slot = 0; left > 0 && slot < this.#calls.length; slot += 1) {
+      const occupant = this.#calls[slot] as Call | LateSlot | null
+      if (occupant === null) continue
+      left -= 1
+      if (!(occupant instanceof LateSlot)) yield occupant
+    }
+  }
+
+  /** Where a slot's reply area stands, by the host's own tables; the first is 0. */
+  replyAt(slot: number, call: Call, area: number): number {
+    const first = repliesAt(this.bytes.at(slot), call.eventBytes, call.traceBytes)
+    return replyAt(first, call.point.replyRoom(call.eventBytes), area)
+  }
+
+  #vacate(slot: number): void {
+    this.bytes.give(slot)
+    this.#free.give(slot)
+  }
+
+  #submit(call: Call, slot: number): void {
+    const { point } = call
+    this.#calls[slot] = call
+    this.inFlight += 1
+    call.lane = this
+    call.slot = slot
+    call.ticket = this.#tickets
+    this.#tickets = (this.#tickets + 1) | 0
+    call.held = null
+    call.mask = call.left
+    this.bytes.submitted(slot, call.eventBytes + call.traceBytes)
+    const submission = this.#submission
+    submission.hookpoint = point.index
+    submission.mask = call.mask
+    submission.extentAt = this.bytes.at(slot)
+    submission.eventBytes = call.eventBytes
+    submission.traceBytes = call.traceBytes
+    submission.replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(call.eventBytes)
+    this.ring.submit(slot, submission)
+    this.#unbegun[this.#unbegunCount] = slot
+    this.#unbegunCount += 1
+  }
+}
+
+/** Follows what events take: up at once, down slowly. */
+function expectBytes(point: Point, used: number): void {
+  const { expectedBytes } = point
+  point.expectedBytes = used > expectedBytes ? used : expectedBytes - ((expectedBytes - used + 15) >> 4)
+}
+
+/** The room to try next when an event did not fit: aligned, so a little more than what it may fill. @throws HookringError EVENT_TOO_LARGE */
+export function nextRoom(hookpoint: string, room: number, needed: number, maxEventBytes: number): number {
+  if (needed > maxEventBytes || room >= maxEventBytes) {
+    throw new HookringError(
+      'EVENT_TOO_LARGE',
+      `${formatPath([hookpoint])}: the event takes at least ${Math.max(needed, maxEventBytes + 1)} bytes encoded, maxEventBytes is ${maxEventBytes}`,
+      { hookpoint },
+    )
+  }
+  return Math.min(align8(Math.max(needed, room * 2)), align8(maxEventBytes))
+}

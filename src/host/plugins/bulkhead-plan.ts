@@ -1,0 +1,177 @@
+/**
+ * Decides which plugins share a bulkhead and what its lanes are made of. Pure. Used when the registry changes, on the
+ * host's thread.
+ */
+import { fileURLToPath } from 'node:url'
+import { HookringError } from '../../contracts/errors.js'
+import { DEFAULTS, MAX_PLUGINS_PER_BULKHEAD } from '../../contracts/options.js'
+import type { ChildProfile } from '../../contracts/process.js'
+import type { Boundary } from '../../contracts/runtimes.js'
+import type { WorkerProfile } from '../lanes/lane-threads.js'
+import type { BulkheadOptions } from '../model/bulkhead.js'
+import type { Registration } from '../model/plugin.js'
+
+export interface BulkheadPlan extends BulkheadOptions {
+  readonly partitionBy: string | null
+  /** In the order of the chain. */
+  readonly registrations: readonly Registration[]
+}
+
+export interface Limits {
+  readonly memoryMb: number
+  readonly concurrency: number
+  readonly queue: number
+  readonly slots: number
+}
+
+export interface PlanDefaults {
+  /** A call in a child process that is past its time by this much ends it. */
+  readonly hangMs: number
+  /** The server's: where the tools of the process boundary are looked for, and what plugins may be given of it. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Lanes of the bulkhead that trusted plugins share. */
+  readonly workers: number
+  readonly limits: Limits
+}
+
+/** Where trusted plugins live that ask for nothing of their own. */
+const SHARED = 'trusted'
+
+/** @throws HookringError BULKHEAD_FULL, OPTIONS_INVALID for plugins of one bulkhead that ask for different things */
+export function planBulkheads(
+  registrations: readonly Registration[],
+  defaults: PlanDefaults,
+): Map<string, BulkheadPlan> {
+  const groups = new Map<string, Registration[]>()
+  const sorted = [...registrations].sort((a, b) => b.options.priority - a.options.priority || a.order - b.order)
+  for (const registration of sorted) {
+    const name = bulkheadOf(registration)
+    const group = groups.get(name)
+    if (group === undefined) groups.set(name, [registration])
+    else group.push(registration)
+  }
+  return new Map([...groups].map(([name, group]) => [name, planGroup(name, group, defaults)]))
+}
+
+/** Untrusted plugins, shadows, plugins with walls of their own, remote providers and plugins with lanes of their own making share with nobody unless they are told to. */
+function bulkheadOf({ options, ownBulkhead, runtime, boundary }: Registration): string {
+  if (options.bulkhead !== undefined) return options.bulkhead
+  const isOwn =
+    options.trust === 'untrusted' ||
+    options.mode === 'shadow' ||
+    boundary === 'process' ||
+    runtime === 'compartment' ||
+    runtime === 'exhook' ||
+    options.workers !== undefined ||
+    options.partitionBy !== undefined ||
+    options.limits !== undefined
+  return isOwn ? ownBulkhead : SHARED
+}
+
+function planGroup(name: string, group: readonly Registration[], defaults: PlanDefaults): BulkheadPlan {
+  if (group.length > MAX_PLUGINS_PER_BULKHEAD) {
+    const message = `bulkhead ${name} has ${group.length} plugins, ${MAX_PLUGINS_PER_BULKHEAD} are the most; give some another bulkhead`
+    throw new HookringError('BULKHEAD_FULL', message)
+  }
+  const limits: Partial<Limits> = {}
+  let workers: number | undefined
+  let partitionBy: string | undefined
+  for (const { options, name: plugin } of group) {
+    workers = agreed(name, plugin, 'workers', workers, options.workers)
+    partitionBy = agreed(name, plugin, 'partitionBy', partitionBy, options.partitionBy)
+    for (const key of ['memoryMb', 'concurrency', 'queue', 'slots'] as const) {
+      const value = agreed(name, plugin, `limits.${key}`, limits[key], options.limits?.[key])
+      if (value !== undefined) Object.assign(limits, { [key]: value })
+    }
+  }
+  const isShared = name === SHARED
+  return {
+    name,
+    profile: profileOf(name, group, limits.memoryMb, defaults),
+    workers: workers ?? (isShared ? defaults.workers : DEFAULTS.workers),
+    slots: powerOfTwo(limits.slots ?? defaults.limits.slots),
+    maxQueue: limits.queue ?? defaults.limits.queue,
+    concurrency: limits.concurrency ?? defaults.limits.concurrency,
+    partitionBy: partitionBy ?? null,
+    registrations: group,
+  }
+}
+
+/** What the lanes' threads are made of, and the processes behind them. */
+function profileOf(
+  bulkhead: string,
+  group: readonly Registration[],
+  memoryMb: number | undefined,
+  defaults: PlanDefaults,
+): WorkerProfile {
+  let boundary: Boundary | undefined
+  let sandbox: 'required' | 'best-effort' | undefined
+  let isHardened: boolean | undefined
+  const env: Record<string, string> = {}
+  for (const registration of group) {
+    const { options, name: plugin } = registration
+    boundary = agreed(bulkhead, plugin, 'boundary', boundary, registration.boundary)
+    sandbox = agreed(bulkhead, plugin, 'sandbox', sandbox, options.sandbox)
+    isHardened = hardened(bulkhead, registration, isHardened)
+    for (const [key, value] of Object.entries(envOf(options.env, defaults.env))) {
+      env[key] = agreed(bulkhead, plugin, `env.${key}`, env[key], value) as string
+    }
+  }
+  if (boundary !== 'process') {
+    return { memoryMb: memoryMb ?? defaults.limits.memoryMb, env, isHardened: isHardened === true, child: null }
+  }
+  const child: ChildProfile = {
+    runtimes: [...new Set(group.map(({ runtime }) => runtime))].sort(),
+    libraries: group.filter(({ runtime }) => runtime === 'native').map(({ url }) => fileURLToPath(url)),
+    memoryMb: group.reduce((sum, { options }) => sum + (options.limits?.memoryMb ?? DEFAULTS.guestMemoryMb), 0),
+    hangMs: defaults.hangMs,
+    // A process around a trusted plugin is a second wall, and better than none.
+    sandbox: sandbox ?? (group.some(({ options }) => options.trust === 'untrusted') ? 'required' : 'best-effort'),
+    env,
+    searchPath: defaults.env.PATH ?? '',
+  }
+  // The thread runs nothing of a plugin's.
+  return { memoryMb: defaults.limits.memoryMb, env: {}, isHardened: false, child }
+}
+
+/** A thread is hardened once and for all, which modules that share it would not survive. */
+function hardened(bulkhead: string, { runtime, boundary, name: plugin }: Registration, others: boolean | undefined) {
+  const isHardened = runtime === 'compartment'
+  if (others === undefined || others === isHardened) return isHardened
+  throw new HookringError(
+    'OPTIONS_INVALID',
+    `plugin ${plugin}: plugins of runtime compartment share no ${boundary} with others; give it a bulkhead apart from ${bulkhead}`,
+    { plugin, path: ['bulkhead'] },
+  )
+}
+
+/** Of the server's environment what is named, or values of the operator's own. */
+function envOf(
+  wanted: readonly string[] | Readonly<Record<string, string>> | undefined,
+  server: PlanDefaults['env'],
+): Record<string, string> {
+  if (wanted === undefined) return {}
+  if (!Array.isArray(wanted)) return wanted as Record<string, string>
+  const named = wanted.map((name) => [name, server[name]] as const)
+  return Object.fromEntries(named.filter((entry): entry is [string, string] => entry[1] !== undefined))
+}
+
+function agreed<T>(
+  bulkhead: string,
+  plugin: string,
+  option: string,
+  sofar: T | undefined,
+  value: T | undefined,
+): T | undefined {
+  if (value === undefined || sofar === undefined || sofar === value) return value ?? sofar
+  throw new HookringError(
+    'OPTIONS_INVALID',
+    `plugin ${plugin}: ${option} is ${String(value)}, but another plugin of bulkhead ${bulkhead} asks for ${String(sofar)}`,
+    { plugin, path: [option] },
+  )
+}
+
+/** The next power of two. An integer to the compiler too: `**` yields a double, and so would all that the ring reckons with it. */
+function powerOfTwo(count: number): number {
+  return 1 << (32 - Math.clz32(count - 1))
+}

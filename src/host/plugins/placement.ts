@@ -1,0 +1,91 @@
+/**
+ * Which runtime and boundary a plugin gets, and whether that will do for the trust that the operator has in it. Pure.
+ * Used when a plugin is registered, on the host's thread. Trust is the operator's word alone: nothing that a plugin says
+ * of itself is asked.
+ */
+import { HookringError } from '../../contracts/errors.js'
+import type { ResolvedPluginOptions } from '../../contracts/options.js'
+import { type Boundary, CONFINING_RUNTIMES, type RuntimeName } from '../../contracts/runtimes.js'
+
+export interface Placement {
+  readonly runtime: RuntimeName
+  readonly boundary: Boundary
+}
+
+const JAVASCRIPT_OR_TYPESCRIPT = /\.[cm]?[jt]s$/
+const WASM = /\.wasm$/
+const SHARED_LIBRARY = /\.(?:so(?:\.\d+)*|dylib|dll)$/
+
+/** @throws HookringError UNTRUSTED_RUNTIME, OPTIONS_INVALID */
+export function placementOf(options: ResolvedPluginOptions): Placement {
+  const { from, trust, runtime, boundary = 'thread', sandbox, services = [] } = options
+  const path = String(from).replace(/[?#].*$/, '')
+  const chosen = runtime ?? runtimeByName(path, trust)
+  if (chosen === 'exhook') return remotePlacement(options)
+  checkKind(path, chosen)
+  if (options.version !== undefined) {
+    const message = `plugin ${path}: version is that of a remote provider's protocol, and runtime is ${chosen}`
+    throw new HookringError('OPTIONS_INVALID', message, { path: ['version'] })
+  }
+  if (sandbox !== undefined && boundary !== 'process') {
+    const message = `plugin ${path}: sandbox says how strict the process boundary is, and boundary is ${boundary}`
+    throw new HookringError('OPTIONS_INVALID', message, { path: ['sandbox'] })
+  }
+  if (trust === 'untrusted' && boundary !== 'process' && !CONFINING_RUNTIMES.has(chosen)) throw refusal(path, chosen)
+  if (services.length > 0 && (chosen !== 'module' || boundary !== 'thread')) {
+    const message = `plugin ${path}: host services reach plugins of runtime module in a thread, not ${chosen} in a ${boundary}`
+    throw new HookringError('OPTIONS_INVALID', message, { path: ['services'] })
+  }
+  return { runtime: chosen, boundary }
+}
+
+/** A provider runs elsewhere: what is said of files and walls has no meaning for it. */
+function remotePlacement(options: ResolvedPluginOptions): Placement {
+  const { from, boundary = 'thread', workers = 1, partitionBy } = options
+  const refuse = (option: keyof ResolvedPluginOptions, problem: string) =>
+    new HookringError('OPTIONS_INVALID', `plugin ${String(from)}: ${problem}`, { path: [option] })
+  if (boundary !== 'thread') throw refuse('boundary', 'a remote provider is a process of its own already: leave it out')
+  for (const option of ['sandbox', 'integrity'] as const) {
+    if (options[option] !== undefined) throw refuse(option, `${option} is for code that runs here, not for a provider`)
+  }
+  if ((options.services ?? []).length > 0) throw refuse('services', 'host services do not reach a remote provider')
+  if (workers > 1 && partitionBy === undefined) {
+    throw refuse('workers', 'a provider gets the events of a client in order, which takes one worker, or partitionBy')
+  }
+  return { runtime: 'exhook', boundary }
+}
+
+function runtimeByName(path: string, trust: ResolvedPluginOptions['trust']): RuntimeName {
+  if (WASM.test(path)) return 'wasm'
+  if (SHARED_LIBRARY.test(path)) return 'native'
+  return trust === 'untrusted' ? 'quickjs' : 'module'
+}
+
+/** A package's name says nothing of what is in it; a file's name does. */
+function checkKind(path: string, runtime: RuntimeName): void {
+  const wanted = WASM.test(path) ? ['wasm'] : SHARED_LIBRARY.test(path) ? ['native'] : undefined
+  const isWrong =
+    wanted === undefined
+      ? JAVASCRIPT_OR_TYPESCRIPT.test(path) && (runtime === 'wasm' || runtime === 'native')
+      : !wanted.includes(runtime)
+  if (!isWrong) return
+  const message = `plugin ${path}: runtime ${runtime} cannot run such a file; leave runtime out to have it chosen by the file's name`
+  throw new HookringError('OPTIONS_INVALID', message, { path: ['runtime'] })
+}
+
+function refusal(path: string, runtime: RuntimeName): HookringError {
+  const reason: Readonly<Record<RuntimeName, string>> = {
+    module: 'a module can reach everything that the process can',
+    compartment: 'a compartment in a thread can take memory and time that nothing gives back',
+    native: 'a shared library can do anything to the process',
+    quickjs: '',
+    wasm: '',
+    exhook: '',
+  }
+  const open = runtime === 'native' ? "boundary: 'process'" : "runtime: 'quickjs' (the default) or boundary: 'process'"
+  return new HookringError(
+    'UNTRUSTED_RUNTIME',
+    `plugin ${path} is untrusted, and runtime ${runtime} in a thread is no boundary: ${reason[runtime]}. Choose ${open}`,
+    { path: ['runtime'] },
+  )
+}

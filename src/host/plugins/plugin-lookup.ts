@@ -1,0 +1,49 @@
+/**
+ * An engine's plugins by name, as a server asks for them. Host's thread only.
+ */
+import { HookringError } from '../../contracts/errors.js'
+import type { PluginStatus } from '../api.js'
+import type { Registration } from '../model/plugin.js'
+import type { Registry } from './registry.js'
+
+export interface Directory {
+  list(): PluginStatus[]
+  /** @throws HookringError PLUGIN_UNKNOWN */
+  found(name: string): Registration
+  /** PLUGIN_UNKNOWN: what was asked for, and what there is. */
+  unknown(name: unknown): HookringError
+}
+
+const STATES = { closed: 'active', 'half-open': 'probing', open: 'quarantined', held: 'held' } as const
+
+export function createDirectory(registry: Pick<Registry, 'find' | 'registrations'>): Directory {
+  function found(name: string): Registration {
+    const plugin = registry.find(name)
+    if (plugin !== undefined) return plugin.registration
+    throw unknown(name)
+  }
+
+  function unknown(name: unknown): HookringError {
+    const known = registry.registrations.map((registration) => registration.name).join(', ') || 'none'
+    if (typeof name !== 'string') {
+      return new HookringError(
+        'PLUGIN_UNKNOWN',
+        `a plugin's name is a string, got a ${typeof name}; there are: ${known}`,
+      )
+    }
+    return new HookringError('PLUGIN_UNKNOWN', `there is no plugin ${name}; there are: ${known}`, { plugin: name })
+  }
+
+  return {
+    list: () =>
+      registry.registrations.flatMap(({ name }) => {
+        const plugin = registry.find(name)
+        if (plugin === undefined) return []
+        const { mode, match } = plugin.registration.options
+        const state = STATES[plugin.breaker.state]
+        return [{ name, bulkhead: plugin.bulkhead.name, hooks: [...plugin.hooks], mode, match, state }]
+      }),
+    found,
+    unknown,
+  }
+}

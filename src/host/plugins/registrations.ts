@@ -1,0 +1,90 @@
+/** Turns what an operator writes about a plugin into a registration. Host's thread only. */
+import { basename } from 'node:path'
+import { HookringError } from '../../contracts/errors.js'
+import type { ResolvedEngineOptions, ResolvedPluginOptions } from '../../contracts/options.js'
+import { parseOptions, pluginOptionsSchema } from '../../contracts/options.js'
+import { type Registration, resolvePolicies } from '../model/plugin.js'
+import { Breaker, type BreakerChange } from '../primitives/circuit-breaker.js'
+import type { PluginSources } from '../sources/locate.js'
+import { placementOf } from './placement.js'
+import type { ServiceDesk } from './services.js'
+
+export interface RegistrationOptions {
+  readonly engine: ResolvedEngineOptions
+  readonly sources: PluginSources
+  readonly desk: ServiceDesk
+  onBreaker(registration: Registration, change: BreakerChange): void
+}
+
+export interface Registrations {
+  /** @throws HookringError OPTIONS_INVALID, UNTRUSTED_RUNTIME, INTEGRITY_MISMATCH, PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED, TYPESCRIPT_UNSUPPORTED */
+  create(options: unknown, what: string): Promise<Registration>
+  /** The same plugin from its file as it is now, with the options given in place of the old ones. */
+  renew(registration: Registration, changes: object): Promise<Registration>
+}
+
+export function createRegistrations({ engine, sources, desk, onBreaker }: RegistrationOptions): Registrations {
+  let count = 0
+
+  async function make(
+    options: ResolvedPluginOptions,
+    identity?: Pick<Registration, 'order' | 'ownBulkhead' | 'name'>,
+  ): Promise<Registration> {
+    const { runtime, boundary } = placementOf(options)
+    checkConfig(options)
+    desk.checkGrants(options.services ?? [], String(options.from))
+    const url = await sources.locate(options.from, { runtime, boundary, integrity: options.integrity })
+    const provisional = options.name ?? fileName(String(options.from))
+    const order = identity?.order ?? count++
+    const registration: Registration = {
+      name: options.name ?? identity?.name ?? provisional,
+      options,
+      runtime,
+      boundary,
+      url,
+      order,
+      ownBulkhead: identity?.ownBulkhead ?? `${provisional}-${order}`,
+      timeoutMs: options.timeoutMs ?? engine.timeoutMs,
+      policies: resolvePolicies(options.onFailure ?? engine.onFailure),
+      breaker: new Breaker(
+        engine.quarantine === false
+          ? { ...NEVER, onChange: (change) => onBreaker(registration, change) }
+          : { ...engine.quarantine, onChange: (change) => onBreaker(registration, change) },
+      ),
+    }
+    return registration
+  }
+
+  return {
+    create: (options, what) => make(parseOptions(pluginOptionsSchema, options, what)),
+    renew(registration, changes) {
+      const options = parseOptions(
+        pluginOptionsSchema,
+        { ...registration.options, ...changes },
+        `plugin ${registration.name}`,
+      )
+      return make(options, registration)
+    },
+  }
+}
+
+/** A breaker that only an operator opens. */
+const NEVER = { windowMs: 1000, minFailures: Number.POSITIVE_INFINITY, ratio: 1, cooldownMs: 1000 }
+
+/** Config crosses to the lanes by structured clone. */
+function checkConfig({ config, from }: ResolvedPluginOptions): void {
+  try {
+    structuredClone(config)
+  } catch (error) {
+    throw new HookringError(
+      'OPTIONS_INVALID',
+      `plugin ${String(from)}: config must be plain data, it crosses to another thread: ${(error as Error).message}`,
+      { path: ['config'], cause: error },
+    )
+  }
+}
+
+function fileName(from: string): string {
+  const name = basename(from.replace(/[?#].*$/, '')).replace(/\.(?:[cm]?[jt]s|wasm|so|dylib|dll)$/, '')
+  return name.replace(/[^a-z0-9._-]/gi, '-') || 'plugin'
+}

@@ -1,0 +1,67 @@
+/**
+ * What an engine tells its operator: typed events, one listener's failure never another's. Host's thread only.
+ */
+import type { EventEmitter } from 'node:events'
+import type { HookringError } from '../../contracts/errors.js'
+import type { RestartReason } from './recorders.js'
+
+/** An observation that was accepted and not delivered to a plugin. */
+export interface DeadLetter {
+  readonly hookpoint: string
+  /** The plugin that was not told, or may have been interrupted while it was. */
+  readonly plugin: string
+  /** The event, decoded from the engine's own copy. */
+  readonly event: unknown
+  readonly reason: 'hang' | 'crash' | 'close' | 'overload'
+}
+
+export interface LaneReplaced {
+  readonly bulkhead: string
+  readonly lane: string
+  readonly reason: RestartReason
+  /** Who ran when it happened, where that is known. */
+  readonly plugin: string | undefined
+  readonly hookpoint: string | undefined
+  /** From the decision to replace the lane to its successor serving, in milliseconds. */
+  readonly tookMs: number
+  readonly message: string
+}
+
+export interface PluginQuarantined {
+  readonly plugin: string
+  /** By its failures, or by an operator. */
+  readonly by: 'failures' | 'operator'
+  readonly calls: number
+  readonly failures: number
+}
+
+export interface Zombie {
+  readonly bulkhead: string
+  readonly lane: string
+  readonly plugin: string | undefined
+  /** How long the thread was given to exit, in milliseconds. */
+  readonly graceMs: number
+}
+
+export interface EngineEvents {
+  deadLetter: [DeadLetter]
+  laneReplaced: [LaneReplaced]
+  pluginQuarantined: [PluginQuarantined]
+  pluginReleased: [{ readonly plugin: string }]
+  zombie: [Zombie]
+  /** What could not be told to a caller: refused observations, lanes that do not start. Never throws without listeners. */
+  error: [HookringError]
+}
+
+export type Emit = <Name extends keyof EngineEvents>(name: Name, ...args: EngineEvents[Name]) => void
+
+/** Emits outside the caller's stack, so that a listener that throws is the process's business, as everywhere in Node. */
+export function createEmit(emitter: EventEmitter, onUnheardError: (error: HookringError) => void): Emit {
+  return (name, ...args) => {
+    if (emitter.listenerCount(name) === 0) {
+      if (name === 'error') onUnheardError(args[0] as HookringError)
+      return
+    }
+    process.nextTick(() => emitter.emit(name, ...args))
+  }
+}

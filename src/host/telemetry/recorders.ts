@@ -1,0 +1,238 @@
+/**
+ * Recorders: the plain numbers and preallocated arrays that the hot path bumps, and the rows by which a scrape reads
+ * them. metrics.ts makes recorders, the dispatcher and the lanes hold them; on the host's thread alone.
+ */
+import type { HookpointKind } from '../../contracts/contract.js'
+import { FAILURE_KINDS, type VerdictKind } from '../../contracts/verdict.js'
+import { createHistogramCells, type FamilyKey, type Labels, type Row, recordDuration } from './metric-families.js'
+
+/** Where a verdict is counted in `verdicts`. */
+export const VERDICT_INDEX = { continue: 0, reject: 1, replace: 2, respond: 3 } as const satisfies Record<
+  VerdictKind,
+  number
+>
+
+/** Where a failure is counted in `failures`. */
+export const FAILURE_INDEX = indexOf(FAILURE_KINDS)
+
+/** Why a lane was replaced. */
+export const RESTART_REASONS = ['hang', 'crash', 'exit', 'memory', 'violation', 'stall', 'reload'] as const
+export type RestartReason = (typeof RESTART_REASONS)[number]
+
+/**
+ * What a lane wrote that no honest lane writes. `doorbell`: it rang again and again and completed nothing. `frame`: its
+ * child process wrote it.
+ */
+export const VIOLATION_KINDS = [
+  'sequence',
+  'slot',
+  'state',
+  'bounds',
+  'code',
+  'utf8',
+  'reply',
+  'doorbell',
+  'frame',
+] as const
+export type ViolationKind = (typeof VIOLATION_KINDS)[number]
+
+export type ShadowOutcome = VerdictKind | 'failure'
+
+/** What one plugin does at one hookpoint. */
+export interface PluginRecorder {
+  calls: number
+  /** By VERDICT_INDEX. */
+  readonly verdicts: Float64Array
+  /** By FAILURE_INDEX. */
+  readonly failures: Float64Array
+  /** Completions after the deadline. */
+  late: number
+  /** What a shadow plugin said, or that it failed, against what was enforced. */
+  recordShadow(outcome: ShadowOutcome, enforced: VerdictKind): void
+  recordRunning(us: number): void
+}
+
+/** What the calls of one hookpoint come to. */
+export interface HookpointRecorder {
+  calls: number
+  /** By VERDICT_INDEX. */
+  readonly verdicts: Float64Array
+  aborted: number
+  unanswered: number
+  recordWaiting(us: number): void
+}
+
+export interface BulkheadRecorder {
+  dropped: number
+  undelivered: number
+  droppedLogLines: number
+  recordRestart(reason: RestartReason): void
+  recordViolation(kind: ViolationKind): void
+}
+
+/** Read at scrape. */
+export interface BulkheadGauges {
+  queueDepth(): number
+  inFlight(): number
+  /** Share of slots in use per lane; a lane's number is its label. */
+  lanes(): Iterable<{ lane: number; occupancy: number }>
+}
+
+/** The rows that leave together. */
+export interface RowScope {
+  add(family: FamilyKey, row: Row): void
+  drop(): void
+}
+
+/** A bulkhead's recorder, its rows, and the gauges that they read now. */
+export interface BulkheadEntry {
+  readonly scope: RowScope
+  readonly recorder: BulkheadRecorder
+  gauges: BulkheadGauges
+}
+
+const SHADOW_OUTCOMES = [
+  'continue',
+  'reject',
+  'replace',
+  'respond',
+  'failure',
+] as const satisfies readonly ShadowOutcome[]
+const SHADOW_INDEX = indexOf(SHADOW_OUTCOMES)
+const RESTART_INDEX = indexOf(RESTART_REASONS)
+const VIOLATION_INDEX = indexOf(VIOLATION_KINDS)
+const VERDICT_COUNT = Object.keys(VERDICT_INDEX).length
+
+/** An observation that was heard counts as `continue`. */
+const VERDICTS_OF: Readonly<Record<HookpointKind, readonly VerdictKind[]>> = {
+  gate: ['continue', 'reject'],
+  observe: ['continue'],
+  transform: ['continue', 'reject', 'replace'],
+  respond: ['continue', 'reject', 'respond'],
+}
+
+export function createHookpointRecorder(scope: RowScope, labels: Labels, kind: HookpointKind): HookpointRecorder {
+  const waiting = createHistogramCells()
+  const recorder: HookpointRecorder = {
+    calls: 0,
+    verdicts: new Float64Array(VERDICT_COUNT),
+    aborted: 0,
+    unanswered: 0,
+    recordWaiting: (us) => recordDuration(waiting, us),
+  }
+  addField(scope, 'calls', labels, recorder, 'calls')
+  scope.add('waiting', { labels, cells: waiting })
+  // Nobody waits for an observation, so it has no outcome.
+  if (kind === 'observe') return recorder
+  for (const verdict of VERDICTS_OF[kind]) {
+    addCell(scope, 'verdicts', { ...labels, verdict }, recorder.verdicts, VERDICT_INDEX[verdict])
+  }
+  addField(scope, 'aborted', labels, recorder, 'aborted')
+  if (kind === 'respond') addField(scope, 'unanswered', labels, recorder, 'unanswered')
+  return recorder
+}
+
+export function createPluginRecorder(scope: RowScope, labels: Labels, kind: HookpointKind): PluginRecorder {
+  const running = createHistogramCells()
+  const shadow = new Float64Array(SHADOW_OUTCOMES.length * VERDICT_COUNT)
+  const recorder: PluginRecorder = {
+    calls: 0,
+    verdicts: new Float64Array(VERDICT_COUNT),
+    failures: new Float64Array(FAILURE_KINDS.length),
+    late: 0,
+    recordShadow(outcome, enforced) {
+      shadow[SHADOW_INDEX[outcome] * VERDICT_COUNT + VERDICT_INDEX[enforced]]!++
+    },
+    recordRunning: (us) => recordDuration(running, us),
+  }
+  addField(scope, 'pluginCalls', labels, recorder, 'calls')
+  for (const verdict of VERDICTS_OF[kind]) {
+    addCell(scope, 'pluginVerdicts', { ...labels, verdict }, recorder.verdicts, VERDICT_INDEX[verdict])
+  }
+  for (const failure of FAILURE_KINDS) {
+    addCell(scope, 'pluginFailures', { ...labels, failure }, recorder.failures, FAILURE_INDEX[failure])
+  }
+  addField(scope, 'pluginLate', labels, recorder, 'late')
+  scope.add('running', { labels, cells: running })
+  scope.add('shadow', shadowRows(labels, shadow, kind))
+  return recorder
+}
+
+/** Nothing before the first comparison: most plugins are no shadows. */
+function shadowRows(labels: Labels, cells: Float64Array, kind: HookpointKind): Row {
+  const rows = [...VERDICTS_OF[kind], 'failure' as const].flatMap((verdict) =>
+    VERDICTS_OF[kind].map((enforced) => ({
+      labels: { ...labels, verdict, enforced },
+      at: SHADOW_INDEX[verdict] * VERDICT_COUNT + VERDICT_INDEX[enforced],
+    })),
+  )
+  return {
+    samples: () =>
+      cells.some((count) => count > 0) ? rows.map((row) => ({ labels: row.labels, value: cells[row.at]! })) : [],
+    zero: () => cells.fill(0),
+  }
+}
+
+export function createBulkhead(scope: RowScope, labels: Labels, gauges: BulkheadGauges): BulkheadEntry {
+  const restarts = new Float64Array(RESTART_REASONS.length)
+  const violations = new Float64Array(VIOLATION_KINDS.length)
+  const recorder: BulkheadRecorder = {
+    dropped: 0,
+    undelivered: 0,
+    droppedLogLines: 0,
+    recordRestart(reason) {
+      restarts[RESTART_INDEX[reason]]!++
+    },
+    recordViolation(kind) {
+      violations[VIOLATION_INDEX[kind]]!++
+    },
+  }
+  const entry: BulkheadEntry = { scope, recorder, gauges }
+  scope.add('queueDepth', { labels, read: () => entry.gauges.queueDepth() })
+  scope.add('inFlight', { labels, read: () => entry.gauges.inFlight() })
+  scope.add('ringOccupancy', {
+    *samples() {
+      for (const { lane, occupancy } of entry.gauges.lanes()) {
+        yield { labels: { ...labels, lane: String(lane) }, value: occupancy }
+      }
+    },
+  })
+  addField(scope, 'dropped', labels, recorder, 'dropped')
+  addField(scope, 'undelivered', labels, recorder, 'undelivered')
+  addField(scope, 'droppedLogLines', labels, recorder, 'droppedLogLines')
+  for (const reason of RESTART_REASONS)
+    addCell(scope, 'laneRestarts', { ...labels, reason }, restarts, RESTART_INDEX[reason])
+  for (const kind of VIOLATION_KINDS)
+    addCell(scope, 'violations', { ...labels, kind }, violations, VIOLATION_INDEX[kind])
+  return entry
+}
+
+function addField<Name extends string>(
+  scope: RowScope,
+  family: FamilyKey,
+  labels: Labels,
+  recorder: Record<Name, number>,
+  name: Name,
+): void {
+  scope.add(family, {
+    labels,
+    read: () => recorder[name],
+    zero: () => {
+      recorder[name] = 0
+    },
+  })
+}
+
+function addCell(scope: RowScope, family: FamilyKey, labels: Labels, cells: Float64Array, index: number): void {
+  scope.add(family, {
+    labels,
+    read: () => cells[index]!,
+    zero: () => {
+      cells[index] = 0
+    },
+  })
+}
+
+function indexOf<Name extends string>(names: readonly Name[]): Readonly<Record<Name, number>> {
+  return Object.fromEntries(names.map((name, index) => [name, index])) as Record<Name, number>
+}

@@ -1,0 +1,63 @@
+/**
+ * diagnostics_channel: the tracing channel `hookring:call` follows a call from start to settlement. Costs one property
+ * read per call while nobody subscribes. Host's thread only.
+ */
+
+import { AsyncResource } from 'node:async_hooks'
+import { tracingChannel } from 'node:diagnostics_channel'
+import type { Verdict } from '../../contracts/verdict.js'
+
+/** The message of every event of the channel; `result` and `error` are set when the call has settled. */
+export interface CallTraceMessage {
+  readonly contract: string
+  readonly hookpoint: string
+  readonly event: unknown
+  readonly traceId: string | undefined
+  result?: Verdict
+  error?: Error
+}
+
+export interface CallTrace {
+  readonly message: CallTraceMessage
+  /** Settlement happens in another context than the call was made in. */
+  readonly resource: AsyncResource
+}
+
+const channel = tracingChannel<CallTraceMessage>('hookring:call')
+const { start, end, asyncStart, asyncEnd, error } = channel
+
+export function isTraced(): boolean {
+  return (
+    start.hasSubscribers ||
+    asyncEnd.hasSubscribers ||
+    error.hasSubscribers ||
+    end.hasSubscribers ||
+    asyncStart.hasSubscribers
+  )
+}
+
+/** Publishes start and end: the call is under way. */
+export function traceStart(message: CallTraceMessage): CallTrace {
+  start.publish(message)
+  end.publish(message)
+  return { message, resource: new AsyncResource('HOOKRING_CALL') }
+}
+
+export function traceEnd(trace: CallTrace, verdict: Verdict): void {
+  trace.message.result = verdict
+  finish(trace)
+}
+
+export function traceError(trace: CallTrace, cause: Error): void {
+  trace.message.error = cause
+  trace.resource.runInAsyncScope(() => error.publish(trace.message))
+  finish(trace)
+}
+
+function finish({ message, resource }: CallTrace): void {
+  resource.runInAsyncScope(() => {
+    asyncStart.publish(message)
+    asyncEnd.publish(message)
+  })
+  resource.emitDestroy()
+}

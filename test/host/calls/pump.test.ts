@@ -1,0 +1,108 @@
+/** What the pump does with lanes that will not let the host sleep. The lanes here are stand-ins: no ring, no thread. */
+import { describe, expect, it } from 'vitest'
+import { createPump } from '../../../dist/host/calls/pump.js'
+import type { Lane } from '../../../dist/host/model/lane.js'
+
+/** A lane with a call in flight. `park` says what becomes of the host's sleep; `drain` how much has come back. */
+function laneOf({ park, drain }: { park: () => Promise<unknown> | null; drain: () => number }): Lane {
+  return {
+    state: 'serving',
+    inFlight: 1,
+    isDirty: false,
+    unpublished: 0,
+    hasRung: false,
+    isWaking: false,
+    listening: 'no',
+    emptyWakes: 0,
+    ring: { park, unpark() {}, isWorkerParked: () => false },
+    publish() {},
+    publishQuietly() {},
+    drain,
+  } as unknown as Lane
+}
+
+/** Asks again for each verdict; how many it had before the event loop's first turn. */
+async function answersBeforeTurn({ isAsleep }: { isAsleep: boolean }): Promise<number> {
+  const pump = createPump({ wait: 'spin', spinUs: 50, onBusy() {}, onRoom() {}, onStorm() {} })
+  let answers = 0
+  let isThere = false
+  const lane = laneOf({
+    park: () => new Promise(() => {}),
+    drain: () => {
+      if (!isThere) return 0
+      isThere = false
+      answers += 1
+      void Promise.resolve().then(() => pump.submitted(lane))
+      return 1
+    },
+  })
+  const ring = lane.ring as unknown as Record<string, unknown>
+  lane.publish = () => isAsleep
+  // What was not there when the turn's calls were published is there a moment later.
+  ring.hasCompletions = () => {
+    isThere = true
+    return true
+  }
+  pump.submitted(lane)
+  await new Promise((resolve) => setImmediate(resolve))
+  lane.inFlight = 0
+  return answers
+}
+
+describe('a verdict that is a moment away', () => {
+  it('is waited for in place, so often that the event loop is not kept from its turn', async () => {
+    const answers = await answersBeforeTurn({ isAsleep: false })
+    expect(answers).toBeGreaterThan(1)
+    expect(answers).toBeLessThan(100)
+  })
+
+  it('is not waited for in place while the worker has to wake up', async () => {
+    expect(await answersBeforeTurn({ isAsleep: true })).toBe(0)
+  })
+})
+
+function pumpOf(onStorm: (lane: Lane) => void) {
+  return createPump({ wait: 'park', spinUs: 0, onBusy() {}, onRoom() {}, onStorm })
+}
+
+describe('a lane that never lets the host sleep', () => {
+  it('and gives nothing back is given up', async () => {
+    let parks = 0
+    const lane = laneOf({
+      park: () => {
+        parks += 1
+        return null
+      },
+      drain: () => 0,
+    })
+    const given = await new Promise<Lane>((resolve) => pumpOf(resolve).submitted(lane))
+    expect(given).toBe(lane)
+    // Once given up it is listened to no more.
+    const before = parks
+    for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+    expect(parks).toBe(before)
+    expect(parks).toBeLessThan(1_000)
+  })
+
+  it('because something has come back each time is as good as any', async () => {
+    let parks = 0
+    let isThere = false
+    const lane = laneOf({
+      park: () => {
+        parks += 1
+        isThere = true
+        return null
+      },
+      drain: () => {
+        const taken = isThere ? 1 : 0
+        isThere = false
+        return taken
+      },
+    })
+    const storms: Lane[] = []
+    pumpOf((each) => storms.push(each)).submitted(lane)
+    while (parks < 1_000) await new Promise((resolve) => setImmediate(resolve))
+    lane.inFlight = 0
+    expect(storms).toEqual([])
+  })
+})

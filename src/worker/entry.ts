@@ -6,14 +6,14 @@ import type { MessagePort } from 'node:worker_threads'
 import { threadId } from 'node:worker_threads'
 import type { Contract } from '../contracts/contract.js'
 import type { ChildProfile } from '../contracts/process.js'
-import { captureOutput } from './capture.js'
 import { exposeLane, hostControl } from './control.js'
-import { hardenThread } from './hardening.js'
-import { createLane } from './lane.js'
-import { createLogSender } from './log-sender.js'
+import { createLane } from './lane-loop.js'
 import type { ChildNews } from './process/child-process.js'
 import { createHostServices } from './services.js'
 import { prepareWhileIdle } from './spare.js'
+import { captureOutput } from './thread/capture.js'
+import { hardenThread } from './thread/hardening.js'
+import { createLogSender } from './thread/log-sender.js'
 
 export interface LaneTask {
   /** Host to lane calls. */
@@ -36,7 +36,7 @@ export default async function runLaneThread({ lanePort, hostPort, child, contrac
     booted: (pid) => lanePort.postMessage({ childBooted: pid }),
     gone: () => lanePort.postMessage({ childGone: true }),
   }
-  const ahead = child === null ? null : (await import('./process/behind.js')).startAhead(child, news)
+  const ahead = child === null ? null : (await import('./process/child-runtime.js')).startAhead(child, news)
   const services = createHostServices(host)
   const lane = createLane(sender, { ahead, onLost: (loss) => void host.lost(loss), services })
   exposeLane(lanePort, lane)

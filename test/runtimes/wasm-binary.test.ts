@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { boundWasm, WasmRefusal } from '../../dist/worker/runtimes/wasm-binary.js'
+import { boundWasm, WasmRefusal } from '../../dist/worker/runtimes/wasm/binary.js'
 import { ACTS, EXAMPLES } from './c-abi-plugins.js'
 import { F64, HEADER, I32, I64, ID, PLUGIN, section, text, type, u32, vector, wasmModule } from './wasm-modules.js'
 

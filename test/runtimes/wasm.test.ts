@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { delivery } from 'hookring/contracts'
 import { describe, expect, it, vi } from 'vitest'
-import { wasmRuntime } from '../../dist/worker/runtimes/wasm.js'
+import { wasmRuntime } from '../../dist/worker/runtimes/wasm/index.js'
 import { metricOf, refusalOf, until } from '../support/lab.js'
 import { ACTS, type Act, EXAMPLES, message, open, type SceneOptions, scratch } from './c-abi-plugins.js'
 import {

@@ -114,7 +114,11 @@ const ALLOWED: [sentence: string, file: string, code: string][] = [
   ['zod in contracts', 'src/contracts/options.ts', `import 'zod'\nimport './errors.js'`],
   ['the codec', 'src/contracts/codec/compile.ts', `import 'zod'\nimport '../errors.js'\nimport './plan.js'`],
   ['types of zod in plugin', 'src/plugin/index.ts', `import type { z } from 'zod'\nexport type A = z.ZodType`],
-  ['the lane', 'src/worker/lane.ts', `import 'node:fs'\nimport '../contracts/errors.js'\nimport '../ring/layout.js'`],
+  [
+    'the lane',
+    'src/worker/lane-loop.ts',
+    `import 'node:fs'\nimport '../contracts/errors.js'\nimport '../ring/layout.js'`,
+  ],
   ['a runtime', 'src/worker/runtimes/module.ts', `import '../../contracts/errors.js'\nimport '../chain.js'`],
   [
     'QuickJS in its machine',
@@ -122,7 +126,7 @@ const ALLOWED: [sentence: string, file: string, code: string][] = [
     `import '../../call-context.js'\nimport '../runtime.js'\nawait import('@jitl/quickjs-ng')`,
   ],
   ['gRPC in the lane', 'src/worker/runtimes/exhook/connection.ts', `await import('@grpc/grpc-js')\nimport './wire.js'`],
-  ['a plugin imported by the worker', 'src/worker/loader.ts', `export const load = (url: string) => import(url)`],
+  ['a plugin imported by the worker', 'src/worker/calls/loader.ts', `export const load = (url: string) => import(url)`],
   ['comlink in control', 'src/host/lanes/lane-link.ts', `import 'comlink'`],
   ['piscina in lane-threads', 'src/host/lanes/lane-threads.ts', `import 'piscina'\nimport 'node:worker_threads'`],
   ['prom-client in metrics', 'src/host/telemetry/metrics.ts', `import 'prom-client'`],

@@ -2,8 +2,8 @@
  * The program of a child process: boots with nothing loaded, says so, and serves the lane at the other end of its pipe until
  * that end closes. It may read this package and nothing else; plugins come over the pipe. The child's main thread.
  */
-import { captureOutput } from '../capture.js'
-import { createLogSender } from '../log-sender.js'
+import { captureOutput } from '../thread/capture.js'
+import { createLogSender } from '../thread/log-sender.js'
 import { createChildCalls } from './child-calls.js'
 import { createChildPipe } from './child-pipe.js'
 import { FROM_CHILD, HEAD_BYTES, MAX_LOG_BYTES, TO_CHILD } from './frames.js'

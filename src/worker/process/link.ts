@@ -5,7 +5,7 @@
 import { HookringError } from '../../contracts/errors.js'
 import { type ChildLoad, childLoadSchema, type LaneLoss } from '../../contracts/process.js'
 import { monotonicMs } from '../../ring/clock.js'
-import { CallContext } from '../call-context.js'
+import { CallContext } from '../runtimes/call-context.js'
 import type { EventBytes } from '../runtimes/runtime.js'
 import { jsonIn, type LogTaker, takeLog, textIn, type Verdict, verdictIn } from './answers.js'
 import type { Child, Ending } from './child-process.js'

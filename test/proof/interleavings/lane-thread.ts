@@ -4,7 +4,7 @@
  */
 import { workerData } from 'node:worker_threads'
 import type { LaneSpec } from '../../../dist/contracts/control.js'
-import type { LogSender } from '../../../dist/worker/log-sender.js'
+import type { LogSender } from '../../../dist/worker/thread/log-sender.js'
 import { createSteppedAtomics, type SlotMap } from './atomics.js'
 import {
   boardOf,
@@ -39,7 +39,7 @@ const loop = installLoop(stage, stepped)
 globalThis.Atomics = stepped.atomics
 
 const contract = await defineStageContract(dist)
-const { createLane } = await importFrom(dist, 'worker/lane')
+const { createLane } = await importFrom(dist, 'worker/lane-loop')
 const { WorkerRing } = await importFrom(dist, 'ring/worker-ring')
 globalThis.hookringStage = {
   contract,

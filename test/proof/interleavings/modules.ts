@@ -26,7 +26,7 @@ import type * as Clock from '../../../dist/ring/clock.js'
 import type * as HostRing from '../../../dist/ring/host-ring.js'
 import type * as Layout from '../../../dist/ring/layout.js'
 import type * as WorkerRing from '../../../dist/ring/worker-ring.js'
-import type * as WorkerLane from '../../../dist/worker/lane.js'
+import type * as WorkerLane from '../../../dist/worker/lane-loop.js'
 
 type Modules = {
   'contracts/contract': typeof Contract
@@ -53,7 +53,7 @@ type Modules = {
   'ring/host-ring': typeof HostRing
   'ring/layout': typeof Layout
   'ring/worker-ring': typeof WorkerRing
-  'worker/lane': typeof WorkerLane
+  'worker/lane-loop': typeof WorkerLane
 }
 
 /** Imports one module of the code under test. @param dist file: URL of its folder. */

@@ -7,8 +7,8 @@ const PUMP = 'host/calls/pump.js'
 const DEPARTURES = 'host/lanes/thread-exits.js'
 const EXPIRY = 'host/calls/expiry.js'
 const CALL = 'host/model/call.js'
-const CHAIN = 'worker/chain.js'
-const WORKER_LANE = 'worker/lane.js'
+const CHAIN = 'worker/calls/chain.js'
+const WORKER_LANE = 'worker/lane-loop.js'
 
 export const LANE_MUTANTS: readonly Mutant[] = [
   {

@@ -35,7 +35,7 @@ export interface Mutant {
 const SCALED: readonly Patch[] = [
   { file: 'host/calls/pump.js', find: 'const PUBLISH_EVERY = 32;', replace: 'const PUBLISH_EVERY = 1;' },
   { file: 'host/calls/pump.js', find: 'const DRAIN_SLICE = 128;', replace: 'const DRAIN_SLICE = 3;' },
-  { file: 'worker/lane.js', find: 'const BATCH_CALLS = 64;', replace: 'const BATCH_CALLS = 2;' },
+  { file: 'worker/lane-loop.js', find: 'const BATCH_CALLS = 64;', replace: 'const BATCH_CALLS = 2;' },
   {
     file: 'host/calls/expiry.js',
     find: 'function expire(call, nowMs, retries = 2) {',

@@ -12,7 +12,7 @@ import type { EnumValue, MaybeNode, ObjectNode, PlanNode } from '../../../contra
 import type { HookpointSpec } from '../../../contracts/control.js'
 
 /**
- * An expression: a function of GuestEventParts (guest-hooks.ts) to GuestEvents.
+ * An expression: a function of GuestEventParts (guest/hooks.ts) to GuestEvents.
  */
 export function eventSource(hookpoints: readonly HookpointSpec[]): string {
   const writer = createWriter()

@@ -4,7 +4,7 @@
  */
 import type { PluginLogger } from '../../../plugin/index.js'
 import { monotonicMs } from '../../../ring/clock.js'
-import { runAs } from '../../attribution.js'
+import { runAs } from '../../thread/attribution.js'
 import { thrownBy } from './definition.js'
 import { readText } from './text.js'
 

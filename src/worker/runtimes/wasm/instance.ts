@@ -8,8 +8,8 @@
  * vtable's while init runs, the room's afterwards. The plugin can write to them all the same. Nothing is ever read back
  * from there but the vtable, and nothing in it is taken for more than a number. The lane's thread only.
  */
-import { HookringError } from '../../contracts/errors.js'
-import { describe } from '../../plugin/setup.js'
+import { HookringError } from '../../../contracts/errors.js'
+import { describe } from '../../../plugin/setup.js'
 import {
   bytesOf,
   type CType,
@@ -20,11 +20,11 @@ import {
   type SlotName,
   VTABLE,
   WASM32,
-} from './c-abi/layout.js'
-import type { CMemory, CValue } from './c-abi/memory.js'
-import { type CFunction, MAX_REASON_BYTES } from './c-abi/plugin.js'
-import { PAGE_BYTES, WASM, type WasmFunction, type WasmMemory, type WasmModule, type WasmTable } from './wasm-api.js'
-import type { WasmFunctionType, WasmType } from './wasm-binary.js'
+} from '../c-abi/layout.js'
+import type { CMemory, CValue } from '../c-abi/memory.js'
+import { type CFunction, MAX_REASON_BYTES } from '../c-abi/plugin.js'
+import { PAGE_BYTES, WASM, type WasmFunction, type WasmMemory, type WasmModule, type WasmTable } from './api.js'
+import type { WasmFunctionType, WasmType } from './binary.js'
 
 export interface WasmPlugin {
   readonly module: WasmModule

@@ -4,7 +4,7 @@
  * imported.
  */
 import { createRequire } from 'node:module'
-import { HookringError } from '../contracts/errors.js'
+import { HookringError } from '../../contracts/errors.js'
 
 export function hardenThread(): void {
   const kill = process.kill.bind(process)

@@ -3,9 +3,9 @@
  * control. Bounded: what finds no room is counted, and the count goes with the next batch.
  */
 import { inspect } from 'node:util'
-import type { LogLevel, LogLine } from '../contracts/control.js'
-import type { PluginLogger } from '../plugin/index.js'
-import type { RemoteHost } from './control.js'
+import type { LogLevel, LogLine } from '../../contracts/control.js'
+import type { PluginLogger } from '../../plugin/index.js'
+import type { RemoteHost } from '../control.js'
 
 /** A burst of a stack trace per call for some milliseconds; beyond it more lines tell nothing new. */
 const MAX_LINES = 1000

@@ -7,7 +7,7 @@
  */
 import { describe, type HookFunction, type PluginInstance } from '../../../plugin/setup.js'
 import { monotonicMs } from '../../../ring/clock.js'
-import { CallContext } from '../../call-context.js'
+import { CallContext } from '../call-context.js'
 import { type EventBytes, StoppedAtDeadline } from '../runtime.js'
 import { thrownBy } from './definition.js'
 import { createKeeper, type GuestOptions, MOMENT_MS } from './keeper.js'

@@ -3,8 +3,8 @@
  * once per thread, before any plugin is imported.
  */
 import { format, formatWithOptions } from 'node:util'
-import type { LogLevel } from '../contracts/control.js'
-import { thrownText } from '../contracts/errors.js'
+import type { LogLevel } from '../../contracts/control.js'
+import { thrownText } from '../../contracts/errors.js'
 import { blamedPlugin, currentPlugin } from './attribution.js'
 import { clip, type LogSender } from './log-sender.js'
 

@@ -2,11 +2,11 @@
  * What a hook has come to, in the slot: outcome, reason, replacement or answer, all of it in place before the slot is given
  * back; and where the event stands that the next plugin sees. The lane's thread only.
  */
-import type { Encoder } from '../contracts/codec/encode.js'
-import type { CodecMemory } from '../contracts/codec/memory.js'
-import { HookringError } from '../contracts/errors.js'
-import { readResult, tooLargeMessage } from '../plugin/result.js'
-import { describe } from '../plugin/setup.js'
+import type { Encoder } from '../../contracts/codec/encode.js'
+import type { CodecMemory } from '../../contracts/codec/memory.js'
+import { HookringError } from '../../contracts/errors.js'
+import { readResult, tooLargeMessage } from '../../plugin/result.js'
+import { describe } from '../../plugin/setup.js'
 import {
   EVENT_BYTES_WORD,
   EXTENT_AT_WORD,
@@ -23,10 +23,10 @@ import {
   repliesAt,
   replyAt,
   TRACE_BYTES_WORD,
-} from '../ring/layout.js'
-import type { WorkerRing } from '../ring/worker-ring.js'
+} from '../../ring/layout.js'
+import type { WorkerRing } from '../../ring/worker-ring.js'
+import { EncodedReply, StoppedAtDeadline } from '../runtimes/runtime.js'
 import type { RunPoint } from './run-point.js'
-import { EncodedReply, StoppedAtDeadline } from './runtimes/runtime.js'
 
 /** What a hookpoint takes for a verdict. */
 export interface Outcomes {

@@ -8,16 +8,16 @@
  * held nothing besides its memory. The lane's thread only.
  */
 
-import { type ErrorCode, HookringError } from '../../contracts/errors.js'
-import { LOG_LEVELS } from '../../contracts/log-levels.js'
-import type { PluginLogger } from '../../plugin/index.js'
-import { describe } from '../../plugin/setup.js'
-import { INIT_EXPORT, SLOT_NAMES, type SlotName, WASM32 } from './c-abi/layout.js'
-import { type CFunction, type CGuest, loadCPlugin } from './c-abi/plugin.js'
-import { codeOf } from './code.js'
-import type { PluginPlace, Runtime } from './runtime.js'
-import { PAGE_BYTES, WASM, type WasmModule } from './wasm-api.js'
-import { type BoundedWasm, boundWasm, type WasmImport, WasmRefusal } from './wasm-binary.js'
+import { type ErrorCode, HookringError } from '../../../contracts/errors.js'
+import { LOG_LEVELS } from '../../../contracts/log-levels.js'
+import type { PluginLogger } from '../../../plugin/index.js'
+import { describe } from '../../../plugin/setup.js'
+import { INIT_EXPORT, SLOT_NAMES, type SlotName, WASM32 } from '../c-abi/layout.js'
+import { type CFunction, type CGuest, loadCPlugin } from '../c-abi/plugin.js'
+import { codeOf } from '../code.js'
+import type { PluginPlace, Runtime } from '../runtime.js'
+import { PAGE_BYTES, WASM, type WasmModule } from './api.js'
+import { type BoundedWasm, boundWasm, type WasmImport, WasmRefusal } from './binary.js'
 import {
   faultOf,
   show,
@@ -26,7 +26,7 @@ import {
   type WasmHost,
   type WasmInstance,
   type WasmPlugin,
-} from './wasm-instance.js'
+} from './instance.js'
 
 /** Above what compilers make of a plugin, debugging information included; V8's own code for it is not in its memory limit. */
 const MAX_FILE_BYTES = 32 * 1024 * 1024

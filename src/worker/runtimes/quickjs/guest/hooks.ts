@@ -2,10 +2,11 @@
  * Guest code: calls. `dispatch` calls a hook with the event that stands in the input, and says what it came to; promises
  * are followed until they settle. Runs in QuickJS from its source text, so it refers to nothing outside itself.
  */
-import type { Intrinsics } from './guest-intrinsics.js'
-import type { GuestTable } from './guest-setup.js'
-import type { GuestText } from './guest-text.js'
-import type { Protocol } from './protocol.js'
+
+import type { Protocol } from '../protocol.js'
+import type { Intrinsics } from './intrinsics.js'
+import type { GuestTable } from './setup.js'
+import type { GuestText } from './text.js'
 
 /** Views over the same bytes. */
 export interface GuestMemory {

@@ -3,8 +3,9 @@
  * it is done here, in the guest and under its deadline; what leaves is a text of bounded length. Runs in QuickJS from its
  * source text, so it refers to nothing outside itself.
  */
-import type { Intrinsics } from './guest-intrinsics.js'
-import type { MARK, Protocol } from './protocol.js'
+
+import type { MARK, Protocol } from '../protocol.js'
+import type { Intrinsics } from './intrinsics.js'
 
 export interface GuestText {
   /** Null: it takes more than `maxChars`, or as many bytes. */

@@ -1,8 +1,8 @@
 /** A hookpoint as those see it who run its hooks. The lane's thread, or its child process. */
-import { createEncoder, type Encoder } from '../contracts/codec/encode.js'
-import { createReader, type EventReader } from '../contracts/codec/read.js'
-import type { HookpointKind } from '../contracts/contract.js'
-import type { HookpointSpec } from '../contracts/control.js'
+import { createEncoder, type Encoder } from '../../contracts/codec/encode.js'
+import { createReader, type EventReader } from '../../contracts/codec/read.js'
+import type { HookpointKind } from '../../contracts/contract.js'
+import type { HookpointSpec } from '../../contracts/control.js'
 
 export interface RunPoint {
   readonly kind: HookpointKind

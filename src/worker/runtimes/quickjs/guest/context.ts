@@ -2,10 +2,11 @@
  * Guest code: what a hook is given besides its event, its signal included. Runs in QuickJS from its source text, so it
  * refers to nothing outside itself.
  */
-import type { GuestCall } from './guest-hooks.js'
-import type { Intrinsics } from './guest-intrinsics.js'
-import type { GuestText } from './guest-text.js'
-import type { Protocol } from './protocol.js'
+
+import type { Protocol } from '../protocol.js'
+import type { GuestCall } from './hooks.js'
+import type { Intrinsics } from './intrinsics.js'
+import type { GuestText } from './text.js'
 
 /** The plugin, as its hooks hear of it; filled by setup. */
 export interface GuestAbout {

@@ -3,10 +3,10 @@
  * made only when a hook asks for them.
  */
 
-import type { HookContext, PluginLogger } from '../plugin/index.js'
-import { NO_SERVICES, type PluginServices } from '../plugin/setup.js'
-import { monotonicMs } from '../ring/clock.js'
-import type { LoadedPlugin } from './loader.js'
+import type { HookContext, PluginLogger } from '../../plugin/index.js'
+import { NO_SERVICES, type PluginServices } from '../../plugin/setup.js'
+import { monotonicMs } from '../../ring/clock.js'
+import type { LoadedPlugin } from '../calls/loader.js'
 
 export class CallContext implements HookContext {
   readonly #plugin: LoadedPlugin

@@ -4,15 +4,15 @@
  * can still take time and memory, which only replacing the lane gives back; and a huge allocation ends the process: this is
  * no promise of availability. The lane's thread only, or a child process.
  */
-import { HookringError } from '../../contracts/errors.js'
-import { reject as rejectWith, replace as replaceWith } from '../../plugin/index.js'
-import { isThenable, readResult } from '../../plugin/result.js'
-import { definitionIn, describe, type HookFunction, ownNameOf, setUpPlugin } from '../../plugin/setup.js'
+import { HookringError } from '../../../contracts/errors.js'
+import { reject as rejectWith, replace as replaceWith } from '../../../plugin/index.js'
+import { isThenable, readResult } from '../../../plugin/result.js'
+import { definitionIn, describe, type HookFunction, ownNameOf, setUpPlugin } from '../../../plugin/setup.js'
 import type { CallContext } from '../call-context.js'
-import { codeOf } from './code.js'
-import type * as Border from './compartment-border.js'
-import type * as Realm from './compartment-realm.js'
-import type { PluginPlace, Runtime } from './runtime.js'
+import { codeOf } from '../code.js'
+import type { PluginPlace, Runtime } from '../runtime.js'
+import type * as Border from './border.js'
+import type * as Realm from './realm.js'
 
 export const compartmentRuntime: Runtime = {
   async load(place) {
@@ -68,7 +68,7 @@ function verdictIn(kind: Parameters<typeof readResult>[0], result: unknown): unk
 async function hardenedRealm({ plugin }: PluginPlace): Promise<{ realm: typeof Realm; border: typeof Border }> {
   let realm: typeof Realm
   try {
-    realm = await import('./compartment-realm.js')
+    realm = await import('./realm.js')
   } catch (error) {
     throw new HookringError(
       'SES_MISSING',
@@ -76,7 +76,7 @@ async function hardenedRealm({ plugin }: PluginPlace): Promise<{ realm: typeof R
       { cause: error },
     )
   }
-  const border = await import('./compartment-border.js')
+  const border = await import('./border.js')
   realm.lockRealm()
   return { realm, border }
 }

@@ -3,10 +3,10 @@
  * nothing of a plugin's is shown to code that asks objects how they want to be shown. The lane's thread only, or a child
  * process.
  */
-import type { LogLevel } from '../../contracts/control.js'
-import type { HookContext, PluginLogger } from '../../plugin/index.js'
+import type { LogLevel } from '../../../contracts/control.js'
+import type { HookContext, PluginLogger } from '../../../plugin/index.js'
 import type { CallContext } from '../call-context.js'
-import { hardened } from './compartment-realm.js'
+import { hardened } from './realm.js'
 
 /** Of what is logged: more tells nothing new. */
 const MAX_DEPTH = 6

@@ -2,15 +2,15 @@
  * Loads a lane's plugins, each in its runtime, one after the other. What goes wrong is a coded value that names the
  * plugin. The lane's thread only.
  */
-import type { LaneSpec, LoadResult, Manifest, PluginSpec } from '../contracts/control.js'
-import { type ErrorCode, HookringError } from '../contracts/errors.js'
-import type { RuntimeName } from '../contracts/runtimes.js'
-import type { PluginLogger } from '../plugin/index.js'
-import { describe } from '../plugin/setup.js'
-import { nameResident, runAs } from './attribution.js'
-import { moduleRuntime } from './runtimes/module.js'
-import type { Runtime, RuntimePlugin } from './runtimes/runtime.js'
-import type { HostServices } from './services.js'
+import type { LaneSpec, LoadResult, Manifest, PluginSpec } from '../../contracts/control.js'
+import { type ErrorCode, HookringError } from '../../contracts/errors.js'
+import type { RuntimeName } from '../../contracts/runtimes.js'
+import type { PluginLogger } from '../../plugin/index.js'
+import { describe } from '../../plugin/setup.js'
+import { moduleRuntime } from '../runtimes/module.js'
+import type { Runtime, RuntimePlugin } from '../runtimes/runtime.js'
+import type { HostServices } from '../services.js'
+import { nameResident, runAs } from '../thread/attribution.js'
 
 /** A plugin ready to be called. */
 export interface LoadedPlugin extends RuntimePlugin {
@@ -26,11 +26,11 @@ export interface Loading {
 /** Each is imported when a lane needs it first: most lanes need one. */
 export const RUNTIMES: Readonly<Record<RuntimeName, () => Promise<Runtime>>> = {
   module: async () => moduleRuntime,
-  compartment: async () => (await import('./runtimes/compartment.js')).compartmentRuntime,
-  quickjs: async () => (await import('./runtimes/quickjs.js')).quickjsRuntime,
-  wasm: async () => (await import('./runtimes/wasm.js')).wasmRuntime,
-  native: async () => (await import('./runtimes/native.js')).nativeRuntime,
-  exhook: async () => (await import('./runtimes/exhook.js')).exhookRuntime,
+  compartment: async () => (await import('../runtimes/compartment/index.js')).compartmentRuntime,
+  quickjs: async () => (await import('../runtimes/quickjs/index.js')).quickjsRuntime,
+  wasm: async () => (await import('../runtimes/wasm/index.js')).wasmRuntime,
+  native: async () => (await import('../runtimes/native.js')).nativeRuntime,
+  exhook: async () => (await import('../runtimes/exhook/index.js')).exhookRuntime,
 }
 
 export interface LoadOptions {

@@ -2,9 +2,10 @@
  * Guest code: the globals that QuickJS lacks and plugins expect: console, timers, TextEncoder and TextDecoder, and a
  * Math.random that is seeded for each start. Runs in QuickJS from its source text, so it refers to nothing outside itself.
  */
-import type { Intrinsics } from './guest-intrinsics.js'
-import type { GuestText } from './guest-text.js'
-import type { Protocol } from './protocol.js'
+
+import type { Protocol } from '../protocol.js'
+import type { Intrinsics } from './intrinsics.js'
+import type { GuestText } from './text.js'
 
 export interface GuestGlobals {
   /** UTF-8 as text; each bad sequence becomes U+FFFD. */

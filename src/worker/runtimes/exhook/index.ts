@@ -3,20 +3,20 @@
  * runs in the lane is a gRPC client: nothing of the provider's does, and what it answers is data that is checked, so it
  * may be untrusted. Serves engines of exhook@1 to @3 and of mqtt@1, whichever version the provider speaks. The lane's thread.
  */
-import { formatPath, HookringError } from '../../contracts/errors.js'
-import { EXHOOK_VERSIONS, type ExhookVersion } from '../../contracts/exhook/rpcs.js'
-import { type ProviderConfig, providerConfigSchema } from '../../contracts/remote-provider.js'
-import type { PluginLogger } from '../../plugin/index.js'
-import { describe, type HookFunction } from '../../plugin/setup.js'
+import { formatPath, HookringError } from '../../../contracts/errors.js'
+import { EXHOOK_VERSIONS, type ExhookVersion } from '../../../contracts/exhook/rpcs.js'
+import { type ProviderConfig, providerConfigSchema } from '../../../contracts/remote-provider.js'
+import type { PluginLogger } from '../../../plugin/index.js'
+import { describe, type HookFunction } from '../../../plugin/setup.js'
 import type { CallContext } from '../call-context.js'
-import { hookNames, type Mounted } from './exhook/answers.js'
-import type { CallLimits } from './exhook/connection.js'
-import type { Asked, Exchange, Exchanges } from './exhook/exchange.js'
-import { exhookExchanges } from './exhook/exhook-events.js'
-import { MQTT_EXCHANGES } from './exhook/mqtt-events.js'
-import { mountProvider, type RemoteProvider } from './exhook/provider.js'
-import { createTurns } from './exhook/turns.js'
-import { type PluginPlace, type Runtime, type RuntimePlugin, StoppedAtDeadline } from './runtime.js'
+import { type PluginPlace, type Runtime, type RuntimePlugin, StoppedAtDeadline } from '../runtime.js'
+import { hookNames, type Mounted } from './answers.js'
+import type { CallLimits } from './connection.js'
+import type { Asked, Exchange, Exchanges } from './exchange.js'
+import { exhookExchanges } from './exhook-events.js'
+import { MQTT_EXCHANGES } from './mqtt-events.js'
+import { mountProvider, type RemoteProvider } from './provider.js'
+import { createTurns } from './turns.js'
 
 /** Without a limit of the host's: a little less than its usual one. */
 const SETUP_MS = 9_000

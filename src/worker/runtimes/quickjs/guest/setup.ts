@@ -3,10 +3,11 @@
  * definition is read, the config parsed by the plugin's schema, setup run. Runs in QuickJS from its source text, so it
  * refers to nothing outside itself.
  */
-import type { GuestAbout } from './guest-context.js'
-import type { Intrinsics } from './guest-intrinsics.js'
-import type { GuestText } from './guest-text.js'
-import type { Protocol } from './protocol.js'
+
+import type { Protocol } from '../protocol.js'
+import type { GuestAbout } from './context.js'
+import type { Intrinsics } from './intrinsics.js'
+import type { GuestText } from './text.js'
 
 /** What the guest is told of the plugin and of what it must fit. */
 interface GuestSetup {

@@ -3,11 +3,12 @@
  * globals but JavaScript's, and an interrupt at each call's deadline that the lane survives. For plugins that the
  * operator does not trust. The host has made one module of the plugin and its packages (host/sources/bundle-for-guest.ts).
  */
-import { definedName } from './quickjs/definition.js'
-import { createGuest } from './quickjs/guest.js'
-import { loadMachine } from './quickjs/machine.js'
-import { imageOf } from './quickjs/preparation.js'
-import type { Runtime } from './runtime.js'
+
+import type { Runtime } from '../runtime.js'
+import { definedName } from './definition.js'
+import { createGuest } from './guest-plugin.js'
+import { loadMachine } from './machine.js'
+import { imageOf } from './preparation.js'
 
 export const quickjsRuntime: Runtime = {
   async load(place) {

@@ -3,19 +3,19 @@
  * go; from the first promise on the hop continues when it settles, or is let go of at its deadline. The lane's thread only.
  */
 
-import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
-import type { LaneSpec } from '../contracts/control.js'
-import { isThenable } from '../plugin/result.js'
-import type { HookFunction } from '../plugin/setup.js'
-import { monotonicMs } from '../ring/clock.js'
-import * as layout from '../ring/layout.js'
-import type { WorkerRing } from '../ring/worker-ring.js'
-import { runAs, setRunning } from './attribution.js'
-import { CallContext } from './call-context.js'
+import { type CodecMemory, codecMemory } from '../../contracts/codec/memory.js'
+import type { LaneSpec } from '../../contracts/control.js'
+import { isThenable } from '../../plugin/result.js'
+import type { HookFunction } from '../../plugin/setup.js'
+import { monotonicMs } from '../../ring/clock.js'
+import * as layout from '../../ring/layout.js'
+import type { WorkerRing } from '../../ring/worker-ring.js'
+import { CallContext } from '../runtimes/call-context.js'
+import type { EventBytes } from '../runtimes/runtime.js'
+import { runAs, setRunning } from '../thread/attribution.js'
 import type { LoadedPlugin } from './loader.js'
 import { createOutcomes, eventAt, eventBytes } from './outcomes.js'
 import { createRunPoint, type RunPoint } from './run-point.js'
-import type { EventBytes } from './runtimes/runtime.js'
 
 // A module's own constants are compiled in; another's are loaded and checked at each use.
 const {

@@ -4,13 +4,13 @@
  * text, so it refers to nothing outside itself.
  */
 
-import type { createGuestContexts } from './guest-context.js'
-import type { installGlobals } from './guest-globals.js'
-import type { createGuestHooks, GuestEventParts, GuestEvents, GuestMemory } from './guest-hooks.js'
-import type { captureIntrinsics } from './guest-intrinsics.js'
-import type { createGuestSetups, GuestTable } from './guest-setup.js'
-import type { createGuestText } from './guest-text.js'
-import type { MARK, Protocol } from './protocol.js'
+import type { MARK, Protocol } from '../protocol.js'
+import type { createGuestContexts } from './context.js'
+import type { installGlobals } from './globals.js'
+import type { createGuestHooks, GuestEventParts, GuestEvents, GuestMemory } from './hooks.js'
+import type { captureIntrinsics } from './intrinsics.js'
+import type { createGuestSetups, GuestTable } from './setup.js'
+import type { createGuestText } from './text.js'
 
 export interface GuestParts {
   readonly protocol: Protocol

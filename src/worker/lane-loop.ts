@@ -13,14 +13,14 @@ import { describe } from '../plugin/setup.js'
 import { monotonicMs } from '../ring/clock.js'
 import { createLookAgain } from '../ring/look-again.js'
 import { NOTHING, WorkerRing } from '../ring/worker-ring.js'
-import { runAs, setResidents, setRunning } from './attribution.js'
-import { type Chain, createChain } from './chain.js'
-import { createHandleWatch } from './handle-watch.js'
-import { type LoadedPlugin, loadPlugins } from './loader.js'
-import type { LogSender } from './log-sender.js'
-import type { ChildAhead } from './process/behind.js'
+import { type Chain, createChain } from './calls/chain.js'
+import { type LoadedPlugin, loadPlugins } from './calls/loader.js'
+import type { ChildAhead } from './process/child-runtime.js'
 import type { Runtime } from './runtimes/runtime.js'
 import type { HostServices } from './services.js'
+import { runAs, setResidents, setRunning } from './thread/attribution.js'
+import { createHandleWatch } from './thread/handle-watch.js'
+import type { LogSender } from './thread/log-sender.js'
 
 /** Calls between two looks at microtasks, control messages and the clock. */
 const BATCH_CALLS = 64
@@ -96,7 +96,7 @@ export function createLane(
 
   async function behind(spec: LaneSpec): Promise<Runtime | null> {
     if (ahead === null) return null
-    const { runtimeBehind } = await import('./process/behind.js')
+    const { runtimeBehind } = await import('./process/child-runtime.js')
     return runtimeBehind({ ahead, spec, log: sender.send, onLost })
   }
 

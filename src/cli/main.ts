@@ -5,12 +5,12 @@
  */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { benchCommand } from './bench.js'
-import { checkCommand } from './check.js'
-import { errorText, UsageError } from './errors.js'
-import { exhookCommand } from './exhook.js'
-import { EXIT_USAGE, endProcess, print } from './exit.js'
-import { serveCommand } from './serve.js'
+import { benchCommand } from './bench/command.js'
+import { checkCommand } from './check/command.js'
+import { errorText, UsageError } from './common/errors.js'
+import { EXIT_USAGE, endProcess, print } from './common/exit.js'
+import { exhookCommand } from './exhook/command.js'
+import { serveCommand } from './serve/command.js'
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 

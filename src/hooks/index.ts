@@ -6,25 +6,25 @@ import { randomUUID } from 'node:crypto'
 import type { PluginOptions } from '../contracts/options.js'
 import type { AclConfig } from './acl.js'
 import type { AuthConfig } from './auth.js'
-import type { ClusterConfig } from './cluster.js'
+import type { ClusterConfig } from './cluster/index.js'
 import type { LoggerConfig } from './logger.js'
 import type { LoginAuditorConfig } from './login-auditor.js'
 import type { PayloadLimiterConfig } from './payload-limiter.js'
 import type { RateLimitConfig } from './rate-limit.js'
-import type { RedisConfig } from './redis.js'
+import type { RedisConfig } from './redis/index.js'
 import type { SysConfig } from './sys.js'
 import type { TracingConfig } from './tracing.js'
 
 export type { AclConfig, AclRule } from './acl.js'
 export type { AuthConfig, AuthValidator, Login } from './auth.js'
-export type { ClusterConfig } from './cluster.js'
+export type { ClusterConfig } from './cluster/index.js'
 export { type AclControl, type AuthControl, aclControl, authControl, type ReloadingEngine } from './controls.js'
 export type { LoggerConfig } from './logger.js'
 export type { LoginAuditorConfig } from './login-auditor.js'
 export { hashPassword } from './password-hash.js'
 export type { PayloadLimiterConfig } from './payload-limiter.js'
 export type { RateLimitConfig } from './rate-limit.js'
-export type { RedisConfig } from './redis.js'
+export type { RedisConfig } from './redis/index.js'
 export type { SysConfig } from './sys.js'
 export type { TracingConfig } from './tracing.js'
 
@@ -95,7 +95,7 @@ export function sys(config: SysConfig = {}, options: RegistrationOptions = {}): 
 /** Retained messages of mqtt@1 in Redis, and with a `nodeId` every message to all nodes. Behind plugins that drop messages. */
 export function redis(config: RedisConfig = {}, options: RegistrationOptions = {}): Registration<RedisConfig> {
   return register(
-    './redis.js',
+    './redis/index.js',
     { instance: randomUUID(), ...config },
     { ...IN_REDIS, services: ['publish'], ...options },
   )
@@ -107,7 +107,7 @@ export function redis(config: RedisConfig = {}, options: RegistrationOptions = {
  */
 export function cluster(config: ClusterConfig, options: RegistrationOptions = {}): Registration<ClusterConfig> {
   const services = ['publish', 'disconnect', 'releaseSession', 'deliverQueued']
-  return register('./cluster.js', { instance: randomUUID(), ...config }, { ...IN_REDIS, services, ...options })
+  return register('./cluster/index.js', { instance: randomUUID(), ...config }, { ...IN_REDIS, services, ...options })
 }
 
 /** Redis is asked last, by one lane, and may take its time; hooks wait for it, many at once. */

@@ -3,8 +3,8 @@
  * replays recorded ones. Used by plugin authors, with any test runner.
  */
 export { type ResultReading, readResult } from '../plugin/result.js'
-export { type GenerateOptions, generateEvents } from './generate.js'
+export { type GenerateOptions, generateEvents } from './generate/index.js'
 export { type LaneOptions, type LaneRun, runInLane } from './in-lane.js'
-export { type InlineHooks, type InlineOptions, type InlineRun, runInline } from './inline.js'
+export { type InlineHooks, type InlineOptions, type InlineRun, runInline } from './inline/index.js'
 export type { LogEntry } from './logs.js'
 export { type RecordedEvent, type ReplayOptions, replayEvents } from './replay.js'

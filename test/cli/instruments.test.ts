@@ -4,13 +4,13 @@ import { spawn } from 'node:child_process'
 import { execPath } from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { styleFor } from '../../dist/cli/common/style.js'
 import { createHistogram, mergeCounts } from '../../dist/cli/measure/histogram.js'
 import { importPackage } from '../../dist/cli/measure/packages.js'
 import { runRound } from '../../dist/cli/measure/rounds.js'
 import { parseCpuTicks, stolenShare } from '../../dist/cli/measure/stolen.js'
 import type { Round } from '../../dist/cli/measure/subject.js'
 import { seatIn, takeTurns } from '../../dist/cli/measure/turns.js'
-import { styleFor } from '../../dist/cli/style.js'
 
 describe('a histogram', () => {
   it('keeps values within 0.8 %, the largest exactly', () => {
@@ -234,7 +234,7 @@ describe('emphasis', () => {
 })
 
 describe('endProcess', () => {
-  const exitModule = new URL('../../dist/cli/exit.js', import.meta.url).href
+  const exitModule = new URL('../../dist/cli/common/exit.js', import.meta.url).href
   const end = async (hadZombies: boolean) => {
     const code = `
       const { endProcess, print } = await import(${JSON.stringify(exitModule)})

@@ -5,10 +5,10 @@
  */
 import type { Contract } from '../../contracts/index.js'
 import { readResult } from '../../testing/index.js'
-import { findContract } from '../contracts.js'
+import { findContract } from '../common/contracts.js'
+import { importPlugin } from '../common/plugin-modules.js'
 import type { Work } from '../measure/contenders/question.js'
 import type { Answer, Events } from '../measure/subject.js'
-import { importPlugin } from '../plugin-modules.js'
 import { eventsFor } from './events.js'
 import type { Question } from './plan.js'
 

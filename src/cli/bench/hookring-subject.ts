@@ -3,7 +3,7 @@
  * starts. Quarantine is off: every call is measured, also when most fail.
  */
 import { createHookEngine, createPluginSources, type HookEngine, HookringError } from '../../index.js'
-import { findContract } from '../contracts.js'
+import { findContract } from '../common/contracts.js'
 import type { Answer, AnswerTimes, Subject } from '../measure/subject.js'
 import { eventsFor } from './events.js'
 import type { About, EngineSettings, Question } from './plan.js'

@@ -3,7 +3,7 @@
  * command's own thread, where nothing is measured.
  */
 import { createPluginSources, type PluginSources } from '../../index.js'
-import { UsageError } from '../errors.js'
+import { UsageError } from '../common/errors.js'
 import { CONTENDERS, type ContenderName } from '../measure/contenders/index.js'
 import { locatePackage } from '../measure/packages.js'
 import type { Progress } from '../measure/progress.js'

@@ -2,9 +2,10 @@
  * What a run says to a person: for each load the times, the comparison, and what was wrong. Pure, but for the machine's
  * name.
  */
+
+import type { Style } from '../common/style.js'
 import { formatRate, formatTimes, formatUs, machineLine, significant } from '../measure/format.js'
 import { type Load, loadText } from '../measure/subject.js'
-import type { Style } from '../style.js'
 import { ratiosTo } from './document.js'
 import { type Figures, figuresOf, percentilesOf, TIMES } from './figures.js'
 import { limitOf } from './find-limit.js'

@@ -3,12 +3,12 @@
  * is known is sent as soon as it is known; the process may be killed at any time.
  */
 import { createPluginSources, type PluginOptions } from '../../index.js'
-import { findContract } from '../contracts.js'
+import { findContract } from '../common/contracts.js'
 import { type Asked, askInEngine } from './ask.js'
 import { eventsFor, type HookEvents } from './events.js'
 import { judgeAsked, judgeExercise, judgeProbe, nearestOf } from './judge.js'
+import type { ProbeSays, ProbeTask } from './probe/probe-worker.js'
 import { runProbe } from './probe.js'
-import type { ProbeSays, ProbeTask } from './probe-worker.js'
 import { type CheckQuestion, emptyReport, type Finding, finding, type HookReport, type PluginReport } from './report.js'
 
 export type CheckSays =

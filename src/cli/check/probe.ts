@@ -2,7 +2,7 @@
  * Starts a probe (probe-worker.ts) and listens to it, with an end to its patience. In the process that checks a plugin.
  */
 import { Worker } from 'node:worker_threads'
-import type { ProbeSays, ProbeTask } from './probe-worker.js'
+import type { ProbeSays, ProbeTask } from './probe/probe-worker.js'
 
 export interface ProbeEnd {
   /** It came to its end. */
@@ -33,7 +33,7 @@ export function runProbe(task: ProbeTask, hear: (said: ProbeSays) => void): Prom
     destroy: DESTROY_MS,
   }
   return new Promise((resolve) => {
-    const worker = new Worker(new URL('./probe-worker.js', import.meta.url), {
+    const worker = new Worker(new URL('./probe/probe-worker.js', import.meta.url), {
       workerData: task,
       // What the plugin prints while it is looked at is no part of the report.
       stdout: true,

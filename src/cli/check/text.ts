@@ -1,7 +1,8 @@
 /** A check's report for people. Pure. */
+
+import type { Style } from '../common/style.js'
 import { formatBytes, formatMs, formatUs } from '../measure/format.js'
-import type { Style } from '../style.js'
-import { configLines } from './config-schema.js'
+import { configLines } from './probe/config-schema.js'
 import type { Confinement, EventPlace, Finding, HookReport, PluginReport } from './report.js'
 
 export function textOf(reports: readonly PluginReport[], style: Style): string {

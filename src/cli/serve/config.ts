@@ -7,8 +7,8 @@ import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseServeConfig, type ResolvedServeConfig } from '../../contracts/serve-config.js'
 import { createPluginSources, HookringError } from '../../index.js'
-import { UsageError } from '../errors.js'
-import { importPlugin } from '../plugin-modules.js'
+import { UsageError } from '../common/errors.js'
+import { importPlugin } from '../common/plugin-modules.js'
 
 export interface LoadedConfig {
   readonly file: string

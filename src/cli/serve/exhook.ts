@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { type ExhookProviderOptions, startExhookProvider } from '../../adapters/exhook/index.js'
 import { exhook1, exhook2, exhook3 } from '../../contracts/index.js'
 import type { ResolvedServeConfig } from '../../contracts/serve-config.js'
-import { UsageError } from '../errors.js'
+import { UsageError } from '../common/errors.js'
 import { openEngine } from './engine.js'
 import type { StartedServer, StartOptions } from './server.js'
 

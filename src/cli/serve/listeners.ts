@@ -5,7 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { resolve } from 'node:path'
 import { createServer as createTlsServer } from 'node:tls'
 import type { ServeAddress } from '../../contracts/serve-config.js'
-import { UsageError } from '../errors.js'
+import { UsageError } from '../common/errors.js'
 
 export interface Listener {
   /** `tcp://127.0.0.1:1883`, `tls://...`, `unix:/run/mqtt.sock`. */

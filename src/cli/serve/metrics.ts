@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { UsageError } from '../errors.js'
+import { UsageError } from '../common/errors.js'
 
 export interface MetricsServer {
   readonly address: string

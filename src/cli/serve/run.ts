@@ -3,7 +3,7 @@
  * open still), connections end, what is observed is delivered, plugins are destroyed. Main thread.
  */
 import { HookringError } from '../../index.js'
-import { UsageError } from '../errors.js'
+import { UsageError } from '../common/errors.js'
 import type { LoadedConfig } from './config.js'
 import { type MetricsServer, serveMetrics } from './metrics.js'
 import type { StartedServer, StartOptions } from './server.js'

@@ -85,6 +85,8 @@ function checkConfig({ config, from }: ResolvedPluginOptions): void {
 }
 
 function fileName(from: string): string {
-  const name = basename(from.replace(/[?#].*$/, '')).replace(/\.(?:[cm]?[jt]s|wasm|so|dylib|dll)$/, '')
+  const path = from.replace(/[?#].*$/, '').replace(/\.(?:[cm]?[jt]s|wasm|so|dylib|dll)$/, '')
+  // A folder's door is named after its folder.
+  const name = basename(path.replace(/\/index$/, ''))
   return name.replace(/[^a-z0-9._-]/gi, '-') || 'plugin'
 }

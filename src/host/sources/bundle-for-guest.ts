@@ -78,7 +78,7 @@ function guestImports(source: BundleSource): Plugin {
       build.onResolve({ filter: /.*/ }, (args) => resolveForGuest(build, source, args))
       build.onLoad({ filter: /.*/, namespace: 'file' }, ({ path }) => guestPart(path))
       build.onLoad({ filter: /.*/, namespace: ENGLISH }, ({ path }) => ({
-        contents: "export { default as en } from '../en.js'",
+        contents: "export { default as en } from './en.js'",
         resolveDir: dirname(path),
       }))
     },

@@ -3,9 +3,9 @@
  * generator; pure.
  */
 import type { z } from 'zod'
-import { checkOf } from '../contracts/codec/compile-rules.js'
-import { formatPath, HookringError } from '../contracts/errors.js'
-import { type Draw, isDeep, type Run } from './generate-draws.js'
+import { checkOf } from '../../contracts/codec/compile-rules.js'
+import { formatPath, HookringError } from '../../contracts/errors.js'
+import { type Draw, isDeep, type Run } from './draws.js'
 
 type Schema = z.core.$ZodType
 type Path = readonly (string | number)[]

@@ -2,11 +2,11 @@
  * Makes up events: endless, valid, the same for the same seed. For tests, `hookring bench` and `hookring check`; runs
  * wherever it is called, and touches nothing outside.
  */
-import type { Contract, EventInput, Hookpoints } from '../contracts/contract.js'
-import { HookringError } from '../contracts/errors.js'
-import { plausibleDelivery } from './generate-delivery.js'
-import { createRandom, hashOf } from './generate-random.js'
-import { compileSource } from './generate-schema.js'
+import type { Contract, EventInput, Hookpoints } from '../../contracts/contract.js'
+import { HookringError } from '../../contracts/errors.js'
+import { plausibleDelivery } from './delivery.js'
+import { createRandom, hashOf } from './random.js'
+import { compileSource } from './schema.js'
 
 export interface GenerateOptions {
   /** Any number; default 1. The same seed gives the same events. */

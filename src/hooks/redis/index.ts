@@ -5,13 +5,13 @@
  */
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import { mqtt } from '../contracts/mqtt.js'
-import { definePlugin } from '../plugin/index.js'
-import { connectRedis, redisAddress } from './redis/connection.js'
-import { createInbox } from './redis/inbox.js'
-import { escapeName } from './redis/names.js'
-import { createRetainedStore } from './redis/retained.js'
-import { openWire, packPacket, unpackPacket } from './redis/wire.js'
+import { mqtt } from '../../contracts/mqtt.js'
+import { definePlugin } from '../../plugin/index.js'
+import { connectRedis, redisAddress } from './connection.js'
+import { createInbox } from './inbox.js'
+import { escapeName } from './names.js'
+import { createRetainedStore } from './retained.js'
+import { openWire, packPacket, unpackPacket } from './wire.js'
 
 export const redisConfig = z
   .strictObject({

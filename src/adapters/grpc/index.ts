@@ -16,8 +16,8 @@
  * })
  * ```
  */
-export type { InterceptorOptions } from './grpc/ask.js'
-export type { AskingEngine } from './grpc/engine.js'
-export { hookInterceptor } from './grpc/interceptor.js'
-export type { AfterRule, BeforeRule, MethodRules, RpcCall, RpcOutcome, RpcRules } from './grpc/rules.js'
-export { errorStatus, type RejectStatusOptions, rejectStatus } from './grpc/status.js'
+export type { InterceptorOptions } from './ask.js'
+export type { AskingEngine } from './engine.js'
+export { hookInterceptor } from './interceptor.js'
+export type { AfterRule, BeforeRule, MethodRules, RpcCall, RpcOutcome, RpcRules } from './rules.js'
+export { errorStatus, type RejectStatusOptions, rejectStatus } from './status.js'

@@ -1,9 +1,9 @@
 /**
  * What a hook is given beside its event in a test without threads, and the end of its time.
  */
-import { HookringError } from '../contracts/errors.js'
-import type { HookContext } from '../plugin/index.js'
-import { NO_SERVICES, type PluginInstance } from '../plugin/setup.js'
+import { HookringError } from '../../contracts/errors.js'
+import type { HookContext } from '../../plugin/index.js'
+import { NO_SERVICES, type PluginInstance } from '../../plugin/setup.js'
 
 export interface InlineContext {
   readonly ctx: HookContext

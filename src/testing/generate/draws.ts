@@ -2,8 +2,8 @@
  * Draws what needs no schema: counts, bytes, JSON, lists; within the room and the depth that an event has. Used by the
  * event generator; pure.
  */
-import { type Random, smallUpTo } from './generate-random.js'
-import { compileText } from './generate-text.js'
+import { type Random, smallUpTo } from './random.js'
+import { compileText } from './text.js'
 
 /** Levels of containers after which values become as small as the schema allows. */
 const DEEP = 5

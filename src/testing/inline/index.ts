@@ -3,17 +3,17 @@
  * its setup, and the real codec on both ways. What a hook throws reaches the test as it is.
  */
 import type { z } from 'zod'
-import type { Contract, EventInput, Hookpoints, VerdictOf } from '../contracts/contract.js'
-import { HookringError } from '../contracts/errors.js'
-import { DEFAULTS } from '../contracts/options.js'
-import { CONTINUE, type Verdict } from '../contracts/verdict.js'
-import type { CallOptions } from '../index.js'
-import type { Plugin } from '../plugin/index.js'
-import { isThenable } from '../plugin/result.js'
-import { definitionIn, type HookFunction, ownNameOf, type PluginServices, setUpPlugin } from '../plugin/setup.js'
-import { createInlineContext } from './inline-context.js'
-import { createInlinePoint, type InlinePoint } from './inline-point.js'
-import { createPluginLog, type LogEntry } from './logs.js'
+import type { Contract, EventInput, Hookpoints, VerdictOf } from '../../contracts/contract.js'
+import { HookringError } from '../../contracts/errors.js'
+import { DEFAULTS } from '../../contracts/options.js'
+import { CONTINUE, type Verdict } from '../../contracts/verdict.js'
+import type { CallOptions } from '../../index.js'
+import type { Plugin } from '../../plugin/index.js'
+import { isThenable } from '../../plugin/result.js'
+import { definitionIn, type HookFunction, ownNameOf, type PluginServices, setUpPlugin } from '../../plugin/setup.js'
+import { createPluginLog, type LogEntry } from '../logs.js'
+import { createInlineContext } from './context.js'
+import { createInlinePoint, type InlinePoint } from './point.js'
 
 /** A function per hookpoint of the contract. One that the plugin has no hook for continues, as in an engine. */
 export type InlineHooks<Points extends Hookpoints> = {

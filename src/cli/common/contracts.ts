@@ -2,8 +2,8 @@
  * Which contract a plugin is benchmarked under: one that ships, one of the user's own, or the one that the plugin itself
  * was written for. In whichever process needs it.
  */
-import * as shipped from '../contracts/index.js'
-import { createPluginSources, HookringError } from '../index.js'
+import * as shipped from '../../contracts/index.js'
+import { createPluginSources, HookringError } from '../../index.js'
 import { importPlugin } from './plugin-modules.js'
 
 type Contract = shipped.Contract

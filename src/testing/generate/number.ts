@@ -2,9 +2,9 @@
  * Draws numbers, bigints and dates between bounds: mostly small ones, as counts and sizes are, and now and then the
  * bounds themselves. Used by the event generator; pure.
  */
-import type { PlanNodeOf } from '../contracts/codec/plan.js'
-import type { Random } from './generate-random.js'
-import { drawRecentMs } from './generate-text.js'
+import type { PlanNodeOf } from '../../contracts/codec/plan.js'
+import type { Random } from './random.js'
+import { drawRecentMs } from './text.js'
 
 type IntegerNode = PlanNodeOf<'u8' | 'u16' | 'u32' | 'i32' | 'int'>
 type DrawNumber = (random: Random) => number

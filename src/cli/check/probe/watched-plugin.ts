@@ -3,9 +3,9 @@
  * probe's thread.
  */
 import { types } from 'node:util'
-import type { Contract } from '../../contracts/index.js'
-import type { Plugin, PluginLogger } from '../../plugin/index.js'
-import { readResult } from '../../testing/index.js'
+import type { Contract } from '../../../contracts/index.js'
+import type { Plugin, PluginLogger } from '../../../plugin/index.js'
+import { readResult } from '../../../testing/index.js'
 import type { ProbedHook } from './probe-worker.js'
 
 export interface WatchedPlugin {

@@ -2,7 +2,7 @@
  * Imports modules that are known at run time: plugins, and contracts of the user's own. In whichever process and thread is
  * to run their code.
  */
-import { HookringError } from '../index.js'
+import { HookringError } from '../../index.js'
 
 /** @throws HookringError PLUGIN_IMPORT_FAILED */
 export async function importPlugin(url: string): Promise<Record<string, unknown>> {

@@ -1,8 +1,8 @@
 /**
  * Draws strings for a zod string schema: by its lengths, its format, its patterns. Used by the event generator; pure.
  */
-import { compilePattern, type DrawPattern } from './generate-pattern.js'
-import { type Random, smallUpTo } from './generate-random.js'
+import { compilePattern, type DrawPattern } from './pattern.js'
+import { type Random, smallUpTo } from './random.js'
 
 export interface TextRules {
   /** Code points, as zod counts. */

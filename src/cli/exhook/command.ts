@@ -5,11 +5,11 @@
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { EXHOOK_VERSIONS, exhook1, exhook2, exhook3, type Hookpoints } from '../contracts/index.js'
-import { createHookEngine, type FailureAction, type HookEngine, type Logger, type PluginOptions } from '../index.js'
-import { jsonFrom, numberFrom, pluginFrom } from './arguments.js'
-import { UsageError } from './errors.js'
-import { EXIT_GOOD, endProcess, print } from './exit.js'
+import { EXHOOK_VERSIONS, exhook1, exhook2, exhook3, type Hookpoints } from '../../contracts/index.js'
+import { createHookEngine, type FailureAction, type HookEngine, type Logger, type PluginOptions } from '../../index.js'
+import { jsonFrom, numberFrom, pluginFrom } from '../common/arguments.js'
+import { UsageError } from '../common/errors.js'
+import { EXIT_GOOD, endProcess, print } from '../common/exit.js'
 
 const EXAMPLES = `
 Examples:
@@ -148,7 +148,7 @@ function pemFrom(file: string): Buffer {
 /** gRPC is not there for those who do without it. */
 async function importAdapter() {
   try {
-    return await import('../adapters/exhook/index.js')
+    return await import('../../adapters/exhook/index.js')
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
     throw new UsageError(

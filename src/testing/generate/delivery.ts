@@ -2,9 +2,9 @@
  * Plausible events of delivery@1: a few hundred users who meet again, payloads from a line to a file, failed logins with
  * a reason. Used by the event generator in place of events that are merely valid; pure.
  */
-import { CHANNEL_ID_BYTES, delivery, IDENTITY_KEY_BYTES } from '../contracts/delivery.js'
-import { createRandom, hashOf, type Random, smallUpTo } from './generate-random.js'
-import { drawWord } from './generate-text.js'
+import { CHANNEL_ID_BYTES, delivery, IDENTITY_KEY_BYTES } from '../../contracts/delivery.js'
+import { createRandom, hashOf, type Random, smallUpTo } from './random.js'
+import { drawWord } from './text.js'
 
 /** One that the generator draws by; `index` counts the events. */
 export type Draw = (random: Random, index: number) => unknown

@@ -4,7 +4,7 @@
  * Lookarounds, word boundaries and anchors inside are taken for nothing, so what comes out matches nearly always, not
  * always: whoever asks checks it, and asks again.
  */
-import type { Random } from './generate-random.js'
+import type { Random } from './random.js'
 
 /** Text for one draw: about `length` characters where the pattern leaves that open, and hardly more. */
 export type DrawPattern = (random: Random, length: number) => string

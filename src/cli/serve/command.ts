@@ -1,9 +1,9 @@
 /** `hookring serve`: starts the servers of a config file with their plugins, and ends them in order when told to. */
 import { Command } from 'commander'
-import { errorText } from './errors.js'
-import { EXIT_FINDINGS, EXIT_GOOD, EXIT_INTERRUPTED, endProcess, print } from './exit.js'
-import { loadConfig } from './serve/config.js'
-import { type Serving, serve } from './serve/run.js'
+import { errorText } from '../common/errors.js'
+import { EXIT_FINDINGS, EXIT_GOOD, EXIT_INTERRUPTED, endProcess, print } from '../common/exit.js'
+import { loadConfig } from './config.js'
+import { type Serving, serve } from './run.js'
 
 const EXAMPLES = `
 Examples:

@@ -3,8 +3,8 @@
  * promises, what stays in memory, whether it heeds its signal.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { InlineRun } from '../../testing/index.js'
-import { SIGNAL_FROM_MS } from './report.js'
+import type { InlineRun } from '../../../testing/index.js'
+import { SIGNAL_FROM_MS } from '../report.js'
 import { usedBytes } from './residue.js'
 import type { WatchedPlugin } from './watched-plugin.js'
 

@@ -5,11 +5,11 @@
  * schema checks is asked of the schema itself, and drawn anew a bounded number of times.
  */
 import type { z } from 'zod'
-import { bigintBounds, dateNode, hasOtherChecks, lengthsOf, numberNode } from '../contracts/codec/bounds.js'
-import { layoutHints } from '../contracts/types.js'
-import { type Draw, deeper, drawBytes, drawCount, drawJson, isDeep, listOf, merge, ROOM } from './generate-draws.js'
-import { drawerOfBigints, drawerOfDates, drawerOfNumbers } from './generate-number.js'
-import type { Random } from './generate-random.js'
+import { bigintBounds, dateNode, hasOtherChecks, lengthsOf, numberNode } from '../../contracts/codec/bounds.js'
+import { layoutHints } from '../../contracts/types.js'
+import { type Draw, deeper, drawBytes, drawCount, drawJson, isDeep, listOf, merge, ROOM } from './draws.js'
+import { drawerOfBigints, drawerOfDates, drawerOfNumbers } from './number.js'
+import type { Random } from './random.js'
 import {
   asJson,
   cannot,
@@ -21,8 +21,8 @@ import {
   type Source,
   UNDEFINED,
   untilSuch,
-} from './generate-source.js'
-import { compileText } from './generate-text.js'
+} from './source.js'
+import { compileText } from './text.js'
 
 type Schema = z.core.$ZodType
 type Def = z.core.$ZodTypes['_zod']['def']

@@ -1,16 +1,16 @@
 /**
  * A hookpoint in a test without threads: events and results take the codec's way to a lane and back, in private memory.
  */
-import { createEncoder, type Encoder } from '../contracts/codec/encode.js'
-import { type CodecMemory, codecMemory } from '../contracts/codec/memory.js'
-import type { LayoutPlan } from '../contracts/codec/plan.js'
-import { createReader } from '../contracts/codec/read.js'
-import type { Hookpoint, HookpointKind } from '../contracts/contract.js'
-import { HookringError } from '../contracts/errors.js'
-import { DEFAULTS } from '../contracts/options.js'
-import { createReplyRoom, misfitMessage } from '../contracts/reply.js'
-import { CONTINUE, type Verdict } from '../contracts/verdict.js'
-import { readResult, tooLargeMessage } from '../plugin/result.js'
+import { createEncoder, type Encoder } from '../../contracts/codec/encode.js'
+import { type CodecMemory, codecMemory } from '../../contracts/codec/memory.js'
+import type { LayoutPlan } from '../../contracts/codec/plan.js'
+import { createReader } from '../../contracts/codec/read.js'
+import type { Hookpoint, HookpointKind } from '../../contracts/contract.js'
+import { HookringError } from '../../contracts/errors.js'
+import { DEFAULTS } from '../../contracts/options.js'
+import { createReplyRoom, misfitMessage } from '../../contracts/reply.js'
+import { CONTINUE, type Verdict } from '../../contracts/verdict.js'
+import { readResult, tooLargeMessage } from '../../plugin/result.js'
 
 export interface InlinePoint {
   readonly name: string

@@ -2,15 +2,15 @@
  * `hookring check`: what a plugin is, what it costs, and what is wrong with it. Reads the options, runs the checks, prints.
  */
 import { Command } from 'commander'
-import { contractUnsaid, jsonFrom, numberFrom, pluginFrom } from './arguments.js'
-import type { CheckQuestion, Confinement, PluginReport } from './check/report.js'
-import { type CheckControl, runChecks } from './check/run.js'
-import { textOf } from './check/text.js'
-import { UsageError } from './errors.js'
-import { EXIT_FINDINGS, EXIT_GOOD, EXIT_INTERRUPTED, EXIT_USAGE, endProcess, print } from './exit.js'
-import { rounded } from './measure/format.js'
-import { createProgress } from './measure/progress.js'
-import { styleFor } from './style.js'
+import { contractUnsaid, jsonFrom, numberFrom, pluginFrom } from '../common/arguments.js'
+import { UsageError } from '../common/errors.js'
+import { EXIT_FINDINGS, EXIT_GOOD, EXIT_INTERRUPTED, EXIT_USAGE, endProcess, print } from '../common/exit.js'
+import { styleFor } from '../common/style.js'
+import { rounded } from '../measure/format.js'
+import { createProgress } from '../measure/progress.js'
+import type { CheckQuestion, Confinement, PluginReport } from './report.js'
+import { type CheckControl, runChecks } from './run.js'
+import { textOf } from './text.js'
 
 const EXAMPLES = `
 Examples:

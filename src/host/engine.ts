@@ -20,14 +20,14 @@ import { createSupervisor, type Supervisor } from './lanes/supervisor.js'
 import { createWatchdog, type Watch } from './lanes/watchdog.js'
 import type { Bulkhead } from './model/bulkhead.js'
 import { Call } from './model/call.js'
-import { createPoints } from './model/hookpoint-state.js'
+import { createHookpointStates } from './model/hookpoint-state.js'
 import type { Lane, LaneListener } from './model/lane.js'
 import type { Registration } from './model/plugin.js'
 import { createDirectory } from './plugins/plugin-lookup.js'
 import { createRegistrations } from './plugins/registrations.js'
 import { createRegistry } from './plugins/registry.js'
 import { createServiceDesk } from './plugins/services.js'
-import { Tally } from './primitives/in-flight-count.js'
+import { InFlightCount } from './primitives/in-flight-count.js'
 import { createDeadlines, createDeadlineTimer } from './primitives/timing-wheel.js'
 import { createRecordings } from './recordings.js'
 import { createEnding } from './shutdown.js'
@@ -53,11 +53,11 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
   const emitter = new EventEmitter()
   const emit = createEmit(emitter, (error) => logger.error({ code: error.code, plugin: error.plugin }, error.message))
   const metrics = createMetrics({ registry: resolved.registry, prefix: resolved.metricsPrefix, contract })
-  const points = createPoints(contract, metrics, DEFAULTS.maxReplyBytes)
-  const pointsByName = new Map(points.map((point) => [point.name, point]))
+  const hookpoints = createHookpointStates(contract, metrics, DEFAULTS.maxReplyBytes)
+  const hookpointsByName = new Map(hookpoints.map((hookpoint) => [hookpoint.name, hookpoint]))
   const sources = createPluginSources()
   const threads = createLaneThreads({ spares: resolved.spares, contract: contract.id })
-  let batch = new Tally()
+  let batch = new InFlightCount()
   let flushed: Promise<unknown> = Promise.resolve()
   const door = { isOpen: true }
 
@@ -110,15 +110,15 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
   const listener: LaneListener = {
     begun: callDeadlines.watchLane,
     completed: completion.take,
-    late(_lane, { plugin, point }) {
-      if (plugin !== null) plugin.recorders[point.index]!.late += 1
+    late(_lane, { plugin, hookpoint }) {
+      if (plugin !== null) plugin.recorders[hookpoint.index]!.late += 1
     },
     violated: (lane, kind) => violated(lane, kind),
   }
   const expiry: Expiry = createExpiry({ hops, completion, deadlines: callDeadlines, emit })
   const supervisor: Supervisor = createSupervisor({
     threads,
-    points,
+    hookpoints,
     expiry,
     pump,
     watchdog,
@@ -158,7 +158,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
   })
   const registry = createRegistry({
     contract,
-    points,
+    hookpoints,
     metrics,
     supervisor,
     emit,
@@ -224,7 +224,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
     const plugins = lane.bulkhead.plugins.map((plugin) => plugin.name)
     supervisor.replace(lane, 'violation', {
       plugin: plugins.length === 1 ? plugins[0] : undefined,
-      hookpoint: call?.point.name,
+      hookpoint: call?.hookpoint.name,
       message: `its worker broke the ring's protocol (${kind})`,
     })
   }
@@ -246,7 +246,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
   }
 
   function unknownHookpoint(hookpoint: unknown): HookringError {
-    const known = [...pointsByName.keys()].join(', ')
+    const known = [...hookpointsByName.keys()].join(', ')
     return new HookringError(
       'HOOKPOINT_UNKNOWN',
       `${contract.id} has no hookpoint ${String(hookpoint)}; it has ${known}`,
@@ -259,15 +259,15 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
 
   const engine: HookEngine<Points, Offered> = {
     contract,
-    hooks: createHooks<Points>(contract, points, dispatcher, door, emit),
+    hooks: createHooks<Points>(contract, hookpoints, dispatcher, door, emit),
     registry: metrics.registry,
     get plugins() {
       return directory.list()
     },
-    isSubscribed(hookpoint) {
-      const point = pointsByName.get(hookpoint)
-      if (point === undefined) throw unknownHookpoint(hookpoint)
-      return point.route !== null || !door.isOpen
+    isSubscribed(name) {
+      const hookpoint = hookpointsByName.get(name)
+      if (hookpoint === undefined) throw unknownHookpoint(name)
+      return hookpoint.route !== null || !door.isOpen
     },
     async add(plugin) {
       checkOpen()
@@ -302,7 +302,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
     release: (name) => directory.found(name).breaker.release(monotonicMs()),
     async flush() {
       const mine = batch.whenZero()
-      batch = new Tally()
+      batch = new InFlightCount()
       // Those that an earlier flush waits for were told before as well.
       flushed = Promise.all([flushed, mine])
       await flushed

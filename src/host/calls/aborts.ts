@@ -2,7 +2,7 @@
  * Calls that follow an AbortSignal. A server may pass one signal to all its calls: however many follow it, it gets one
  * listener. Host's thread only.
  */
-import { type Call, rareOf } from '../model/call.js'
+import { type Call, ensureRare } from '../model/call.js'
 
 export interface Aborts {
   /** Abandons the call when the signal is aborted; ends with the call. */
@@ -29,7 +29,7 @@ export function createAborts(abandon: (call: Call, reason: unknown) => void): Ab
 
   return {
     follow(signal, call) {
-      const rare = rareOf(call)
+      const rare = ensureRare(call)
       rare.signal = signal
       rare.unfollow = unfollow
       let following = followings.get(signal)

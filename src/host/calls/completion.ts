@@ -9,7 +9,7 @@ import { HookringError } from '../../contracts/errors.js'
 import { misfitMessage } from '../../contracts/reply.js'
 import type { Failure, FailureKind } from '../../contracts/verdict.js'
 import * as layout from '../../ring/layout.js'
-import { type Call, rareOf } from '../model/call.js'
+import { type Call, ensureRare } from '../model/call.js'
 import type { Lane } from '../model/lane.js'
 import type { ActivePlugin } from '../model/plugin.js'
 import { addTimes, recordOutcome, type Times } from '../model/trip.js'
@@ -80,15 +80,15 @@ export function createCompletion(
   /** What most hops come to stands here in full, small enough to be compiled in one piece; the rest stands apart. */
   function read(lane: Lane, slot: number, call: Call, nowMs: number): void {
     const { ring } = lane
-    const { tripMs, point } = call
+    const { tripMs, hookpoint } = call
     // It was not published.
     if (!call.hasBegun) throw new Violation('state')
     const startedMs = within(ring.slotDouble(slot, STARTED_AT_WORD), tripMs, nowMs)
     const markMs = within(ring.slotDouble(slot, MARK_AT_WORD), startedMs, nowMs)
-    point.recorder.recordWaiting((startedMs - tripMs) * 1000)
+    hookpoint.recorder.recordWaiting((startedMs - tripMs) * 1000)
     if (call.times !== null) addTimes(call, startedMs - tripMs, markMs - startedMs)
     const outcome = ring.slotWord(slot, OUTCOME_WORD)
-    if (outcome === OUTCOME_CONTINUE && point.kind !== 'transform') {
+    if (outcome === OUTCOME_CONTINUE && hookpoint.kind !== 'transform') {
       recordRuns(lane, call, call.mask, markMs - startedMs, nowMs)
       hops.proceed(call, call.mask)
     } else {
@@ -111,7 +111,7 @@ export function createCompletion(
       }
       case OUTCOME_REJECT: {
         const plugin = decider(lane, slot, call)
-        if (call.point.kind === 'observe') throw new Violation('code')
+        if (call.hookpoint.kind === 'observe') throw new Violation('code')
         const reason = message(lane, slot)
         const { ring } = lane
         const code =
@@ -122,7 +122,7 @@ export function createCompletion(
       }
       case OUTCOME_RESPOND: {
         const plugin = decider(lane, slot, call)
-        if (call.point.kind !== 'respond') throw new Violation('code')
+        if (call.hookpoint.kind !== 'respond') throw new Violation('code')
         answer(lane, slot, call, plugin, marks, nowMs)
         return
       }
@@ -142,9 +142,9 @@ export function createCompletion(
 
   function answer(lane: Lane, slot: number, call: Call, plugin: ActivePlugin, marks: Marks, nowMs: number): void {
     const bytes = lane.ring.slotWord(slot, ANSWER_BYTES_WORD)
-    if (bytes < 0 || bytes > call.point.replyRoom(call.eventBytes)) throw new Violation('bounds')
+    if (bytes < 0 || bytes > call.hookpoint.replyRoom(call.eventBytes)) throw new Violation('bounds')
     const copy = lane.bytes.copyOut(lane.replyAt(slot, call, 0), bytes)
-    const checked = parse(call.point.replyReader as EventReader, copy)
+    const checked = parse(call.hookpoint.replyReader as EventReader, copy)
     if (!checked.ok) {
       failed(lane, slot, call, 'invalid', marks, nowMs, misfitMessage('answer', checked))
       return
@@ -170,7 +170,7 @@ export function createCompletion(
       return
     }
     recordRuns(lane, call, before, marks.markMs - marks.startedMs, nowMs)
-    plugin.recorders[call.point.index]!.calls += 1
+    plugin.recorders[call.hookpoint.index]!.calls += 1
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
     const what = kind === 'timeout' ? 'its promise was pending at the deadline' : (text ?? message(lane, slot))
     hops.fail(call, plugin, kind, failureMessage(plugin, call, kind, what, times), times, before)
@@ -187,26 +187,26 @@ export function createCompletion(
   ): void {
     const { plugin, problem } = refused
     recordRuns(lane, call, done & ~(1 << plugin.index), marks.markMs - marks.startedMs, nowMs)
-    plugin.recorders[call.point.index]!.calls += 1
+    plugin.recorders[call.hookpoint.index]!.calls += 1
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
     hops.fail(call, plugin, 'invalid', failureMessage(plugin, call, 'invalid', problem, times), times, done)
   }
 
   /** Makes the worker's replacement, if there is one, the call's own: copied out, decoded, validated. */
   function takeReplacement(lane: Lane, slot: number, call: Call): Refused | null {
-    if (call.point.kind !== 'transform') return null
+    if (call.hookpoint.kind !== 'transform') return null
     const area = lane.ring.slotWord(slot, REPLACED_AREA_WORD)
     if (area === 0) return null
     if (area !== 1 && area !== 2) throw new Violation('bounds')
     const bytes = lane.ring.slotWord(slot, REPLACED_BYTES_WORD + area - 1)
-    if (bytes < 0 || bytes > call.point.replyRoom(call.eventBytes)) throw new Violation('bounds')
+    if (bytes < 0 || bytes > call.hookpoint.replyRoom(call.eventBytes)) throw new Violation('bounds')
     const by = pluginAt(lane, call, lane.ring.slotWord(slot, REPLACED_BY_WORD))
     const copy = lane.bytes.copyOut(lane.replyAt(slot, call, area - 1), bytes)
     // The worker's encoder holds what the layout can express; the schema may ask for more.
-    const checked = parse(call.point.reader, copy)
+    const checked = parse(call.hookpoint.reader, copy)
     if (!checked.ok) return { plugin: by, problem: misfitMessage('replacement', checked) }
-    rareOf(call).replacement = { event: checked.value, by: by.name }
-    rareOf(call).hasNewEvent = true
+    ensureRare(call).replacement = { event: checked.value, by: by.name }
+    ensureRare(call).hasNewEvent = true
     return null
   }
 
@@ -235,7 +235,7 @@ export function failureMessage(
     { timeout: 'timed out', crash: 'crashed', error: 'threw', invalid: 'gave no valid verdict' }[kind as string] ?? kind
   const limitMs = Math.min(plugin.timeoutMs, call.rare.capMs - call.tripMs)
   const limit = kind === 'timeout' ? ` after ${Math.round(limitMs * 10) / 10} ms` : ''
-  return `plugin ${plugin.name} ${verb}${limit} at ${call.point.name}: ${what} (${took})`
+  return `plugin ${plugin.name} ${verb}${limit} at ${call.hookpoint.name}: ${what} (${took})`
 }
 
 /** Times from the slot, held within what is possible. */
@@ -284,7 +284,7 @@ function recordEach(
 }
 
 function recordRun(call: Call, plugin: ActivePlugin, ranUs: number, nowMs: number, verdict: number): void {
-  const recorder = plugin.recorders[call.point.index]!
+  const recorder = plugin.recorders[call.hookpoint.index]!
   recorder.calls += 1
   recorder.recordRunning(ranUs)
   recorder.verdicts[verdict]! += 1

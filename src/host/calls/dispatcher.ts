@@ -5,12 +5,12 @@ import type { Contract } from '../../contracts/contract.js'
 import { HookringError, thrownText } from '../../contracts/errors.js'
 import type { Verdict } from '../../contracts/verdict.js'
 import { monotonicMs } from '../../ring/clock.js'
-import { abortedError, Call, rareOf } from '../model/call.js'
-import type { Point } from '../model/hookpoint-state.js'
+import { abortedError, Call, ensureRare } from '../model/call.js'
+import type { HookpointState } from '../model/hookpoint-state.js'
 import type { ActivePlugin } from '../model/plugin.js'
 import type { Route } from '../model/route.js'
 import type { CallTimes } from '../model/trip.js'
-import type { Tally } from '../primitives/in-flight-count.js'
+import type { InFlightCount } from '../primitives/in-flight-count.js'
 import type { Emit } from '../telemetry/events.js'
 import { isTraced, traceStart } from '../telemetry/tracing.js'
 import { createAborts } from './aborts.js'
@@ -37,22 +37,27 @@ export interface DispatcherOptions {
   readonly hops: Hops
   readonly emit: Emit
   /** What flush() waits for at present. */
-  currentBatch(): Tally
+  currentBatch(): InFlightCount
 }
 
 export interface Dispatcher {
   /** Gate, transform, respond. Never throws: what is wrong rejects the promise. */
-  ask(point: Point, route: Route, event: unknown, options: CallOptions | undefined): Promise<Verdict>
+  ask(hookpoint: HookpointState, route: Route, event: unknown, options: CallOptions | undefined): Promise<Verdict>
   /** Observe. Never throws: what is wrong is emitted as `error`. */
-  tell(point: Point, route: Route, event: unknown, options: CallOptions | undefined): void
+  tell(hookpoint: HookpointState, route: Route, event: unknown, options: CallOptions | undefined): void
 }
 
 export function createDispatcher({ contract, hops, emit, currentBatch }: DispatcherOptions): Dispatcher {
   const fanOut = createFanOut(hops, begin)
   const aborts = createAborts(abandon)
 
-  function ask(point: Point, route: Route, event: unknown, callOptions: CallOptions | undefined): Promise<Verdict> {
-    const call = new Call(point, route)
+  function ask(
+    hookpoint: HookpointState,
+    route: Route,
+    event: unknown,
+    callOptions: CallOptions | undefined,
+  ): Promise<Verdict> {
+    const call = new Call(hookpoint, route)
     // A closure in the source alone: compiled code has none.
     const promise = new Promise<Verdict>((resolve, reject) => {
       call.resolve = resolve
@@ -73,34 +78,34 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
     else fanOut.branch(call, branches, event, callOptions)
   }
 
-  function tell(point: Point, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
+  function tell(hookpoint: HookpointState, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
     if (route.isPlain) {
-      tellOne(point, route, event, callOptions, false)
+      tellOne(hookpoint, route, event, callOptions, false)
       return
     }
     const branches = route.branches ?? (route.steps.length === 0 ? [] : [route])
-    for (const [index, each] of branches.entries()) tellOne(point, each, event, callOptions, index > 0)
+    for (const [index, each] of branches.entries()) tellOne(hookpoint, each, event, callOptions, index > 0)
     const { times: _, ...unseen } = callOptions ?? {}
     let told = branches.length
     for (const each of route.shadows) {
       if (!hops.wants(each.steps[0]?.plugins[0] as ActivePlugin, event)) continue
-      tellOne(point, each, event, unseen, told > 0)
+      tellOne(hookpoint, each, event, unseen, told > 0)
       told += 1
     }
     // A call like any other, though nobody hears of it.
-    if (told === 0) point.recorder.calls += 1
+    if (told === 0) hookpoint.recorder.calls += 1
   }
 
   function tellOne(
-    point: Point,
+    hookpoint: HookpointState,
     route: Route,
     event: unknown,
     callOptions: CallOptions | undefined,
     isPart: boolean,
   ): void {
-    const call = new Call(point, route)
+    const call = new Call(hookpoint, route)
     // What is wrong with the event is wrong with it everywhere, and reported once.
-    if (isPart) rareOf(call).isPart = true
+    if (isPart) ensureRare(call).isPart = true
     else call.reject = reportRefused
     call.batch = currentBatch()
     call.batch.enter()
@@ -116,9 +121,9 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
   }
 
   function begin(call: Call, event: unknown, callOptions: CallOptions | undefined): void {
-    const { point, route } = call
-    route.edition.calls.enter()
-    if (!call.rare.isPart) point.recorder.calls += 1
+    const { hookpoint, route } = call
+    route.snapshot.calls.enter()
+    if (!call.rare.isPart) hookpoint.recorder.calls += 1
     if (callOptions !== undefined) readOptions(call, callOptions)
     if (call.isSettled) return
     hops.prepare(call, event)
@@ -126,9 +131,9 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
   }
 
   function trace(call: Call, event: unknown): void {
-    rareOf(call).trace = traceStart({
+    ensureRare(call).trace = traceStart({
       contract: contract.id,
-      hookpoint: call.point.name,
+      hookpoint: call.hookpoint.name,
       event,
       traceId: call.rare.traceId,
     })
@@ -164,7 +169,7 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
         )
         return
       }
-      rareOf(call).capMs = monotonicMs() + timeoutMs
+      ensureRare(call).capMs = monotonicMs() + timeoutMs
     }
     if (traceId !== undefined) {
       const traceBytes = typeof traceId === 'string' ? Buffer.byteLength(traceId) : Number.NaN
@@ -178,7 +183,7 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
         return
       }
       if (traceBytes > 0) {
-        rareOf(call).traceId = traceId
+        ensureRare(call).traceId = traceId
         call.traceBytes = traceBytes
       }
     }
@@ -197,10 +202,10 @@ export function createDispatcher({ contract, hops, emit, currentBatch }: Dispatc
   /** The caller gives up: what has not begun is taken back, what runs is told. */
   function abandon(call: Call, reason: unknown): void {
     if (call.isSettled) return
-    call.point.recorder.aborted += 1
+    call.hookpoint.recorder.aborted += 1
     hops.withdraw(call)
     for (const child of call.rare.children ?? []) fanOut.abandonQuietly(child)
-    hops.refuse(call, abortedError(contract, call.point.name, reason))
+    hops.refuse(call, abortedError(contract, call.hookpoint.name, reason))
   }
 
   return { ask, tell }

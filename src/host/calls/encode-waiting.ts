@@ -13,20 +13,20 @@ export function createEncodeAside(maxEventBytes: number): (call: Call, event: un
   let scratch: CodecMemory | null = null
 
   return (call, event) => {
-    const { point, traceBytes } = call
-    let room = (point.expectedBytes + 63) & ~63
+    const { hookpoint, traceBytes } = call
+    let room = (hookpoint.expectedBytes + 63) & ~63
     for (;;) {
       // Large events are encoded where they stay; small ones share a place and are copied out of it.
       const isLarge = room > SCRATCH_BYTES
       scratch ??= codecMemory(new ArrayBuffer(SCRATCH_BYTES + MAX_TRACE_ID_BYTES))
       const memory = isLarge ? codecMemory(new ArrayBuffer((room + MAX_TRACE_ID_BYTES + 7) & ~7)) : scratch
-      const used = point.encoder.encode(memory, 0, Math.min(room, maxEventBytes), event)
+      const used = hookpoint.encoder.encode(memory, 0, Math.min(room, maxEventBytes), event)
       if (used >= 0) {
         call.eventBytes = used
         if (traceBytes > 0) memory.buffer.write(call.rare.traceId as string, used)
         return { u8: isLarge ? memory.u8 : memory.u8.slice(0, used + traceBytes), at: 0 }
       }
-      room = nextRoom(point.name, room, -used, maxEventBytes)
+      room = nextRoom(hookpoint.name, room, -used, maxEventBytes)
     }
   }
 }

@@ -4,7 +4,7 @@
 import { HookringError } from '../../contracts/errors.js'
 import { monotonicMs } from '../../ring/clock.js'
 import type { Call, HeldBytes } from '../model/call.js'
-import { LateSlot } from '../model/call.js'
+import { OrphanedSlot } from '../model/call.js'
 import type { Lane } from '../model/lane.js'
 import type { ActivePlugin } from '../model/plugin.js'
 import { addTimes, copyOf, firstDueMs, firstIn, heldEvent, stepOf, type Times } from '../model/trip.js'
@@ -69,7 +69,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
   }
 
   function timeOut(call: Call, plugin: ActivePlugin, what: string, times: Times, done: number): void {
-    plugin.recorders[call.point.index]!.calls += times.ranMs > 0 ? 1 : 0
+    plugin.recorders[call.hookpoint.index]!.calls += times.ranMs > 0 ? 1 : 0
     addTimes(call, times.waitedMs, times.ranMs)
     hops.fail(call, plugin, 'timeout', failureMessage(plugin, call, 'timeout', what, times), times, done)
   }
@@ -94,7 +94,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
   /** From here on the slot is the worker's business; what its plugins have replaced so far stays with the call. */
   function giveUpSlot(lane: Lane, call: Call, current: ActivePlugin, done: number, nowMs: number): void {
     // First: a replacement that breaks the protocol costs the lane its life, and this call is no longer its business.
-    lane.letGo(call, 1 << current.index)
+    lane.detach(call, 1 << current.index)
     if (done !== 0) completion.salvage(lane, call.slot, call)
     const { startedMs, markMs } = marksOf(lane, call.slot, call.tripMs, nowMs)
     recordRuns(lane, call, done, markMs - startedMs, nowMs)
@@ -112,9 +112,9 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
       const isLate = reason === 'hang' && call.slot === running && times.ranMs >= current.timeoutMs
       const kind = isLate ? 'timeout' : 'crash'
       giveUpSlot(lane, call, current, done, nowMs)
-      if (call.point.kind === 'observe') undelivered(call, current, bytes, reason)
+      if (call.hookpoint.kind === 'observe') undelivered(call, current, bytes, reason)
       addTimes(call, times.waitedMs, times.ranMs)
-      if (times.ranMs > 0) current.recorders[call.point.index]!.calls += 1
+      if (times.ranMs > 0) current.recorders[call.hookpoint.index]!.calls += 1
       hops.fail(call, current, kind, failureMessage(current, call, kind, message, times), times, done)
     }
   }
@@ -123,7 +123,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
     lane.begin(nowMs)
     const calls = takeBack(lane)
     lane.bulkhead.requeue(calls)
-    for (const call of calls) if (call.point.kind !== 'observe') deadlines.watch(call, nowMs)
+    for (const call of calls) if (call.hookpoint.kind !== 'observe') deadlines.watch(call, nowMs)
   }
 
   /**
@@ -144,7 +144,7 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
   function undelivered(call: Call, plugin: ActivePlugin, bytes: HeldBytes | null, reason: DeadLetter['reason']): void {
     const { recorder } = plugin.bulkhead
     if (recorder !== null) recorder.undelivered += 1
-    emit('deadLetter', { hookpoint: call.point.name, plugin: plugin.name, event: heldEvent(call, bytes), reason })
+    emit('deadLetter', { hookpoint: call.hookpoint.name, plugin: plugin.name, event: heldEvent(call, bytes), reason })
   }
 
   function moveUnclaimed(lane: Lane): void {
@@ -156,13 +156,13 @@ export function createExpiry({ hops, completion, deadlines, emit }: ExpiryOption
   function giveUp(call: Call): void {
     if (call.isSettled) return
     const from = call.lane === null ? call.held : call.lane.heldBytes(call)
-    if (call.lane !== null && !call.lane.recall(call)) call.lane.letGo(call, call.mask)
-    if (call.point.kind === 'observe') {
+    if (call.lane !== null && !call.lane.recall(call)) call.lane.detach(call, call.mask)
+    if (call.hookpoint.kind === 'observe') {
       for (let left = call.left; left !== 0; left &= left - 1)
         undelivered(call, firstIn(stepOf(call), left), from, 'close')
     }
-    const closed = new HookringError('ENGINE_CLOSED', `the engine was closed before ${call.point.name} came back`)
-    call.reject = call.point.kind === 'observe' ? null : call.reject
+    const closed = new HookringError('ENGINE_CLOSED', `the engine was closed before ${call.hookpoint.name} came back`)
+    call.reject = call.hookpoint.kind === 'observe' ? null : call.reject
     hops.refuse(call, closed)
   }
 
@@ -203,6 +203,6 @@ export function blameOf(
 ): { plugin: ActivePlugin | null; hookpoint: string } | null {
   const occupant = lane.occupantOf(slot)
   if (occupant === null) return null
-  if (occupant instanceof LateSlot) return { plugin: occupant.plugin, hookpoint: occupant.point.name }
-  return { plugin: progressOf(lane, occupant, nowMs).current, hookpoint: occupant.point.name }
+  if (occupant instanceof OrphanedSlot) return { plugin: occupant.plugin, hookpoint: occupant.hookpoint.name }
+  return { plugin: progressOf(lane, occupant, nowMs).current, hookpoint: occupant.hookpoint.name }
 }

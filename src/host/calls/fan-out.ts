@@ -3,7 +3,7 @@
  */
 import { HookringError } from '../../contracts/errors.js'
 import { CONTINUE, type Failure, type Verdict } from '../../contracts/verdict.js'
-import { Call, rareOf } from '../model/call.js'
+import { Call, ensureRare } from '../model/call.js'
 import type { ActivePlugin } from '../model/plugin.js'
 import type { Route, Step } from '../model/route.js'
 import type { CallOptions } from './dispatcher.js'
@@ -50,9 +50,9 @@ export function createFanOut(
     }
     const { signal: _, ...inherited } = callOptions ?? {}
     for (const [index, route] of branches.entries()) {
-      const child = new Call(parent.point, route)
-      rareOf(child).isPart = true
-      rareOf(child).onSettled = (verdict) => {
+      const child = new Call(parent.hookpoint, route)
+      ensureRare(child).isPart = true
+      ensureRare(child).onSettled = (verdict) => {
         verdicts[index] = verdict
         decideParent()
       }
@@ -61,13 +61,13 @@ export function createFanOut(
       if (!child.isSettled) hops.start(child, event)
       if (parent.isSettled) break
     }
-    if (!parent.isSettled) rareOf(parent).children = children
+    if (!parent.isSettled) ensureRare(parent).children = children
   }
 
   /** A call whose verdict nobody waits for any more. */
   function abandonQuietly(call: Call): void {
     if (call.isSettled) return
-    rareOf(call).onSettled = null
+    ensureRare(call).onSettled = null
     hops.withdraw(call)
     hops.refuse(call, new HookringError('CALL_ABORTED', 'another hop has decided'))
   }
@@ -77,7 +77,7 @@ export function createFanOut(
     const plugin = (route.steps[0] as Step).plugins[0] as ActivePlugin
     if (!hops.wants(plugin, event)) return
     const { signal: _, times: __, ...inherited } = callOptions ?? {}
-    const shadow = new Call(main.point, route)
+    const shadow = new Call(main.hookpoint, route)
     let enforced: Verdict | undefined
     let said: Verdict | Error | undefined
     const compare = () => {
@@ -85,7 +85,7 @@ export function createFanOut(
       const hasFailed =
         said instanceof HookringError ? said.code === 'PLUGIN_FAILED' : 'failure' in said && said.failure !== undefined
       if (said instanceof Error && !hasFailed) return
-      plugin.recorders[main.point.index]!.recordShadow(
+      plugin.recorders[main.hookpoint.index]!.recordShadow(
         hasFailed || said instanceof Error ? 'failure' : said.kind,
         enforced.kind,
       )
@@ -96,8 +96,8 @@ export function createFanOut(
       compare()
       resolve?.(verdict)
     }
-    rareOf(shadow).isPart = true
-    rareOf(shadow).onSettled = (verdict) => {
+    ensureRare(shadow).isPart = true
+    ensureRare(shadow).onSettled = (verdict) => {
       said = verdict
       compare()
     }

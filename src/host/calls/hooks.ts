@@ -6,7 +6,7 @@ import type { Contract, Hookpoints } from '../../contracts/contract.js'
 import { HookringError } from '../../contracts/errors.js'
 import { CONTINUE, type Verdict } from '../../contracts/verdict.js'
 import type { EngineHooks } from '../api.js'
-import type { Point } from '../model/hookpoint-state.js'
+import type { HookpointState } from '../model/hookpoint-state.js'
 import type { Emit } from '../telemetry/events.js'
 import type { CallOptions, Dispatcher } from './dispatcher.js'
 
@@ -15,7 +15,7 @@ const CONTINUED: Promise<Verdict> = Promise.resolve(CONTINUE)
 
 export function createHooks<Points extends Hookpoints>(
   contract: Contract,
-  points: readonly Point[],
+  hookpoints: readonly HookpointState[],
   dispatcher: Dispatcher,
   engine: { readonly isOpen: boolean },
   emit: Emit,
@@ -24,18 +24,20 @@ export function createHooks<Points extends Hookpoints>(
     new HookringError('ENGINE_CLOSED', `${hookpoint} was called on an engine that is closing or closed`, { hookpoint })
 
   const functions: Record<string, unknown> = {}
-  for (const point of points) {
-    functions[point.name] =
-      point.kind === 'observe'
+  for (const hookpoint of hookpoints) {
+    functions[hookpoint.name] =
+      hookpoint.kind === 'observe'
         ? (event: unknown, options?: CallOptions): void => {
-            const { route } = point
-            if (!engine.isOpen) emit('error', closed(point.name))
-            else if (route !== null) dispatcher.tell(point, route, event, options)
+            const { route } = hookpoint
+            if (!engine.isOpen) emit('error', closed(hookpoint.name))
+            else if (route !== null) dispatcher.tell(hookpoint, route, event, options)
           }
         : (event: unknown, options?: CallOptions): Promise<Verdict> => {
-            const { route } = point
-            if (route === null) return engine.isOpen ? CONTINUED : Promise.reject(closed(point.name))
-            return engine.isOpen ? dispatcher.ask(point, route, event, options) : Promise.reject(closed(point.name))
+            const { route } = hookpoint
+            if (route === null) return engine.isOpen ? CONTINUED : Promise.reject(closed(hookpoint.name))
+            return engine.isOpen
+              ? dispatcher.ask(hookpoint, route, event, options)
+              : Promise.reject(closed(hookpoint.name))
           }
   }
   return Object.freeze(Object.assign(Object.create(unknownHookpoint(contract)), functions)) as EngineHooks<Points>

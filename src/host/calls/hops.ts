@@ -6,7 +6,7 @@
 import { HookringError } from '../../contracts/errors.js'
 import { CONTINUE, type Failure, type FailureKind, type Verdict } from '../../contracts/verdict.js'
 import { monotonicMs } from '../../ring/clock.js'
-import { type Call, endTrip, type HeldBytes, rareOf, settle, settleError } from '../model/call.js'
+import { type Call, endTrip, ensureRare, type HeldBytes, settle, settleError } from '../model/call.js'
 import type { ActivePlugin } from '../model/plugin.js'
 import type { Step } from '../model/route.js'
 import {
@@ -70,11 +70,11 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       }
       masks[index] = mask
     }
-    rareOf(call).stepMasks = masks
+    ensureRare(call).stepMasks = masks
   }
 
   function partition(call: Call, event: unknown): void {
-    rareOf(call).stepHashes = Int32Array.from(call.route.steps, ({ bulkhead }) => bulkhead.partition?.(event) ?? 0)
+    ensureRare(call).stepHashes = Int32Array.from(call.route.steps, ({ bulkhead }) => bulkhead.partition?.(event) ?? 0)
   }
 
   /** What most calls begin with, small enough to be compiled with what calls it. */
@@ -119,17 +119,20 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       const admission = plugin.breaker.admit(now)
       if (admission === 'yes') continue
       if (admission === 'probe') {
-        if (call.rare.probe === null) rareOf(call).probe = plugin
+        if (call.rare.probe === null) ensureRare(call).probe = plugin
         else plugin.breaker.forgoProbe(now)
         continue
       }
       countFailure(call, plugin, 'quarantined')
-      if (plugin.registration.policies[call.point.kind].quarantined === 'allow' || call.point.kind === 'observe') {
+      if (
+        plugin.registration.policies[call.hookpoint.kind].quarantined === 'allow' ||
+        call.hookpoint.kind === 'observe'
+      ) {
         call.left &= ~bit
-        rareOf(call).failure ??= failureOf(call, plugin, 'quarantined', quarantineMessage(call, plugin), NO_TIMES)
+        ensureRare(call).failure ??= failureOf(call, plugin, 'quarantined', quarantineMessage(call, plugin), NO_TIMES)
         continue
       }
-      rareOf(call).blockedBy = plugin
+      ensureRare(call).blockedBy = plugin
       call.left &= maskBefore(step, plugin)
       return
     }
@@ -163,13 +166,13 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     }
     const nowMs = monotonicMs()
     beginTrip(call, nowMs)
-    if (call.point.kind !== 'observe') deadlines.watch(call, nowMs)
+    if (call.hookpoint.kind !== 'observe') deadlines.watch(call, nowMs)
   }
 
   function overload(call: Call, step: Step): void {
     const plugin = firstIn(step, call.left)
     const { bulkhead } = step
-    if (call.point.kind === 'observe') {
+    if (call.hookpoint.kind === 'observe') {
       if (bulkhead.recorder !== null) bulkhead.recorder.dropped += 1
       for (const each of step.plugins) {
         if ((call.left & (1 << each.index)) === 0) continue
@@ -187,7 +190,12 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   function proceed(call: Call, done: number): void {
     call.left &= ~done
     // What most chains come to, small enough to be compiled with what calls it.
-    if (call.isPlain && call.left === 0 && call.step + 1 === call.route.steps.length && call.point.kind !== 'respond') {
+    if (
+      call.isPlain &&
+      call.left === 0 &&
+      call.step + 1 === call.route.steps.length &&
+      call.hookpoint.kind !== 'respond'
+    ) {
       settle(call, CONTINUE, cancelDeadline)
     } else if (call.rare.hasNewEvent) {
       proceedWithNewEvent(call)
@@ -202,7 +210,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       settleChain(call)
       return
     }
-    rareOf(call).hasNewEvent = false
+    ensureRare(call).hasNewEvent = false
     const event = call.rare.replacement?.event
     if (call.route.isSelective) select(call, event)
     advance(call, event)
@@ -218,7 +226,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
         ...failure,
       })
     } else {
-      if (call.point.kind === 'respond') call.point.recorder.unanswered += 1
+      if (call.hookpoint.kind === 'respond') call.hookpoint.recorder.unanswered += 1
       decide(call, call.rare.failure === null ? CONTINUE : { kind: 'continue', failure: call.rare.failure })
     }
   }
@@ -240,23 +248,23 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     countFailure(call, plugin, kind)
     if (kind !== 'overload') recordOutcome(call, plugin, 'failure', monotonicMs())
     const failure = failureOf(call, plugin, kind, message, times)
-    const action = plugin.registration.policies[call.point.kind][kind]
-    if (call.point.kind !== 'observe' && action !== 'allow') {
+    const action = plugin.registration.policies[call.hookpoint.kind][kind]
+    if (call.hookpoint.kind !== 'observe' && action !== 'allow') {
       end(call, plugin, failure)
       return
     }
-    rareOf(call).failure ??= failure
+    ensureRare(call).failure ??= failure
     proceed(call, done | (1 << plugin.index))
   }
 
   /** The failure ends the chain. */
   function end(call: Call, plugin: ActivePlugin, failure: Failure): void {
-    if (plugin.registration.policies[call.point.kind][failure.kind] === 'raise') {
+    if (plugin.registration.policies[call.hookpoint.kind][failure.kind] === 'raise') {
       refuse(
         call,
         new HookringError('PLUGIN_FAILED', failure.message, {
           plugin: plugin.name,
-          hookpoint: call.point.name,
+          hookpoint: call.hookpoint.name,
           cause: failure,
         }),
       )
@@ -271,11 +279,16 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
   }
 
   function countFailure(call: Call, plugin: ActivePlugin, kind: FailureKind): void {
-    plugin.recorders[call.point.index]!.failures[FAILURE_INDEX[kind]]! += 1
+    plugin.recorders[call.hookpoint.index]!.failures[FAILURE_INDEX[kind]]! += 1
   }
 
   function deadLetter(call: Call, plugin: ActivePlugin, reason: 'overload'): void {
-    emit('deadLetter', { hookpoint: call.point.name, plugin: plugin.name, event: heldEvent(call, call.held), reason })
+    emit('deadLetter', {
+      hookpoint: call.hookpoint.name,
+      plugin: plugin.name,
+      event: heldEvent(call, call.held),
+      reason,
+    })
   }
 
   function withdraw(call: Call): void {
@@ -283,7 +296,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     if (call.isWaiting) stepOf(call).bulkhead.dequeue(call)
     else if (lane !== null && call.slot >= 0 && lane.callIn(call.slot) === call && !lane.recall(call)) {
       lane.ring.cancel(call.slot)
-      lane.letGo(call, call.mask)
+      lane.detach(call, call.mask)
     }
     releaseProbe(call)
   }
@@ -304,8 +317,8 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
 }
 
 /** Whether the plugin that has replaced the event just now said that this is the last word. */
-function endsChain({ point, rare }: Call): boolean {
-  const { endsOn } = point.hookpoint
+function endsChain({ hookpoint, rare }: Call): boolean {
+  const { endsOn } = hookpoint.definition
   const replaced = rare.replacement?.event as Record<string, unknown> | undefined
   return endsOn !== null && replaced?.[endsOn] === true
 }
@@ -315,14 +328,14 @@ function maskBefore(step: Step, plugin: ActivePlugin): number {
 }
 
 function quarantineMessage(call: Call, plugin: ActivePlugin): string {
-  return `plugin ${plugin.name} is quarantined and was not asked at ${call.point.name}`
+  return `plugin ${plugin.name} is quarantined and was not asked at ${call.hookpoint.name}`
 }
 
 function failureOf(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times): Failure {
   return {
     kind,
     plugin: plugin.name,
-    hookpoint: call.point.name,
+    hookpoint: call.hookpoint.name,
     message,
     waitedMs: times.waitedMs,
     ranMs: times.ranMs,

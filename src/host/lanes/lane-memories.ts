@@ -4,7 +4,7 @@
  */
 import { extentBytes } from '../../ring/layout.js'
 import type { Bulkhead, Seat } from '../model/bulkhead.js'
-import type { Point } from '../model/hookpoint-state.js'
+import type { HookpointState } from '../model/hookpoint-state.js'
 import type { Lane } from '../model/lane.js'
 import { createLaneMemory, type LaneMemory } from '../model/lane-memory.js'
 
@@ -23,9 +23,11 @@ export interface LaneMemories {
   keep(lane: Lane): void
 }
 
-export function createLaneMemories(points: readonly Point[], maxEventBytes: number): LaneMemories {
+export function createLaneMemories(hookpoints: readonly HookpointState[], maxEventBytes: number): LaneMemories {
   const largestExtentBytes = Math.max(
-    ...points.map((point) => extentBytes(maxEventBytes, 256, point.replyRoom(maxEventBytes), point.replyAreas)),
+    ...hookpoints.map((hookpoint) =>
+      extentBytes(maxEventBytes, 256, hookpoint.replyRoom(maxEventBytes), hookpoint.replyAreas),
+    ),
   )
 
   function make(bulkhead: Bulkhead): LaneMemory {

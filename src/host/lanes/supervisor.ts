@@ -12,7 +12,7 @@ import { monotonicMs } from '../../ring/clock.js'
 import { blameOf, type Expiry } from '../calls/expiry.js'
 import type { Pump } from '../calls/pump.js'
 import type { Bulkhead, Seat } from '../model/bulkhead.js'
-import type { Point } from '../model/hookpoint-state.js'
+import type { HookpointState } from '../model/hookpoint-state.js'
 import { Lane, type LaneListener } from '../model/lane.js'
 import type { Emit } from '../telemetry/events.js'
 import type { RestartReason } from '../telemetry/recorders.js'
@@ -30,7 +30,7 @@ const SHORT_LIFE_MS = 1_000
 
 export interface SupervisorOptions {
   readonly threads: LaneThreads
-  readonly points: readonly Point[]
+  readonly hookpoints: readonly HookpointState[]
   readonly expiry: Expiry
   readonly pump: Pump
   readonly watchdog: Watchdog
@@ -67,7 +67,7 @@ export interface Supervisor {
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
   const { threads, expiry, pump, watchdog, emit } = options
-  const memories = createLaneMemories(options.points, options.maxEventBytes)
+  const memories = createLaneMemories(options.hookpoints, options.maxEventBytes)
   const { letGo, letGoMeanwhile, settled } = createDepartures({ ...options, memories })
   const stops = new WeakMap<Bulkhead, Promise<void>>()
 

@@ -7,7 +7,7 @@
 
 import { marksOf } from '../calls/completion.js'
 import { blameOf, progressOf } from '../calls/expiry.js'
-import { LateSlot } from '../model/call.js'
+import { OrphanedSlot } from '../model/call.js'
 import type { Lane } from '../model/lane.js'
 import type { Deadline } from '../primitives/timing-wheel.js'
 
@@ -102,7 +102,7 @@ export function createWatchdog({ hangMs, deadlines, now, onHang, onLate }: Watch
       arm(watch, nowMs + lookAwayMs(lane), nowMs)
       return
     }
-    const sinceMs = marksOf(lane, slot, occupant instanceof LateSlot ? 0 : occupant.tripMs, nowMs).markMs
+    const sinceMs = marksOf(lane, slot, occupant instanceof OrphanedSlot ? 0 : occupant.tripMs, nowMs).markMs
     const blame = blameOf(lane, slot, nowMs)
     const timeoutMs = blame?.plugin?.timeoutMs ?? lookAwayMs(lane) / LATE_SHARE
     // The marks are the worker's word: one that moves them on for ever is held to what it gives back.
@@ -155,7 +155,7 @@ function stallOf(lane: Lane, quietMs: number, nowMs: number): Hang {
   return {
     reason: 'stall',
     plugin,
-    hookpoint: claimed.length === 1 ? claimed[0]?.point.name : undefined,
+    hookpoint: claimed.length === 1 ? claimed[0]?.hookpoint.name : undefined,
     message: `it gave nothing back for ${quietMs.toFixed(0)} ms with ${lane.inFlight} calls in flight and no hook running`,
   }
 }

@@ -133,7 +133,7 @@ export class Bulkhead {
 
   /** Lets a call wait for a slot; false when the queue is full. Its event's bytes must be in `call.held`. */
   enqueue(call: Call): boolean {
-    const isObservation = call.point.kind === 'observe'
+    const isObservation = call.hookpoint.kind === 'observe'
     const waiting = isObservation ? this.#waitingObservations : this.#waitingCalls
     if (waiting >= this.options.maxQueue) return false
     this.#count(call, 1)
@@ -205,7 +205,7 @@ export class Bulkhead {
   }
 
   #count(call: Call, by: 1 | -1): void {
-    if (call.point.kind === 'observe') this.#waitingObservations += by
+    if (call.hookpoint.kind === 'observe') this.#waitingObservations += by
     else this.#waitingCalls += by
   }
 }

@@ -6,11 +6,11 @@ import type { Contract } from '../../contracts/contract.js'
 import { HookringError } from '../../contracts/errors.js'
 import type { Failure, Verdict } from '../../contracts/verdict.js'
 import type { CallQueue } from '../primitives/call-queue.js'
-import type { Tally } from '../primitives/in-flight-count.js'
+import type { InFlightCount } from '../primitives/in-flight-count.js'
 import type { Deadline } from '../primitives/timing-wheel.js'
 import { VERDICT_INDEX } from '../telemetry/recorders.js'
 import { type CallTrace, traceEnd, traceError } from '../telemetry/tracing.js'
-import type { Point } from './hookpoint-state.js'
+import type { HookpointState } from './hookpoint-state.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin.js'
 import type { Route } from './route.js'
@@ -37,7 +37,7 @@ export class Call implements Deadline {
   /** When the present trip began (monotonic ms): when it was published, or began to wait for a lane. */
   tripMs = UNBEGUN
 
-  readonly point: Point
+  readonly hookpoint: HookpointState
   readonly route: Route
   /** Index of the present step in the route. */
   step = -1
@@ -61,14 +61,14 @@ export class Call implements Deadline {
   resolve: ((verdict: Verdict) => void) | null = null
   reject: ((error: Error) => void) | null = null
   /** Observations: what flush() waits for. */
-  batch: Tally | null = null
+  batch: InFlightCount | null = null
   /** The caller's own, to add to. */
   times: CallTimes | null = null
-  /** What most calls have none of; written through rareOf. */
+  /** What most calls have none of; written through ensureRare. */
   rare: Readonly<RareParts> = NO_RARE_PARTS
 
-  constructor(point: Point, route: Route) {
-    this.point = point
+  constructor(hookpoint: HookpointState, route: Route) {
+    this.hookpoint = hookpoint
     this.route = route
   }
 
@@ -136,7 +136,7 @@ const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
 })
 
 /** The call's own rare parts, to write to. */
-export function rareOf(call: Call): RareParts {
+export function ensureRare(call: Call): RareParts {
   if (call.rare === NO_RARE_PARTS) call.rare = { ...NO_RARE_PARTS }
   return call.rare
 }
@@ -148,13 +148,13 @@ export function endTrip(call: Call): void {
 }
 
 /** A slot whose call has settled or gone elsewhere before the worker gave it back. */
-export class LateSlot {
-  readonly point: Point
+export class OrphanedSlot {
+  readonly hookpoint: HookpointState
   readonly mask: number
   readonly plugin: ActivePlugin | null
 
-  constructor(point: Point, mask: number, plugin: ActivePlugin | null) {
-    this.point = point
+  constructor(hookpoint: HookpointState, mask: number, plugin: ActivePlugin | null) {
+    this.hookpoint = hookpoint
     this.mask = mask
     this.plugin = plugin
   }
@@ -167,7 +167,7 @@ export function settle(call: Call, verdict: Verdict, cancelDeadline: (call: Call
   if (!call.rare.isPart) {
     // Looked up by name only where it is not what nearly all are.
     const index = verdict.kind === 'continue' ? VERDICT_INDEX.continue : VERDICT_INDEX[verdict.kind]
-    call.point.recorder.verdicts[index]! += 1
+    call.hookpoint.recorder.verdicts[index]! += 1
   }
   if (call.rare.trace !== null) traceEnd(call.rare.trace, verdict)
   if (call.resolve !== null) call.resolve(verdict)
@@ -188,7 +188,7 @@ function leave(call: Call, cancelDeadline: (call: Call) => void): void {
   cancelDeadline(call)
   call.rare.unfollow?.(call)
   call.held = null
-  call.route.edition.calls.leave()
+  call.route.snapshot.calls.leave()
   call.batch?.leave()
 }
 

@@ -12,11 +12,11 @@ import type { Metrics } from '../telemetry/metrics.js'
 import type { HookpointRecorder } from '../telemetry/recorders.js'
 import type { Route } from './route.js'
 
-export interface Point {
+export interface HookpointState {
   readonly index: number
   readonly name: string
   readonly kind: HookpointKind
-  readonly hookpoint: Hookpoint
+  readonly definition: Hookpoint
   readonly encoder: Encoder
   /** Decodes a transform's replacement. */
   readonly reader: EventReader
@@ -37,34 +37,39 @@ export interface Point {
   route: Route | null
 }
 
-export function createPoints(contract: Contract, metrics: Metrics, defaultReplyBytes: number): Point[] {
-  return Object.entries(contract.hookpoints).map(([name, hookpoint], index) => {
+export function createHookpointStates(
+  contract: Contract,
+  metrics: Metrics,
+  defaultReplyBytes: number,
+): HookpointState[] {
+  return Object.entries(contract.hookpoints).map(([name, definition], index) => {
     return {
       index,
       name,
-      kind: hookpoint.kind,
-      hookpoint,
-      encoder: createEncoder(hookpoint.plan, { label: name }),
-      reader: createReader(hookpoint.plan),
-      replyReader: hookpoint.replyPlan === null ? null : createReader(hookpoint.replyPlan),
+      kind: definition.kind,
+      definition,
+      encoder: createEncoder(definition.plan, { label: name }),
+      reader: createReader(definition.plan),
+      replyReader: definition.replyPlan === null ? null : createReader(definition.replyPlan),
       recorder: metrics.hookpointRecorder(name),
-      expectedBytes: hookpoint.plan.fixedBytes + 32,
-      replyAreas: hookpoint.kind === 'transform' ? 2 : hookpoint.kind === 'respond' ? 1 : 0,
-      replyRoom: createReplyRoom(hookpoint, defaultReplyBytes),
+      expectedBytes: definition.plan.fixedBytes + 32,
+      replyAreas: definition.kind === 'transform' ? 2 : definition.kind === 'respond' ? 1 : 0,
+      replyRoom: createReplyRoom(definition, defaultReplyBytes),
       isCheckedBetween:
-        hookpoint.kind === 'transform' &&
-        (hookpoint.endsOn !== null || [...refinementsOf(hookpoint.plan).values()].some(({ check }) => check !== null)),
+        definition.kind === 'transform' &&
+        (definition.endsOn !== null ||
+          [...refinementsOf(definition.plan).values()].some(({ check }) => check !== null)),
       route: null,
     }
   })
 }
 
 /** What lanes are told of the hookpoints. */
-export function hookpointSpecs(points: readonly Point[]): HookpointSpec[] {
-  return points.map(({ name, kind, hookpoint }) => ({
+export function hookpointSpecs(hookpoints: readonly HookpointState[]): HookpointSpec[] {
+  return hookpoints.map(({ name, kind, definition }) => ({
     name,
     kind,
-    plan: hookpoint.plan,
-    replyPlan: hookpoint.replyPlan,
+    plan: definition.plan,
+    replyPlan: definition.replyPlan,
   }))
 }

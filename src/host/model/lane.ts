@@ -10,8 +10,8 @@ import { LaneDeadline } from '../calls/call-deadlines.js'
 import { FreeSlots, NO_SLOT } from '../primitives/free-list.js'
 import type { ViolationKind } from '../telemetry/recorders.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
-import { type Call, type HeldBytes, LateSlot } from './call.js'
-import type { Point } from './hookpoint-state.js'
+import { type Call, type HeldBytes, OrphanedSlot } from './call.js'
+import type { HookpointState } from './hookpoint-state.js'
 import { LaneBytes } from './lane-bytes.js'
 import { type LaneMemory, OWN_EXTENT_BYTES } from './lane-memory.js'
 import { beginTrip, firstDueMs } from './trip.js'
@@ -23,7 +23,7 @@ export interface LaneListener {
   /** A call's trip has come back; its slot's words and bytes are still in place. */
   completed(lane: Lane, slot: number, call: Call, nowMs: number): void
   /** A slot came back whose call had settled or gone elsewhere before. */
-  late(lane: Lane, slot: LateSlot): void
+  late(lane: Lane, slot: OrphanedSlot): void
   violated(lane: Lane, kind: ViolationKind): void
 }
 
@@ -56,7 +56,7 @@ export class Lane {
   readonly deadline: LaneDeadline = new LaneDeadline(this)
   readonly #listener: LaneListener
   readonly #free: FreeSlots
-  readonly #calls: (Call | LateSlot | null)[]
+  readonly #calls: (Call | OrphanedSlot | null)[]
   readonly #maxEventBytes: number
   readonly #smallEventBytes: number
   #tickets = 0
@@ -92,7 +92,7 @@ export class Lane {
     this.bytes = new LaneBytes(options.memory, this.ring.arenaByte)
     const { slotCount } = geometry
     this.#free = new FreeSlots(slotCount)
-    this.#calls = new Array<Call | LateSlot | null>(slotCount).fill(null)
+    this.#calls = new Array<Call | OrphanedSlot | null>(slotCount).fill(null)
   }
 
   get hasRoom(): boolean {
@@ -128,35 +128,35 @@ export class Lane {
 
   /** Into the slot's own extent. The bytes it takes; -n: at least n, and more than fit there. */
   #encodeSmall(slot: number, call: Call, event: unknown): number {
-    const { point } = call
-    if (point.expectedBytes > OWN_EXTENT_BYTES || point.replyAreas !== 0 || call.traceBytes !== 0) return -1
+    const { hookpoint } = call
+    if (hookpoint.expectedBytes > OWN_EXTENT_BYTES || hookpoint.replyAreas !== 0 || call.traceBytes !== 0) return -1
     const at = this.bytes.at(slot)
-    const used = point.encoder.encode(this.bytes.mirror, at, at + this.#smallEventBytes, event)
+    const used = hookpoint.encoder.encode(this.bytes.mirror, at, at + this.#smallEventBytes, event)
     if (used < 0) return used
-    if (used !== point.expectedBytes) expectBytes(point, used)
+    if (used !== hookpoint.expectedBytes) expectBytes(hookpoint, used)
     call.eventBytes = used
     return used
   }
 
   /** Into an extent as large as it takes, `leastBytes` or more. False: the arena has none at present. */
   #encode(slot: number, call: Call, event: unknown, leastBytes: number): boolean {
-    const { point } = call
+    const { hookpoint } = call
     const { mirror } = this.bytes
-    let room = (point.expectedBytes + 63) & ~63
-    if (leastBytes > room) room = nextRoom(point.name, room, leastBytes, this.#maxEventBytes)
+    let room = (hookpoint.expectedBytes + 63) & ~63
+    if (leastBytes > room) room = nextRoom(hookpoint.name, room, leastBytes, this.#maxEventBytes)
     for (;;) {
-      const replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(room)
-      const at = this.bytes.take(slot, extentBytes(room, call.traceBytes, replyRoom, point.replyAreas))
+      const replyRoom = hookpoint.replyAreas === 0 ? 0 : hookpoint.replyRoom(room)
+      const at = this.bytes.take(slot, extentBytes(room, call.traceBytes, replyRoom, hookpoint.replyAreas))
       if (at === -1) return false
-      const used = point.encoder.encode(mirror, at, at + Math.min(room, this.#maxEventBytes), event)
+      const used = hookpoint.encoder.encode(mirror, at, at + Math.min(room, this.#maxEventBytes), event)
       if (used >= 0) {
-        expectBytes(point, used)
+        expectBytes(hookpoint, used)
         call.eventBytes = used
         if (call.traceBytes > 0) mirror.buffer.write(call.rare.traceId as string, at + used)
         return true
       }
       this.bytes.give(slot)
-      room = nextRoom(point.name, room, -used, this.#maxEventBytes)
+      room = nextRoom(hookpoint.name, room, -used, this.#maxEventBytes)
     }
   }
 
@@ -164,9 +164,14 @@ export class Lane {
   submitBytes(call: Call, from: HeldBytes): boolean {
     const slot = this.#free.take()
     if (slot === NO_SLOT) return false
-    const { point } = call
+    const { hookpoint } = call
     const whole = call.eventBytes + call.traceBytes
-    const bytes = extentBytes(call.eventBytes, call.traceBytes, point.replyRoom(call.eventBytes), point.replyAreas)
+    const bytes = extentBytes(
+      call.eventBytes,
+      call.traceBytes,
+      hookpoint.replyRoom(call.eventBytes),
+      hookpoint.replyAreas,
+    )
     const at = this.bytes.take(slot, bytes)
     if (at === -1) {
       this.#vacate(slot)
@@ -223,7 +228,7 @@ export class Lane {
         if (slot === BROKEN) this.#listener.violated(this, 'sequence')
         break
       }
-      const occupant = this.#calls[slot] as Call | LateSlot | null
+      const occupant = this.#calls[slot] as Call | OrphanedSlot | null
       if (occupant === null || !this.ring.release(slot)) {
         this.#listener.violated(this, occupant === null ? 'slot' : 'state')
         break
@@ -232,7 +237,7 @@ export class Lane {
       if (taken === 0) nowMs = monotonicMs()
       taken += 1
       this.completions += 1
-      if (occupant instanceof LateSlot) this.#listener.late(this, occupant)
+      if (occupant instanceof OrphanedSlot) this.#listener.late(this, occupant)
       else this.#listener.completed(this, slot, occupant, nowMs)
       // Only now: the listener reads the slot, and a call that goes on copies its event from the extent.
       this.#calls[slot] = null
@@ -246,24 +251,24 @@ export class Lane {
   /** Tries to take a call back before any worker has claimed it; the slot itself comes back later. */
   recall(call: Call): boolean {
     if (!this.ring.recall(call.slot)) return false
-    this.letGo(call, 0)
+    this.detach(call, 0)
     return true
   }
 
   /** The call has settled or goes on elsewhere; its slot stays taken until the worker gives it back. */
-  letGo(call: Call, mask: number): void {
+  detach(call: Call, mask: number): void {
     const plugin = mask === 0 ? null : (this.bulkhead.plugins[31 - Math.clz32(mask & -mask)] ?? null)
-    this.#calls[call.slot] = new LateSlot(call.point, mask, plugin)
+    this.#calls[call.slot] = new OrphanedSlot(call.hookpoint, mask, plugin)
   }
 
   /** The call that occupies a slot, if it is still that call's. */
   callIn(slot: number): Call | null {
     const occupant = this.#calls[slot]
-    return occupant === null || occupant === undefined || occupant instanceof LateSlot ? null : occupant
+    return occupant === null || occupant === undefined || occupant instanceof OrphanedSlot ? null : occupant
   }
 
   /** What occupies a slot: a call, a late slot, or nothing. */
-  occupantOf(slot: number): Call | LateSlot | null {
+  occupantOf(slot: number): Call | OrphanedSlot | null {
     return this.#calls[slot] ?? null
   }
 
@@ -271,17 +276,17 @@ export class Lane {
   *calls(): Iterable<Call> {
     let left = this.inFlight
     for (let slot = 0; left > 0 && slot < this.#calls.length; slot += 1) {
-      const occupant = this.#calls[slot] as Call | LateSlot | null
+      const occupant = this.#calls[slot] as Call | OrphanedSlot | null
       if (occupant === null) continue
       left -= 1
-      if (!(occupant instanceof LateSlot)) yield occupant
+      if (!(occupant instanceof OrphanedSlot)) yield occupant
     }
   }
 
   /** Where a slot's reply area stands, by the host's own tables; the first is 0. */
   replyAt(slot: number, call: Call, area: number): number {
     const first = repliesAt(this.bytes.at(slot), call.eventBytes, call.traceBytes)
-    return replyAt(first, call.point.replyRoom(call.eventBytes), area)
+    return replyAt(first, call.hookpoint.replyRoom(call.eventBytes), area)
   }
 
   #vacate(slot: number): void {
@@ -290,7 +295,7 @@ export class Lane {
   }
 
   #submit(call: Call, slot: number): void {
-    const { point } = call
+    const { hookpoint } = call
     this.#calls[slot] = call
     this.inFlight += 1
     call.lane = this
@@ -301,12 +306,12 @@ export class Lane {
     call.mask = call.left
     this.bytes.submitted(slot, call.eventBytes + call.traceBytes)
     const submission = this.#submission
-    submission.hookpoint = point.index
+    submission.hookpoint = hookpoint.index
     submission.mask = call.mask
     submission.extentAt = this.bytes.at(slot)
     submission.eventBytes = call.eventBytes
     submission.traceBytes = call.traceBytes
-    submission.replyRoom = point.replyAreas === 0 ? 0 : point.replyRoom(call.eventBytes)
+    submission.replyRoom = hookpoint.replyAreas === 0 ? 0 : hookpoint.replyRoom(call.eventBytes)
     this.ring.submit(slot, submission)
     this.#unbegun[this.#unbegunCount] = slot
     this.#unbegunCount += 1
@@ -314,9 +319,9 @@ export class Lane {
 }
 
 /** Follows what events take: up at once, down slowly. */
-function expectBytes(point: Point, used: number): void {
-  const { expectedBytes } = point
-  point.expectedBytes = used > expectedBytes ? used : expectedBytes - ((expectedBytes - used + 15) >> 4)
+function expectBytes(hookpoint: HookpointState, used: number): void {
+  const { expectedBytes } = hookpoint
+  hookpoint.expectedBytes = used > expectedBytes ? used : expectedBytes - ((expectedBytes - used + 15) >> 4)
 }
 
 /** The room to try next when an event did not fit: aligned, so a little more than what it may fill. @throws HookringError EVENT_TOO_LARGE */

@@ -1,6 +1,6 @@
 /**
  * A plugin as the engine runs it: the operator's options, where it lives, its breaker and counters. Made anew with each
- * edition of the registry; the breaker and the counters go on. Host's thread only.
+ * snapshot of the registry; the breaker and the counters go on. Host's thread only.
  */
 import type { HookpointKind } from '../../contracts/contract.js'
 import type { ResolvedPluginOptions } from '../../contracts/options.js'

@@ -3,9 +3,9 @@
  * that it began with. Host's thread only.
  */
 
-import type { Tally } from '../primitives/in-flight-count.js'
+import type { InFlightCount } from '../primitives/in-flight-count.js'
 import type { Bulkhead } from './bulkhead.js'
-import type { Point } from './hookpoint-state.js'
+import type { HookpointState } from './hookpoint-state.js'
 import type { ActivePlugin } from './plugin.js'
 
 /** The plugins of a chain that sit next to each other in one bulkhead: one hop, one trip through the ring. */
@@ -24,12 +24,12 @@ export interface Step {
 }
 
 /** One state of the registry; calls that began under it are counted, so that what it used can be let go. */
-export interface Edition {
-  readonly calls: Tally
+export interface Snapshot {
+  readonly calls: InFlightCount
 }
 
 export interface Route {
-  readonly edition: Edition
+  readonly snapshot: Snapshot
   readonly steps: readonly Step[]
   /** Whether match or sample decide per call. */
   readonly isSelective: boolean
@@ -43,21 +43,25 @@ export interface Route {
   readonly isPlain: boolean
 }
 
-/** @param plugins of the edition, in the order of the chain. */
-export function compileRoute(point: Point, plugins: readonly ActivePlugin[], edition: Edition): Route | null {
-  const subscribers = plugins.filter((plugin) => plugin.hooks.has(point.name))
+/** @param plugins of the snapshot, in the order of the chain. */
+export function compileRoute(
+  hookpoint: HookpointState,
+  plugins: readonly ActivePlugin[],
+  snapshot: Snapshot,
+): Route | null {
+  const subscribers = plugins.filter((plugin) => plugin.hooks.has(hookpoint.name))
   if (subscribers.length === 0) return null
   const steps = stepsOf(
     subscribers.filter((plugin) => !plugin.isShadow),
-    point.isCheckedBetween,
+    hookpoint.isCheckedBetween,
   )
   // Whether a shadow is asked at all is decided before there is a call for it.
   const shadows = subscribers
     .filter((plugin) => plugin.isShadow)
-    .map((plugin) => ({ ...routeOf([stepOf([plugin])], edition), isSelective: false }))
-  const isBranching = steps.length > 1 && (point.kind === 'observe' || point.hookpoint.order === 'parallel')
-  const route = routeOf(steps, edition)
-  const branches = isBranching ? steps.map((step) => routeOf([step], edition)) : null
+    .map((plugin) => ({ ...routeOf([stepOf([plugin])], snapshot), isSelective: false }))
+  const isBranching = steps.length > 1 && (hookpoint.kind === 'observe' || hookpoint.definition.order === 'parallel')
+  const route = routeOf(steps, snapshot)
+  const branches = isBranching ? steps.map((step) => routeOf([step], snapshot)) : null
   return { ...route, shadows, branches, isPlain: branches === null && shadows.length === 0 }
 }
 
@@ -67,9 +71,9 @@ export function* stepsIn(route: Route): Iterable<Step> {
   for (const shadow of route.shadows) yield* shadow.steps
 }
 
-function routeOf(steps: readonly Step[], edition: Edition): Route {
+function routeOf(steps: readonly Step[], snapshot: Snapshot): Route {
   return {
-    edition,
+    snapshot,
     steps,
     isSelective: steps.some((step) => step.plugins.some((plugin) => plugin.match !== null || plugin.sample < 1)),
     isPartitioned: steps.some((step) => step.bulkhead.partition !== null),

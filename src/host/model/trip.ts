@@ -3,7 +3,7 @@
  */
 import { codecMemory } from '../../contracts/codec/memory.js'
 import { monotonicMs } from '../../ring/clock.js'
-import { type Call, type HeldBytes, rareOf } from './call.js'
+import { type Call, ensureRare, type HeldBytes } from './call.js'
 import type { ActivePlugin } from './plugin.js'
 import type { Step } from './route.js'
 
@@ -42,12 +42,12 @@ export function firstIn(step: Step, mask: number): ActivePlugin {
 export function beginTrip(call: Call, nowMs: number): void {
   if (call.hasBegun) return
   call.tripMs = nowMs
-  if (call.point.kind !== 'observe') call.dueMs = Math.min(nowMs + stepOf(call).shortestMs, call.rare.capMs)
+  if (call.hookpoint.kind !== 'observe') call.dueMs = Math.min(nowMs + stepOf(call).shortestMs, call.rare.capMs)
 }
 
 /** When the first plugin of the trip is late (monotonic ms); of an observation, never. */
 export function firstDueMs(call: Call): number {
-  if (call.point.kind === 'observe') return Number.POSITIVE_INFINITY
+  if (call.hookpoint.kind === 'observe') return Number.POSITIVE_INFINITY
   const step = stepOf(call)
   const timeoutMs = call.left === step.mask ? step.firstMs : firstIn(step, call.left).timeoutMs
   return Math.min(call.tripMs + timeoutMs, call.rare.capMs)
@@ -64,7 +64,7 @@ export function addTimes(call: Call, waitedMs: number, ranMs: number): void {
 /** Counts what a call came to against the plugin's breaker. */
 export function recordOutcome(call: Call, plugin: ActivePlugin, outcome: 'success' | 'failure', nowMs: number): void {
   if (call.rare.probe === plugin) {
-    rareOf(call).probe = null
+    ensureRare(call).probe = null
     plugin.breaker.recordProbe(outcome, nowMs)
   } else {
     plugin.breaker.record(outcome, nowMs)
@@ -79,12 +79,12 @@ export function copyOf(call: Call, from: HeldBytes): HeldBytes {
 /** The event of a call, decoded from the host's own copy. */
 export function heldEvent(call: Call, from: HeldBytes | null): unknown {
   if (from === null) return undefined
-  return call.point.reader.decode(codecMemory(from.u8.buffer as ArrayBuffer), from.at, call.eventBytes)
+  return call.hookpoint.reader.decode(codecMemory(from.u8.buffer as ArrayBuffer), from.at, call.eventBytes)
 }
 
 /** The probe ends without having asked its plugin. */
 export function releaseProbe(call: Call): void {
   if (call.rare.probe === null) return
   call.rare.probe.breaker.forgoProbe(monotonicMs())
-  rareOf(call).probe = null
+  ensureRare(call).probe = null
 }

@@ -1,6 +1,6 @@
 /**
  * The plugins of an engine and what they make of its hookpoints: registrations, bulkheads, routes. Changes are made one
- * after the other, each as a whole: a new edition is started beside the old one, takes over, and the old one is let go
+ * after the other, each as a whole: a new snapshot is started beside the old one, takes over, and the old one is let go
  * when its last call has settled. What does not start changes nothing. Host's thread only.
  */
 import type { Contract } from '../../contracts/contract.js'
@@ -12,10 +12,10 @@ import { compileMatch } from '../fields/match.js'
 import { compilePartition, type EventShape } from '../fields/partition.js'
 import type { Supervisor } from '../lanes/supervisor.js'
 import { Bulkhead } from '../model/bulkhead.js'
-import { hookpointSpecs, type Point } from '../model/hookpoint-state.js'
+import { type HookpointState, hookpointSpecs } from '../model/hookpoint-state.js'
 import type { ActivePlugin, Registration } from '../model/plugin.js'
-import { compileRoute, type Edition, stepsIn } from '../model/route.js'
-import { Tally } from '../primitives/in-flight-count.js'
+import { compileRoute, type Snapshot, stepsIn } from '../model/route.js'
+import { InFlightCount } from '../primitives/in-flight-count.js'
 import type { Emit } from '../telemetry/events.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { PluginRecorder } from '../telemetry/recorders.js'
@@ -23,7 +23,7 @@ import { type BulkheadPlan, type PlanDefaults, planBulkheads } from './bulkhead-
 
 export interface RegistryOptions {
   readonly contract: Contract
-  readonly points: readonly Point[]
+  readonly hookpoints: readonly HookpointState[]
   readonly metrics: Metrics
   readonly supervisor: Supervisor
   readonly emit: Emit
@@ -43,14 +43,14 @@ export interface Registry {
   find(plugin: string): ActivePlugin | undefined
   /** After a breaker has changed its state. */
   refreshGuards(): void
-  /** Calls and observations that have not settled, of the present edition and of those that are let go. */
+  /** Calls and observations that have not settled, of the present snapshot and of those that are let go. */
   whenSettled(): Promise<void>
   readonly unsettled: number
   /** Stops everything. */
   close(): Promise<void>
 }
 
-interface Current extends Edition {
+interface Current extends Snapshot {
   readonly registrations: readonly Registration[]
   readonly bulkheads: ReadonlyMap<string, RunningBulkhead>
   readonly plugins: readonly ActivePlugin[]
@@ -63,9 +63,9 @@ interface RunningBulkhead {
 }
 
 export function createRegistry(options: RegistryOptions): Registry {
-  const { contract, points, metrics, supervisor, defaults } = options
-  const specs = hookpointSpecs(points)
-  let current: Current = { calls: new Tally(), registrations: [], bulkheads: new Map(), plugins: [] }
+  const { contract, hookpoints, metrics, supervisor, defaults } = options
+  const specs = hookpointSpecs(hookpoints)
+  let current: Current = { calls: new InFlightCount(), registrations: [], bulkheads: new Map(), plugins: [] }
   const leaving = new Set<Current>()
   const stopping = new Set<Promise<unknown>>()
   let lastChange: Promise<unknown> = Promise.resolve()
@@ -140,9 +140,9 @@ export function createRegistry(options: RegistryOptions): Registry {
   function activate(registration: Registration, bulkhead: Bulkhead, index: number, manifest: Manifest): ActivePlugin {
     const { name, options: chosen } = registration
     const hooks = new Set(manifest.hooks)
-    const shapes = points
-      .filter((point) => hooks.has(point.name))
-      .map(({ name: hookpoint, hookpoint: { plan } }) => ({ hookpoint, plan }))
+    const shapes = hookpoints
+      .filter((hookpoint) => hooks.has(hookpoint.name))
+      .map(({ name, definition: { plan } }) => ({ hookpoint: name, plan }))
     const onError = (error: unknown) =>
       options.emit(
         'error',
@@ -152,8 +152,9 @@ export function createRegistry(options: RegistryOptions): Registry {
         }),
       )
     const recorders: PluginRecorder[] = []
-    for (const point of points) {
-      if (hooks.has(point.name)) recorders[point.index] = metrics.recorder({ hookpoint: point.name, plugin: name })
+    for (const hookpoint of hookpoints) {
+      if (hooks.has(hookpoint.name))
+        recorders[hookpoint.index] = metrics.recorder({ hookpoint: hookpoint.name, plugin: name })
     }
     return {
       registration,
@@ -171,9 +172,9 @@ export function createRegistry(options: RegistryOptions): Registry {
   }
 
   function shapesOf(plugins: readonly ActivePlugin[]): EventShape[] {
-    return points
-      .filter((point) => plugins.some((plugin) => plugin.hooks.has(point.name)))
-      .map(({ name: hookpoint, hookpoint: { plan } }) => ({ hookpoint, plan }))
+    return hookpoints
+      .filter((hookpoint) => plugins.some((plugin) => plugin.hooks.has(hookpoint.name)))
+      .map(({ name, definition: { plan } }) => ({ hookpoint: name, plan }))
   }
 
   function takeOver(registrations: readonly Registration[], bulkheads: ReadonlyMap<string, RunningBulkhead>): void {
@@ -181,13 +182,13 @@ export function createRegistry(options: RegistryOptions): Registry {
     checkNames(plugins)
     const previous = current
     keepHeld(previous.registrations, registrations)
-    const edition: Current = { calls: new Tally(), registrations, bulkheads, plugins }
+    const snapshot: Current = { calls: new InFlightCount(), registrations, bulkheads, plugins }
     for (const { bulkhead } of bulkheads.values()) {
       bulkhead.recorder = metrics.bulkheadRecorder(bulkhead.name, gaugesOf(bulkhead))
     }
     for (const { name, breaker } of plugins) metrics.watchQuarantine(name, () => breaker.state)
-    current = edition
-    for (const point of points) point.route = compileRoute(point, plugins, edition)
+    current = snapshot
+    for (const hookpoint of hookpoints) hookpoint.route = compileRoute(hookpoint, plugins, snapshot)
     for (const { name } of previous.plugins)
       if (!plugins.some((plugin) => plugin.name === name)) metrics.removePlugin(name)
     for (const name of previous.bulkheads.keys()) if (!bulkheads.has(name)) metrics.removeBulkhead(name)
@@ -195,12 +196,12 @@ export function createRegistry(options: RegistryOptions): Registry {
     void previous.calls.whenZero().then(() => retire(previous))
   }
 
-  /** The edition's last call has settled: bulkheads that no other edition uses are stopped. */
-  async function retire(edition: Current): Promise<void> {
-    // First of all, so that of two editions that end together one stops what they share.
-    leaving.delete(edition)
+  /** The snapshot's last call has settled: bulkheads that no other snapshot uses are stopped. */
+  async function retire(snapshot: Current): Promise<void> {
+    // First of all, so that of two snapshots that end together one stops what they share.
+    leaving.delete(snapshot)
     const kept = new Set([current, ...leaving].flatMap((other) => [...other.bulkheads.values()]))
-    const over = [...edition.bulkheads.values()].filter((running) => !kept.has(running))
+    const over = [...snapshot.bulkheads.values()].filter((running) => !kept.has(running))
     const stopped = Promise.all(
       over.map(({ bulkhead }) => {
         for (let lane = 0; lane < bulkhead.seats.length; lane += 1) bulkhead.recorder?.recordRestart('reload')
@@ -220,27 +221,27 @@ export function createRegistry(options: RegistryOptions): Registry {
     get bulkheads() {
       return [
         ...new Set(
-          [current, ...leaving].flatMap((edition) => [...edition.bulkheads.values()].map(({ bulkhead }) => bulkhead)),
+          [current, ...leaving].flatMap((snapshot) => [...snapshot.bulkheads.values()].map(({ bulkhead }) => bulkhead)),
         ),
       ]
     },
     find: (name) => current.plugins.find((plugin) => plugin.name === name),
     refreshGuards() {
-      for (const point of points) {
-        if (point.route === null) continue
-        for (const step of stepsIn(point.route))
+      for (const hookpoint of hookpoints) {
+        if (hookpoint.route === null) continue
+        for (const step of stepsIn(hookpoint.route))
           step.isGuarded = step.plugins.some((plugin) => plugin.breaker.state !== 'closed')
       }
     },
     async whenSettled() {
-      await Promise.all([current, ...leaving].map((edition) => edition.calls.whenZero()))
+      await Promise.all([current, ...leaving].map((snapshot) => snapshot.calls.whenZero()))
     },
     get unsettled() {
-      return [current, ...leaving].reduce((count, edition) => count + edition.calls.count, 0)
+      return [current, ...leaving].reduce((count, snapshot) => count + snapshot.calls.count, 0)
     },
     async close() {
       await lastChange
-      for (const point of points) point.route = null
+      for (const hookpoint of hookpoints) hookpoint.route = null
       const all = this.bulkheads
       await Promise.all([...all.map((bulkhead) => supervisor.stop(bulkhead)), ...stopping])
     },

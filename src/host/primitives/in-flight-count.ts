@@ -1,5 +1,5 @@
 /** Counts what is under way and tells when nothing is. Host's thread only. */
-export class Tally {
+export class InFlightCount {
   #count = 0
   #waiting: (() => void)[] = []
 

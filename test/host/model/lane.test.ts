@@ -7,7 +7,7 @@ import { createCompletion } from '../../../dist/host/calls/completion.js'
 import { createExpiry } from '../../../dist/host/calls/expiry.js'
 import type { Bulkhead } from '../../../dist/host/model/bulkhead.js'
 import { Call } from '../../../dist/host/model/call.js'
-import type { Point } from '../../../dist/host/model/hookpoint-state.js'
+import type { HookpointState } from '../../../dist/host/model/hookpoint-state.js'
 import { Lane } from '../../../dist/host/model/lane.js'
 import { createLaneMemory, OWN_EXTENT_BYTES } from '../../../dist/host/model/lane-memory.js'
 import type { Route } from '../../../dist/host/model/route.js'
@@ -40,7 +40,7 @@ const actions = fc.array(
 
 function openLane(bulkhead: Partial<Bulkhead> = {}) {
   const { encoder, reader } = codecOf(z.object({ text: z.string() }))
-  const point = { index: 0, kind: 'gate', name: 'onTest', encoder, expectedBytes: 40, replyAreas: 0 }
+  const hookpoint = { index: 0, kind: 'gate', name: 'onTest', encoder, expectedBytes: 40, replyAreas: 0 }
   const route = { steps: [{ mask: 1, firstMs: TIMEOUT_MS, shortestMs: TIMEOUT_MS }] }
   const memory = createLaneMemory(SLOTS, LARGEST_BYTES)
   const violations: string[] = []
@@ -81,7 +81,7 @@ function openLane(bulkhead: Partial<Bulkhead> = {}) {
     earliestMs: () => earliestMs,
     /** False: no room at present. */
     ask(text: string): boolean {
-      const call = new Call(point as unknown as Point, route as unknown as Route)
+      const call = new Call(hookpoint as unknown as HookpointState, route as unknown as Route)
       call.step = 0
       call.left = 1
       return lane.submitEvent(call, { text })

@@ -10,7 +10,7 @@ import type { Watch } from '../../../dist/host/lanes/watchdog.js'
 import type { Call } from '../../../dist/host/model/call.js'
 import type { Lane, LaneListener } from '../../../dist/host/model/lane.js'
 import type { ActivePlugin, Registration } from '../../../dist/host/model/plugin.js'
-import type { Edition } from '../../../dist/host/model/route.js'
+import type { Snapshot } from '../../../dist/host/model/route.js'
 import type { Emit } from '../../../dist/host/telemetry/events.js'
 import type { Observer } from './forbidden.js'
 import { HANG_MS, PLUGIN_TIMEOUT_MS } from './limits.js'
@@ -36,7 +36,7 @@ export async function importEngine(dist: string) {
       importFrom(dist, 'host/calls/expiry'),
       importFrom(dist, 'host/calls/hops'),
     ])
-  const [metricsModule, states, pointsModule, pumps, routes, supervisors, watchdogs, { monotonicMs }] =
+  const [metricsModule, states, hookpointStates, pumps, routes, supervisors, watchdogs, { monotonicMs }] =
     await Promise.all([
       importFrom(dist, 'host/telemetry/metrics'),
       importFrom(dist, 'host/model/plugin'),
@@ -51,12 +51,12 @@ export async function importEngine(dist: string) {
   const metrics = metricsModule.createMetrics({ registry: undefined, prefix: 'hookring_', contract })
   const gauges = { queueDepth: () => 0, inFlight: () => 0, lanes: () => [] }
   // Encoders are compiled code.
-  const points = pointsModule.createPoints(contract, metrics, 256)
-  const expectedBytes = points.map((point) => point.expectedBytes)
+  const hookpoints = hookpointStates.createHookpointStates(contract, metrics, 256)
+  const expectedBytes = hookpoints.map((hookpoint) => hookpoint.expectedBytes)
 
   /** An engine whose lanes serve. */
   async function open(scenario: Scenario, threads: StageThreads, observer: Observer) {
-    for (const point of points) point.expectedBytes = expectedBytes[point.index] as number
+    for (const hookpoint of hookpoints) hookpoint.expectedBytes = expectedBytes[hookpoint.index] as number
     const emit = ((name: string) => observer.emitted(name)) as Emit
     const wheel = deadlines.createDeadlines<Call | LaneDeadline | Watch>({
       buckets: 64,
@@ -111,7 +111,7 @@ export async function importEngine(dist: string) {
     const expiry = expiries.createExpiry({ hops, completion, deadlines: callTimes, emit })
     const supervisor = supervisors.createSupervisor({
       threads: { take: async () => threads.take(), close: async () => {} },
-      points,
+      hookpoints,
       expiry,
       pump,
       watchdog,
@@ -147,8 +147,8 @@ export async function importEngine(dist: string) {
       spinUs: scenario.spinUs ?? 0,
       shutdownTimeoutMs: 1e6,
     }
-    const edition: Edition = { calls: observer.calls }
-    for (const point of points) point.route = routes.compileRoute(point, bulkhead.plugins, edition)
+    const snapshot: Snapshot = { calls: observer.calls }
+    for (const hookpoint of hookpoints) hookpoint.route = routes.compileRoute(hookpoint, bulkhead.plugins, snapshot)
 
     function activate(index: number): ActivePlugin {
       const name = `p${index}`
@@ -164,11 +164,11 @@ export async function importEngine(dist: string) {
         breaker: registration.breaker,
         bulkhead,
         index,
-        hooks: new Set(points.map((point) => point.name)),
+        hooks: new Set(hookpoints.map((hookpoint) => hookpoint.name)),
         match: null,
         sample: 1,
         isShadow: false,
-        recorders: points.map((point) => metrics.recorder({ hookpoint: point.name, plugin: name })),
+        recorders: hookpoints.map((hookpoint) => metrics.recorder({ hookpoint: hookpoint.name, plugin: name })),
       }
     }
 
@@ -184,8 +184,8 @@ export async function importEngine(dist: string) {
     await supervisor.start(bulkhead)
     return {
       lanes,
-      ask: dispatcher.ask.bind(null, points[0]!, points[0]!.route!),
-      tell: dispatcher.tell.bind(null, points[1]!, points[1]!.route!),
+      ask: dispatcher.ask.bind(null, hookpoints[0]!, hookpoints[0]!.route!),
+      tell: dispatcher.tell.bind(null, hookpoints[1]!, hookpoints[1]!.route!),
       shutdown: () => supervisor.shutdown(bulkhead),
       stop: () => supervisor.stop(bulkhead),
       get queueDepth() {

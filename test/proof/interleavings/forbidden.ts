@@ -3,7 +3,7 @@
  * only see at the moment that it happens (claims, recalls, what a hook is given) they note on the board.
  */
 import type { LaneListener } from '../../../dist/host/model/lane.js'
-import type { Tally } from '../../../dist/host/primitives/in-flight-count.js'
+import type { InFlightCount } from '../../../dist/host/primitives/in-flight-count.js'
 import {
   type Board,
   FAILURE_ENDLESS,
@@ -47,8 +47,8 @@ export interface Violation {
 /** What the host's side tells of while a schedule runs. */
 export interface Observer {
   /** Calls that have begun and not settled. */
-  readonly calls: Tally
-  readonly observations: Tally
+  readonly calls: InFlightCount
+  readonly observations: InFlightCount
   emitted(event: string): void
   violated(kind: string): void
   /** Sees that only living lanes are listened to. */

@@ -3,7 +3,7 @@
  */
 import type { LaneLink } from '../../../dist/host/lanes/lane-link.js'
 import type { LaneThread } from '../../../dist/host/lanes/lane-threads.js'
-import type { Tally } from '../../../dist/host/primitives/in-flight-count.js'
+import type { InFlightCount } from '../../../dist/host/primitives/in-flight-count.js'
 import type { SteppedAtomics } from './atomics.js'
 import {
   CALLER_WORD,
@@ -90,7 +90,7 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
     let replaced = 0
     let accused = 0
     // Of a tally the host's side calls these two.
-    const tally = (enter: () => void, leave: () => void) => ({ enter, leave }) as Tally
+    const tally = (enter: () => void, leave: () => void) => ({ enter, leave }) as InFlightCount
     const observer: Observer = {
       calls: tally(
         () => {

@@ -15,7 +15,7 @@ import type * as Supervisor from '../../../dist/host/lanes/supervisor.js'
 import type * as Watchdog from '../../../dist/host/lanes/watchdog.js'
 import type * as Bulkhead from '../../../dist/host/model/bulkhead.js'
 import type * as CallModule from '../../../dist/host/model/call.js'
-import type * as PointModule from '../../../dist/host/model/hookpoint-state.js'
+import type * as HookpointStateModule from '../../../dist/host/model/hookpoint-state.js'
 import type * as PluginState from '../../../dist/host/model/plugin.js'
 import type * as RouteModule from '../../../dist/host/model/route.js'
 import type * as Breaker from '../../../dist/host/primitives/circuit-breaker.js'
@@ -43,7 +43,7 @@ type Modules = {
   'host/calls/hops': typeof Hops
   'host/telemetry/metrics': typeof Metrics
   'host/model/plugin': typeof PluginState
-  'host/model/hookpoint-state': typeof PointModule
+  'host/model/hookpoint-state': typeof HookpointStateModule
   'host/calls/pump': typeof PumpModule
   'host/model/route': typeof RouteModule
   'host/lanes/supervisor': typeof Supervisor

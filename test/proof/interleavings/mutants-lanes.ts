@@ -89,8 +89,8 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: HOST_LANE,
-        find: 'this.letGo(call, 0);\n        return true;',
-        replace: 'this.letGo(call, 0);\n        this.bytes.give(call.slot);\n        return true;',
+        find: 'this.detach(call, 0);\n        return true;',
+        replace: 'this.detach(call, 0);\n        this.bytes.give(call.slot);\n        return true;',
       },
     ],
   },
@@ -101,9 +101,9 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: HOST_LANE,
-        find: 'this.#calls[call.slot] = new LateSlot(call.point, mask, plugin);',
+        find: 'this.#calls[call.slot] = new OrphanedSlot(call.hookpoint, mask, plugin);',
         replace:
-          'this.#calls[call.slot] = new LateSlot(call.point, mask, plugin);\n        this.#free.give(call.slot);',
+          'this.#calls[call.slot] = new OrphanedSlot(call.hookpoint, mask, plugin);\n        this.#free.give(call.slot);',
       },
     ],
   },
@@ -148,7 +148,7 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     mistake: 'a call that has settled at its deadline stays in its slot, and settles again when the slot comes back',
     first: ['expire-vs-claim'],
     patches: [
-      { file: EXPIRY, find: 'lane.letGo(call, 1 << current.index);', replace: '' },
+      { file: EXPIRY, find: 'lane.detach(call, 1 << current.index);', replace: '' },
       {
         file: CALL,
         find: 'export function settle(call, verdict, cancelDeadline) {\n    if (call.isSettled)\n        return;',

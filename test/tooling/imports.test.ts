@@ -47,7 +47,12 @@ const REFUSED: [sentence: string, folder: string, code: string, message: RegExp]
   ['a nested adapter importing past a door', 'src/adapters/grpc', `import '../../contracts/errors.js'`, DIRECTION],
   ['an adapter importing the server of another', 'src/adapters/grpc', `import type { Aedes } from 'aedes'`, DIRECTION],
   ['the gRPC adapter reading .proto files', 'src/adapters/grpc', `import '@grpc/proto-loader'`, DIRECTION],
-  ['a command starting a server of another', 'src/cli/bench', `await import('../../adapters/exhook/index.js')`, DIRECTION],
+  [
+    'a command starting a server of another',
+    'src/cli/bench',
+    `await import('../../adapters/exhook/index.js')`,
+    DIRECTION,
+  ],
   ['an adapter importing what another adapts', 'src/adapters/grpc', `import '@msgpack/msgpack'`, DIRECTION],
   ['testing importing worker', 'src/testing', `import '../worker/chain.js'`, DIRECTION],
   ['the command importing host', 'src/cli', `import '../host/engine.js'`, DIRECTION],

@@ -1,6 +1,6 @@
 /**
  * `npm run check`: everything that can be said of the code without running it. All steps run; those that fail print
- * what they found, and the exit code is 1.
+ * what they found, and the exit code is 1. `npm run check -- --imports` prints who imports whom, and checks that alone.
  */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
@@ -9,14 +9,18 @@ import { ROOT } from './compile.mjs'
 const STEPS = [
   ['types and build of src', [process.execPath, 'scripts/build.mjs']],
   ['types of tests, benches and examples', ['tsc', '-p', 'tsconfig.check.json']],
-  ['lint, format and import directions', ['biome', 'check', '--error-on-warnings', '--max-diagnostics=200']],
+  ['imports', [process.execPath, 'scripts/imports.mjs']],
+  ['lint and format', ['biome', 'check', '--error-on-warnings', '--max-diagnostics=200']],
   ['package as published: publint', ['publint', '--strict']],
   ['package as resolved: are the types wrong', ['attw', '--pack', '.', '--profile', 'esm-only']],
 ]
 
+const isImportsAlone = process.argv.includes('--imports')
 let failures = 0
 for (const [name, [command, ...args]] of STEPS) {
+  if (isImportsAlone && name !== 'imports') continue
   const { code, output } = await run(command, args)
+  if (isImportsAlone && code === 0) process.stdout.write(output)
   process.stdout.write(`${code === 0 ? 'ok    ' : 'FAILED'} ${name}\n`)
   if (code === 0) continue
   failures++

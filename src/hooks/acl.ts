@@ -4,8 +4,15 @@
  */
 import { z } from 'zod'
 import { MQTT_REASON, type MqttClientInfo, mqtt } from '../contracts/mqtt.js'
+import {
+  containsFilter,
+  type FilterLevels,
+  filtersOverlap,
+  isTopicFilter,
+  matchesTopic,
+  parseFilter,
+} from '../contracts/mqtt-topics.js'
 import { definePlugin, reject, replace } from '../plugin/index.js'
-import { containsFilter, filtersOverlap, type Levels, matchesTopic, parseFilter } from './topic-filter.js'
 
 const namePattern = z.string().regex(/^\*?[^*]*\*?$/, 'must have * at its ends only')
 
@@ -14,7 +21,7 @@ export const aclRule = z.strictObject({
   clientId: namePattern.default(''),
   /** The same; a client without a name is one with an empty name. */
   username: namePattern.default(''),
-  topicFilter: z.string().refine((filter) => parseFilter(filter) !== null, 'must be an MQTT topic filter'),
+  topicFilter: z.string().refine(isTopicFilter, 'must be an MQTT topic filter'),
   read: z.boolean().default(false),
   write: z.boolean().default(false),
 })
@@ -33,7 +40,7 @@ type Access = 'read' | 'write'
 interface Rule extends Record<Access, boolean> {
   readonly clientId: string
   readonly username: string
-  readonly filter: Levels
+  readonly filter: FilterLevels
 }
 
 export default definePlugin(mqtt, {
@@ -43,7 +50,7 @@ export default definePlugin(mqtt, {
     const isDefault = !config.denyByDefault
     const rules: Rule[] = config.rules.map(({ topicFilter, ...rule }) => ({
       ...rule,
-      filter: parseFilter(topicFilter) as Levels,
+      filter: parseFilter(topicFilter) as FilterLevels,
     }))
 
     function rulesOf(client: MqttClientInfo): Rule[] {
@@ -87,7 +94,7 @@ export default definePlugin(mqtt, {
 function mayReadAll(rules: readonly Rule[], text: string, isDefault: boolean): boolean {
   const filter = parseFilter(text)
   if (filter === null) return false
-  const readable: Levels[] = []
+  const readable: FilterLevels[] = []
   for (const rule of rules) {
     if (containsFilter(rule.filter, filter)) return rule.read
     if (rule.read) readable.push(rule.filter)

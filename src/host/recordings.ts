@@ -22,8 +22,8 @@ import {
   recordOptionsSchema,
 } from '../contracts/recording/format.js'
 import { fieldNames, nodesAt, type RedactedField } from '../contracts/recording/redaction.js'
+import { within } from '../primitives/within.js'
 import type { Recording, RecordingSummary } from './api.js'
-import { inTime } from './primitives/timeout.js'
 import { type PluginRecorder, VERDICT_INDEX } from './telemetry/recorders.js'
 
 /** A slow disk holds up the recorder's lane, not the server: events wait, and then are dropped and counted. */
@@ -116,7 +116,7 @@ export function createRecordings(options: RecordingsOptions): Recordings {
         // Somebody has taken the plugin out: it ends in the same way.
         if (error.code !== 'PLUGIN_UNKNOWN') throw error
       })
-      if (closed === null) await inTime(whenClosed, options.stopTimeoutMs)
+      if (closed === null) await within(whenClosed, options.stopTimeoutMs)
       running.delete(name)
       const { recorded, left } = closed ?? { recorded: recording.recorded, left: 0 }
       const end = { recorded, dropped: recording.dropped, left }

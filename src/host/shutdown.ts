@@ -4,11 +4,11 @@
  * order in which the one needs the other. Host's thread only.
  */
 
+import { LATE, within } from '../primitives/within.js'
 import type { Expiry } from './calls/expiry.js'
 import type { LaneThreads } from './lanes/lane-threads.js'
 import type { Supervisor } from './lanes/supervisor.js'
 import type { Registry } from './plugins/registry.js'
-import { inTime } from './primitives/timeout.js'
 import type { DeadlineTimer } from './primitives/timing-wheel.js'
 import type { Recordings } from './recordings.js'
 import type { PluginSources } from './sources/locate.js'
@@ -61,7 +61,7 @@ export function createEnding(options: EndingOptions): Ending {
 
   /** Waits for what was accepted; names what is left after closeTimeoutMs. */
   async function drained(): Promise<void> {
-    if (await inTime(registry.whenSettled(), options.closeTimeoutMs)) return
+    if ((await within(registry.whenSettled(), options.closeTimeoutMs)) !== LATE) return
     for (const bulkhead of registry.bulkheads) {
       const left = [
         ...bulkhead.takeWaiting(),

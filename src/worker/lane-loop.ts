@@ -10,6 +10,7 @@ import type { LaneControl, LaneSpec, LoadResult } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
 import type { LaneLoss } from '../contracts/process.js'
 import { describe } from '../plugin/setup.js'
+import { LATE, within } from '../primitives/within.js'
 import { monotonicMs } from '../ring/clock.js'
 import { createLookAgain } from '../ring/look-again.js'
 import { NOTHING, WorkerRing } from '../ring/worker-ring.js'
@@ -305,13 +306,7 @@ function createDeadlineSweep(chain: Chain): { arm(): void; disarm(): void } {
 }
 
 async function withTimeout<T>(promise: Promise<T>, ms: number, message: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new HookringError('CONTROL_TIMEOUT', message)), ms)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
+  const value = await within(promise, ms)
+  if (value === LATE) throw new HookringError('CONTROL_TIMEOUT', message)
+  return value
 }

@@ -3,13 +3,6 @@ import type { AclRule } from 'hookring/hooks'
 import plugin from 'hookring/hooks/acl'
 import { runInline } from 'hookring/testing'
 import { expect, test } from 'vitest'
-import {
-  containsFilter,
-  filtersOverlap,
-  type Levels,
-  matchesTopic,
-  parseFilter,
-} from '../../dist/hooks/topic-filter.js'
 
 const client = {
   clientId: 'c1',
@@ -22,32 +15,6 @@ const client = {
 const packetTo = (topic: string) => ({ topic, payload: new Uint8Array(), qos: 0 as const, retain: false })
 const open = (rules: AclRule[], denyByDefault = false) =>
   runInline(plugin, { contract: mqtt, config: { rules, denyByDefault } })
-
-function sequences(levels: readonly string[], longest: number): string[] {
-  let last = [...levels]
-  const all = [...last]
-  for (let length = 2; length <= longest; length += 1) {
-    last = last.flatMap((head) => levels.map((level) => `${head}/${level}`))
-    all.push(...last)
-  }
-  return all
-}
-const topics = sequences(['', 'a', 'b', '$s'], 4).filter((topic) => topic !== '')
-const parsed = sequences(['a', '$s', '+', '#'], 3)
-  .map(parseFilter)
-  .filter((levels): levels is Levels => levels !== null)
-
-test('containment and overlap of filters are what their topics say', () => {
-  const matched = parsed.map((filter) => new Set(topics.filter((topic) => matchesTopic(filter, topic))))
-  parsed.forEach((outer, i) => {
-    parsed.forEach((inner, j) => {
-      const [wide, narrow] = [matched[i]!, matched[j]!]
-      const shared = [...narrow].filter((topic) => wide.has(topic)).length
-      expect([outer, inner, containsFilter(outer, inner)]).toEqual([outer, inner, shared === narrow.size])
-      expect([outer, inner, filtersOverlap(outer, inner)]).toEqual([outer, inner, shared > 0])
-    })
-  })
-})
 
 test('the first rule that matches decides who may publish', async () => {
   await using run = await open([

@@ -1,33 +1,9 @@
 /** Parts of the cluster hook that need no Redis. */
-import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
-import { createFilterTree } from '../../dist/hooks/cluster/filter-tree.js'
 import { keysOf } from '../../dist/hooks/cluster/keys.js'
 import { createOwed } from '../../dist/hooks/cluster/owed.js'
 import { createInbox } from '../../dist/hooks/redis/inbox.js'
-import { matchesTopic, parseFilter } from '../../dist/hooks/topic-filter.js'
 import { silent, until } from '../support/lab.js'
-
-const level = fc.constantFrom('a', 'b', '', '$s')
-const topic = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/'))
-const filter = fc
-  .tuple(fc.array(fc.oneof(level, fc.constant('+')), { maxLength: 4 }), fc.boolean())
-  .map(([levels, isOpen]) => [...levels, ...(isOpen ? ['#'] : [])].join('/'))
-  .filter((text) => text !== '' && parseFilter(text) !== null)
-
-test('the tree finds the filters that match, and no others, also after some were removed', () => {
-  fc.assert(
-    fc.property(fc.array(filter, { maxLength: 12 }), fc.array(filter, { maxLength: 6 }), topic, (all, gone, name) => {
-      fc.pre(name !== '')
-      const tree = createFilterTree()
-      for (const text of all) tree.add(text)
-      for (const text of gone) tree.delete(text)
-      const left = [...new Set(all)].filter((text) => !gone.includes(text))
-      const matching = left.filter((text) => matchesTopic(text.split('/'), name))
-      expect(tree.match(name).sort()).toEqual(matching.sort())
-    }),
-  )
-})
 
 test('no topic, filter or client has the key of an index', () => {
   const keys = keysOf('mqtt:')

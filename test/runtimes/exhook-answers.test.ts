@@ -3,7 +3,6 @@ import fc from 'fast-check'
 import { HookringError } from 'hookring'
 import { describe, expect, it } from 'vitest'
 import { readBool, readHooks, readMessage } from '../../dist/worker/runtimes/exhook/answers.js'
-import { isTopicFilter } from '../../dist/worker/runtimes/exhook/topics.js'
 import { loadWire, type Method } from '../../dist/worker/runtimes/exhook/wire.js'
 
 const wire = await loadWire(3, 'remote')
@@ -90,17 +89,4 @@ it('a topic that is longer than a packet can say is none', () => {
   expect(() => readMessage(reply, 'OnMessagePublish')).toThrow(expect.objectContaining({ code: 'EVENT_INVALID' }))
   const shorter = { ...reply, message: { ...message, topic: 'é'.repeat(32_767) } }
   expect(readMessage(shorter, 'OnMessagePublish')).toMatchObject({ isBlocked: false })
-})
-
-it.each([
-  ['a/b', true],
-  ['+/b/#', true],
-  ['#', true],
-  ['', false],
-  ['a/#/b', false],
-  ['a#', false],
-  ['a+/b', false],
-  ['a\0', false],
-])('%j is a topic filter: %s', (filter, isOne) => {
-  expect(isTopicFilter(filter)).toBe(isOne)
 })

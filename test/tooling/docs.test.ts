@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const named = new Map<string, string>()
-for (const folder of ['test/adapters', 'test/hooks']) {
+for (const folder of ['test/adapters', 'test/hooks', 'test/contracts', 'test/cli']) {
   for (const file of await readdir(join(ROOT, folder))) {
     if (file.endsWith('.test.ts')) named.set(`${folder}/${file}`, await readFile(join(ROOT, folder, file), 'utf8'))
   }

@@ -12,8 +12,9 @@ import type {
   Verdict,
 } from '../../contracts/index.js'
 import type { HookEngine } from '../../index.js'
+import { Semaphore } from '../../primitives/semaphore.js'
 import type { Packet, Qos } from './broker.js'
-import { isTopicName } from './topics.js'
+import { isPublishable } from './topics.js'
 
 type Points = typeof mqtt.hookpoints
 /** What the adapter needs of an engine. */
@@ -150,13 +151,13 @@ export function createAsker(engine: MqttEngine, { maxCallsUnderWay, onError }: A
   }
 
   /** What one message becomes for a thousand subscribers must wait its turn, not be an overload by itself. */
-  const turns = createTurns(maxCallsUnderWay)
+  const turns = new Semaphore(maxCallsUnderWay)
   const call = async (hookpoint: string, event: unknown): Promise<Verdict> => {
-    if (!turns.take()) await turns.wait()
+    if (!turns.tryAcquire()) await turns.acquire()
     try {
       return await hooks[hookpoint]!(event)
     } finally {
-      turns.giveBack()
+      turns.release()
     }
   }
 
@@ -189,7 +190,7 @@ export function createAsker(engine: MqttEngine, { maxCallsUnderWay, onError }: A
         if (decision.kind === 'refuse') return decision
         if (!decision.isReplaced) continue
         const { packet } = decision.event as { readonly packet: MqttPublishPacket }
-        if (packet.topic !== current.packet.topic && !isTopicName(packet.topic)) {
+        if (packet.topic !== current.packet.topic && !isPublishable(packet.topic)) {
           counts.repliesInvalid += 1
           const reason = `${hookpoint}: a plugin gave the message the topic ${JSON.stringify(packet.topic.slice(0, 80))}`
           return { kind: 'refuse', reason, code: 0x90, isFailure: false }
@@ -224,34 +225,6 @@ export function createAsker(engine: MqttEngine, { maxCallsUnderWay, onError }: A
     report,
     detach() {
       isAttached = false
-    },
-  }
-}
-
-function createTurns(count: number) {
-  let free = count
-  let waiting: (() => void)[] = []
-  let next = 0
-  return {
-    /** False: there is none; wait for one. */
-    take() {
-      if (free === 0) return false
-      free -= 1
-      return true
-    },
-    wait: () => new Promise<void>((resolve) => waiting.push(resolve)),
-    giveBack() {
-      const resolve = waiting[next]
-      if (resolve === undefined) {
-        free += 1
-        return
-      }
-      next += 1
-      if (next === waiting.length) {
-        waiting = []
-        next = 0
-      }
-      resolve()
     },
   }
 }

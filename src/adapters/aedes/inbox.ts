@@ -10,7 +10,7 @@
 import type { MqttClientInfo } from '../../contracts/index.js'
 import type { Asker } from './asking.js'
 import type { Client, ParsedPacket, Subscription } from './broker.js'
-import { isFilter } from './topics.js'
+import { isSubscribable } from './topics.js'
 
 export interface Inboxes {
   open(client: Client): void
@@ -102,7 +102,7 @@ export function createInboxes(options: InboxOptions): Inboxes {
     const wanted = packet.subscriptions ?? []
     const judge = async () => {
       // One that is not valid is the broker's to refuse, with the connection.
-      if (!wanted.every(({ topic }) => isFilter(topic, maxTopicLevels))) return
+      if (!wanted.every(({ topic }) => isSubscribable(topic, maxTopicLevels))) return
       const subscriptions = wanted.map(({ topic, qos }) => ({ filter: topic, qos: qos as 0 | 1 | 2 }))
       const decision = await asker.ask('onSubscribe', { client: infoOf(inbox.client), subscriptions })
       if (decision.kind === 'proceed' && !decision.isReplaced) return

@@ -4,7 +4,7 @@
 import type { mqtt, ProvidedServices } from '../../contracts/index.js'
 import { HookringError } from '../../index.js'
 import type { Broker, Client, Done, Packet, ParsedPacket } from './broker.js'
-import { isTopicName } from './topics.js'
+import { isPublishable } from './topics.js'
 
 export interface Traffic {
   /** A client is about to connect. */
@@ -119,7 +119,7 @@ export function createServices(
 
   return {
     publish({ topic, payload, qos, retain }) {
-      if (!isTopicName(topic)) {
+      if (!isPublishable(topic)) {
         throw new HookringError(
           'SERVICE_INPUT_INVALID',
           `publish.topic: ${JSON.stringify(topic.slice(0, 80))} cannot be published to`,

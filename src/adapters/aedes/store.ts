@@ -6,11 +6,12 @@
  * plugin that fails has not answered for anybody: no messages are given, and that is counted and reported.
  */
 import { Readable } from 'node:stream'
+import { matchesTopic, parseFilter } from '../../contracts/mqtt-topics.js'
 import type { Asker } from './asking.js'
 import type { Broker, Client, Packet, Persistence } from './broker.js'
 import type { Deliveries } from './delivery.js'
 import type { Inboxes } from './inbox.js'
-import { isTopicName, matchesFilter } from './topics.js'
+import { isPublishable } from './topics.js'
 
 /** Takes the place of some of the persistence's methods. */
 export function wrapStore(broker: Broker, asker: Asker, deliveries: Deliveries, inboxes: Inboxes): void {
@@ -29,6 +30,7 @@ export function wrapStore(broker: Broker, asker: Asker, deliveries: Deliveries, 
 
   async function* retainedFor(filters: readonly string[]): AsyncGenerator<Packet> {
     for (const filter of filters) {
+      const levels = parseFilter(filter)
       const answer = await asker.request('getRetained', { filter })
       if (answer.kind === 'none') {
         yield* call('createRetainedStreamCombi', [filter]) as AsyncIterable<Packet>
@@ -36,7 +38,7 @@ export function wrapStore(broker: Broker, asker: Asker, deliveries: Deliveries, 
         asker.report(new Error(`${filter}: ${answer.reason}`), 'retained messages were not given')
       } else {
         for (const { topic, payload, qos } of answer.value) {
-          if (isTopicName(topic) && matchesFilter(filter, topic)) {
+          if (isPublishable(topic) && levels !== null && matchesTopic(levels, topic)) {
             yield { cmd: 'publish', topic, payload: Buffer.from(payload), qos, retain: true }
           } else {
             asker.counts.repliesInvalid += 1

@@ -3,6 +3,7 @@
  * broker loads the provider. Pure.
  */
 import { EXHOOK_RPCS, type ExhookVersion, type Hookpoints, HookringError } from '../../contracts/index.js'
+import { isTopicFilter } from '../../contracts/mqtt-topics.js'
 import type { MatchOption, PluginStatus } from '../../index.js'
 import { contractVersionOf, type ExhookEngine } from './engine.js'
 
@@ -52,17 +53,11 @@ export function checkTopics(topics: unknown): TopicsOption | undefined {
 function filtersIn(filters: unknown, path: readonly string[]): string[] {
   if (!Array.isArray(filters)) throw invalid(path, 'must be a list of topic filters')
   for (const filter of filters) {
-    if (!isFilter(filter)) throw invalid(path, `${JSON.stringify(filter)} is not an MQTT topic filter`)
+    if (typeof filter !== 'string' || !isTopicFilter(filter)) {
+      throw invalid(path, `${JSON.stringify(filter)} is not an MQTT topic filter`)
+    }
   }
   return [...filters]
-}
-
-function isFilter(filter: unknown): boolean {
-  if (typeof filter !== 'string' || filter === '' || filter.includes('\0')) return false
-  const levels = filter.split('/')
-  return levels.every(
-    (level, index) => level === '+' || (level === '#' && index === levels.length - 1) || !/[+#]/.test(level),
-  )
 }
 
 function invalid(path: readonly string[], problem: string): HookringError {

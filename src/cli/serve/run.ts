@@ -3,6 +3,7 @@
  * open still), connections end, what is observed is delivered, plugins are destroyed. Main thread.
  */
 import { HookringError } from '../../index.js'
+import { LATE, within } from '../../primitives/within.js'
 import { UsageError } from '../common/errors.js'
 import type { LoadedConfig } from './config.js'
 import { type MetricsServer, serveMetrics } from './metrics.js'
@@ -28,6 +29,10 @@ export async function serve({ config, folder }: LoadedConfig): Promise<Serving> 
     await Promise.all(servers.map((server) => server.drain()))
     await Promise.all(servers.map(({ engine }) => engine.close()))
   }
+  const endAllWithin = async (ms: number): Promise<void> => {
+    if ((await within(endAll(), ms)) !== LATE) return
+    throw new HookringError('SHUTDOWN_TIMEOUT', `not everything had ended within shutdownMs (${ms} ms)`)
+  }
   try {
     for (const start of startsOf(config)) {
       const server = await start({ folder, registry: servers[0]?.engine.registry })
@@ -49,14 +54,14 @@ export async function serve({ config, folder }: LoadedConfig): Promise<Serving> 
       },
       async end() {
         try {
-          await within(config.shutdownMs, endAll())
+          await endAllWithin(config.shutdownMs)
         } finally {
           metrics?.close()
         }
       },
     }
   } catch (error) {
-    await within(config.shutdownMs, endAll()).catch(() => {})
+    await endAllWithin(config.shutdownMs).catch(() => {})
     throw error
   }
 }
@@ -91,20 +96,5 @@ async function needing<Module>(server: string, packages: string, module: Promise
   } catch (error) {
     if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND') throw error
     throw new UsageError('PACKAGE_NOT_INSTALLED', `${server} needs packages: npm install ${packages}`)
-  }
-}
-
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new HookringError('SHUTDOWN_TIMEOUT', `not everything had ended within shutdownMs (${ms} ms)`)),
-      ms,
-    )
-  })
-  try {
-    await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { MqttPublishPacket } from '../../contracts/mqtt.js'
 import type { PluginLogger } from '../../plugin/index.js'
+import { LATE, within } from '../../primitives/within.js'
 import type { RedisConnection } from '../redis/connection.js'
 import type { Inbox } from '../redis/inbox.js'
 import { packPacket, unpackPacket, type Wire } from '../redis/wire.js'
@@ -145,16 +146,12 @@ export function createFanout(
     async takeOver(clientId, from) {
       asked += 1
       const id = `${nodeId}:${asked}`
-      let timer: NodeJS.Timeout | undefined
-      const answer = new Promise<'answered' | 'late'>((resolve) => {
-        awaited.set(id, () => resolve('answered'))
-        timer = setTimeout(resolve, takeoverMs, 'late')
-      })
+      const answer = new Promise<void>((resolve) => awaited.set(id, resolve))
       try {
         if (!(await send(from, { k: 'release', c: clientId, n: nodeId, i: id }))) return
-        if ((await answer) === 'late') log.warn('a node did not let go of a session in time', { from })
+        if ((await within(answer, takeoverMs)) === LATE)
+          log.warn('a node did not let go of a session in time', { from })
       } finally {
-        clearTimeout(timer)
         awaited.delete(id)
       }
     },

@@ -6,8 +6,8 @@
  * the stream from where it last was: one command when nothing has changed. Called before a message is routed, it makes
  * sure that whoever had his SUBACK before gets it.
  */
+import { FilterTree } from '../../contracts/mqtt-topics.js'
 import type { RedisConnection } from '../redis/connection.js'
-import { createFilterTree } from './filter-tree.js'
 import type { Keys } from './keys.js'
 
 export interface Session {
@@ -46,7 +46,7 @@ export function createRouteTable({ commands }: Pick<RedisConnection, 'commands'>
   const routes = new Map<string, ReadonlySet<string>>()
   const sessions = new Map<string, Session>()
   const sessionsByFilter = new Map<string, Set<string>>()
-  const tree = createFilterTree()
+  const tree = new FilterTree()
   let last = ''
   let running: Promise<void> | null = null
   let following: Promise<void> | null = null

@@ -6,8 +6,9 @@
  * in one step, so that of two nodes one comes second and asks the other to let go.
  */
 import type { MqttClientInfo, MqttSubscription } from '../../contracts/mqtt.js'
+import { isTopicFilter } from '../../contracts/mqtt-topics.js'
+import { KeyedQueue } from '../../primitives/keyed-queue.js'
 import type { RedisConnection } from '../redis/connection.js'
-import { parseFilter } from '../topic-filter.js'
 import type { Keys } from './keys.js'
 import type { OwnRoutes } from './own-routes.js'
 import type { SessionQueue } from './queue.js'
@@ -69,7 +70,7 @@ export function createSessions(
   const { keys, nodeId, table, routes, queue, takeOver } = options
   const here = new Set<string>()
   // Not for what another node asks for: two that open one session would wait for each other.
-  const inTurn = createTurns()
+  const turns = new KeyedQueue<string>()
   /** Opened, and not connected: what ends in between is the connection before. */
   const opening = new Map<string, { readonly sinceMs: number; readonly clean: boolean }>()
 
@@ -157,7 +158,7 @@ export function createSessions(
       if (await removeOwned(clientId, nodeId)) await forget(clientId)
     },
     async subscribe({ clientId, clean }, subscriptions) {
-      const valid = subscriptions.filter(({ filter }) => parseFilter(filter) !== null)
+      const valid = subscriptions.filter(({ filter }) => isTopicFilter(filter))
       if (valid.length === 0) return
       const fields = valid.flatMap(({ filter, qos }) => [filter, String(qos)])
       if (!clean) await commands.hset(keys.subs(clientId), ...fields)
@@ -233,25 +234,12 @@ export function createSessions(
   }
   return {
     ...sessions,
-    open: (client) => inTurn(client.clientId, () => sessions.open(client)),
-    settle: (clientId) => inTurn(clientId, () => sessions.settle(clientId)),
-    connected: (client) => inTurn(client.clientId, () => sessions.connected(client)),
-    disconnected: (client) => inTurn(client.clientId, () => sessions.disconnected(client)),
-    ended: (clientId) => inTurn(clientId, () => sessions.ended(clientId)),
-    subscribe: (client, all) => inTurn(client.clientId, () => sessions.subscribe(client, all)),
-    unsubscribe: (client, all) => inTurn(client.clientId, () => sessions.unsubscribe(client, all)),
-  }
-}
-
-/** One thing after the other for each client: what has been unsubscribed from may be subscribed to again at once. */
-function createTurns(): <T>(clientId: string, task: () => Promise<T>) => Promise<T> {
-  const last = new Map<string, Promise<unknown>>()
-  return (clientId, task) => {
-    const before = last.get(clientId)
-    const done = before === undefined ? task() : before.then(task, task)
-    last.set(clientId, done)
-    const clear = () => void (last.get(clientId) === done && last.delete(clientId))
-    done.then(clear, clear)
-    return done
+    open: (client) => turns.run(client.clientId, () => sessions.open(client)),
+    settle: (clientId) => turns.run(clientId, () => sessions.settle(clientId)),
+    connected: (client) => turns.run(client.clientId, () => sessions.connected(client)),
+    disconnected: (client) => turns.run(client.clientId, () => sessions.disconnected(client)),
+    ended: (clientId) => turns.run(clientId, () => sessions.ended(clientId)),
+    subscribe: (client, all) => turns.run(client.clientId, () => sessions.subscribe(client, all)),
+    unsubscribe: (client, all) => turns.run(client.clientId, () => sessions.unsubscribe(client, all)),
   }
 }

@@ -9,6 +9,7 @@ import type { Cluster, Redis, RedisOptions } from 'ioredis'
 import { z } from 'zod'
 import { HookringError, thrownText } from '../../contracts/errors.js'
 import type { PluginLogger } from '../../plugin/index.js'
+import { LATE, within } from '../../primitives/within.js'
 
 export const redisAddress = {
   /** `host:port`, or the path of a unix socket; several hosts with commas between them are a cluster's. */
@@ -161,14 +162,9 @@ function readAddress(addr: string): { path: string } | { host: string; port: num
   return { host, port: Number(port) }
 }
 
-function ready(client: Redis, withinMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${withinMs} ms`)), withinMs)
-    client.once('ready', () => {
-      clearTimeout(timer)
-      resolve()
-    })
-    // It goes on trying by itself; the time alone decides.
-    client.connect().catch(() => {})
-  })
+async function ready(client: Redis, withinMs: number): Promise<void> {
+  const isReady = new Promise<void>((resolve) => client.once('ready', resolve))
+  // It goes on trying by itself; the time alone decides.
+  client.connect().catch(() => {})
+  if ((await within(isReady, withinMs)) === LATE) throw new Error(`no answer within ${withinMs} ms`)
 }

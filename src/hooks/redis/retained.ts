@@ -4,8 +4,8 @@
  * so that no message is ever there without its entry in the index.
  */
 import type { MqttPublishPacket } from '../../contracts/mqtt.js'
+import { hasWildcard, matchesTopic, parseFilter } from '../../contracts/mqtt-topics.js'
 import type { PluginLogger } from '../../plugin/index.js'
-import { matchesTopic, parseFilter } from '../topic-filter.js'
 import type { RedisConnection } from './connection.js'
 import { packPacket, unpackPacket, type Wire } from './wire.js'
 
@@ -48,7 +48,7 @@ export function createRetainedStore(
   async function topicsOf(filter: string): Promise<string[]> {
     const levels = parseFilter(filter)
     if (levels === null) return []
-    if (!levels.some((level) => level === '+' || level === '#')) return [levels.join('/')]
+    if (!hasWildcard(levels)) return [levels.join('/')]
     return (await commands.smembers(keys.retainedIndex)).filter((topic) => matchesTopic(levels, topic)).sort()
   }
 

@@ -7,6 +7,7 @@
  * contract's type matches: the encoder refuses such an event by name.
  */
 import { HookringError } from '../../contracts/errors.js'
+import { compileFilter } from '../../contracts/mqtt-topics.js'
 import type { MatchCondition, MatchOption } from '../../contracts/options.js'
 import {
   compileFieldReader,
@@ -231,41 +232,12 @@ function unmeetable(path: string, condition: string, field: CheckedField): Hookr
   )
 }
 
-/**
- * Compiles an MQTT topic filter: `+` is one level, a last `#` any number of levels, the parent's included. A leading
- * wildcard does not match topics that begin with `$` (MQTT 5.0, 4.7.2).
- */
 function compileTopicFilter(path: string, filter: string): (topic: string) => boolean {
-  const levels = filter.split('/')
-  const isValid =
-    filter !== '' &&
-    !filter.includes('\0') &&
-    levels.every(
-      (level, index) => level === '+' || (level === '#' && index === levels.length - 1) || !/[+#]/.test(level),
-    )
-  if (!isValid) {
-    throw new HookringError(
-      'OPTIONS_INVALID',
-      `match: ${JSON.stringify(filter)} on ${path} is not an MQTT topic filter`,
-      {
-        path: ['match', path, 'mqtt'],
-      },
-    )
-  }
-  const isOpenEnded = levels.at(-1) === '#'
-  if (isOpenEnded) levels.pop()
-  const hasLeadingWildcard = filter[0] === '+' || filter[0] === '#'
-  return (topic) => {
-    if (hasLeadingWildcard && topic[0] === '$') return false
-    let at = 0
-    for (const level of levels) {
-      // Past the end: the topic has fewer levels than the filter.
-      if (at > topic.length) return false
-      const slash = topic.indexOf('/', at)
-      const end = slash === -1 ? topic.length : slash
-      if (level !== '+' && !(end - at === level.length && topic.startsWith(level, at))) return false
-      at = end + 1
-    }
-    return isOpenEnded || at > topic.length
-  }
+  const matches = compileFilter(filter)
+  if (matches !== null) return matches
+  throw new HookringError(
+    'OPTIONS_INVALID',
+    `match: ${JSON.stringify(filter)} on ${path} is not an MQTT topic filter`,
+    { path: ['match', path, 'mqtt'] },
+  )
 }

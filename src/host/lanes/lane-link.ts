@@ -17,7 +17,7 @@ import type {
 import { hostCallSchema, loadResultSchema, logBatchSchema, serviceCallSchema } from '../../contracts/control-checks.js'
 import { HookringError } from '../../contracts/errors.js'
 import { type LaneLoss, laneLossSchema } from '../../contracts/process.js'
-import { inTime } from '../primitives/timeout.js'
+import { within } from '../../primitives/within.js'
 
 export interface LaneLink {
   /** To transfer to the thread. */
@@ -190,7 +190,7 @@ function createChildWatch(): ChildWatch {
       tellGone()
     },
     async end(graceMs) {
-      await inTime(booted, CHILD_BOOT_MS)
+      await within(booted, CHILD_BOOT_MS)
       if (pid === null) return
       // The lane must live to see it gone: a dead process that nobody takes note of stays in the system's tables.
       const gone = new Promise<void>((resolve) => {
@@ -201,7 +201,7 @@ function createChildWatch(): ChildWatch {
       } catch {
         // It is dead already; the lane is yet to say so.
       }
-      await inTime(gone, graceMs)
+      await within(gone, graceMs)
     },
   }
 }

@@ -12,7 +12,7 @@ import type { Worker } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import { thrownText } from '../../contracts/errors.js'
 import type { ChildProfile } from '../../contracts/process.js'
-import { inTime } from '../primitives/timeout.js'
+import { LATE, within } from '../../primitives/within.js'
 import { BUNDLES_PREFIX } from '../sources/locate.js'
 import { createLaneLink, type LaneLink } from './lane-link.js'
 
@@ -212,7 +212,7 @@ async function startThread({ piscina, profile: { child }, booting }: Pool, contr
       await Promise.race([link.endChild(Math.min(graceMs, CHILD_END_MS)), ended])
       abort.abort()
       link.close()
-      const isGone = await inTime(gone, graceMs)
+      const isGone = (await within(gone, graceMs)) !== LATE
       if (!isGone) worker?.unref()
       return isGone
     },

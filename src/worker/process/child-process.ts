@@ -9,6 +9,7 @@ import type { Duplex, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { HookringError } from '../../contracts/errors.js'
 import type { ChildProfile, LaneLoss } from '../../contracts/process.js'
+import { within } from '../../primitives/within.js'
 import { BadFrame, createFrameReader, FROM_CHILD, type Frame, HEAD_BYTES, PIPE_FD } from './frames.js'
 import { type Broken, FILTER_FD, type Launch, planLaunch } from './sandbox.js'
 
@@ -172,14 +173,7 @@ async function whenGone(child: ChildProcess): Promise<{ code: number | null; sig
   const exit = await new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
     child.once('exit', (code, signal) => resolve({ code, signal })),
   )
-  let timer: NodeJS.Timeout | undefined
-  await Promise.race([
-    closed,
-    new Promise((resolve) => {
-      timer = setTimeout(resolve, LAST_WORDS_MS)
-    }),
-  ])
-  clearTimeout(timer)
+  await within(closed, LAST_WORDS_MS)
   for (const stream of child.stdio) stream?.destroy()
   return exit
 }

@@ -4,7 +4,8 @@
  */
 import { type ErrorCode, HookringError } from '../../../contracts/errors.js'
 import { EXHOOK_RPCS, type ExhookVersion } from '../../../contracts/exhook/rpcs.js'
-import { compileTopics, isTopicFilter, type TopicTest } from './topics.js'
+import { isTopicFilter } from '../../../contracts/mqtt-topics.js'
+import { compileTopics, type TopicTest } from './topics.js'
 import type { WireMessage } from './wire.js'
 
 /** The hooks that a provider wants, by subject, each with what it wants to hear of. */

@@ -8,6 +8,7 @@ import { EXHOOK_VERSIONS, type ExhookVersion } from '../../../contracts/exhook/r
 import { type ProviderConfig, providerConfigSchema } from '../../../contracts/remote-provider.js'
 import type { PluginLogger } from '../../../plugin/index.js'
 import { describe, type HookFunction } from '../../../plugin/setup.js'
+import { KeyedQueue } from '../../../primitives/keyed-queue.js'
 import type { CallContext } from '../call-context.js'
 import { type PluginPlace, type Runtime, type RuntimePlugin, StoppedAtDeadline } from '../runtime.js'
 import { hookNames, type Mounted } from './answers.js'
@@ -16,7 +17,6 @@ import type { Asked, Exchange, Exchanges } from './exchange.js'
 import { exhookExchanges } from './exhook-events.js'
 import { MQTT_EXCHANGES } from './mqtt-events.js'
 import { mountProvider, type RemoteProvider } from './provider.js'
-import { createTurns } from './turns.js'
 
 /** Without a limit of the host's: a little less than its usual one. */
 const SETUP_MS = 9_000
@@ -51,7 +51,7 @@ export const exhookRuntime: Runtime = {
     sayUnserved(provider.mounted)
     if (mountedPoints.size === 0)
       log.warn(`the provider ${url} asks for no hook of ${contract.name}@${contract.version}`)
-    const turns = createTurns()
+    const turns = new KeyedQueue<string>()
     const aside = createAside(log, url)
 
     const hookOf = ({ subjects, clientOf, topicOf, run }: Exchange<unknown>): HookFunction => {
@@ -60,7 +60,7 @@ export const exhookRuntime: Runtime = {
         if (topicOf !== undefined && !provider.wants(subjects[0] as string, topicOf(event))) return undefined
         const copy = (event as { copy(): unknown }).copy()
         const { deadline, signal } = ctx as CallContext
-        return turns.take(clientOf(copy), () => run(copy, asked(provider, { deadline, signal }, aside)))
+        return turns.run(clientOf(copy), () => run(copy, asked(provider, { deadline, signal }, aside)))
       }
     }
 

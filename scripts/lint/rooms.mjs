@@ -16,11 +16,11 @@ export const BUILDINGS = {
 
   cli: {
     rooms: ['.', ['bench', 'check', 'exhook', 'serve'], 'check/probe', 'common', 'measure/contenders', 'measure'],
-    imports: [...PUBLIC_DOORS, 'plugin/index.ts', 'testing/index.ts', 'hooks/index.ts'],
+    imports: [...PUBLIC_DOORS, 'plugin/index.ts', 'testing/index.ts', 'hooks/index.ts', 'primitives'],
     only: {
       exhook: [...PUBLIC_DOORS, 'adapters/exhook/index.ts'],
       serve: [
-        ...[...PUBLIC_DOORS, 'contracts/serve-config.ts', 'plugin/index.ts', 'hooks/index.ts'],
+        ...[...PUBLIC_DOORS, 'contracts/serve-config.ts', 'plugin/index.ts', 'hooks/index.ts', 'primitives'],
         ...['adapters/aedes/index.ts', 'adapters/connection/index.ts', 'adapters/exhook/index.ts'],
       ],
       // The instruments know nothing of hookring: the benches measure its peers with them.
@@ -104,8 +104,6 @@ export const CIRCLES_IN = 'host/model'
 export const UNFINISHED = {
   imports: [
     'src/cli/check/probe/exercise.ts > src/cli/check/report.ts',
-    'src/hooks/cluster/sessions.ts > src/hooks/topic-filter.ts',
-    'src/hooks/redis/retained.ts > src/hooks/topic-filter.ts',
     'src/host/calls/hooks.ts > src/host/api.ts',
     'src/host/model/bulkhead.ts > src/host/lanes/lane-threads.ts',
     'src/host/model/lane.ts > src/host/calls/call-deadlines.ts',

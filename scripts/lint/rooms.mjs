@@ -54,7 +54,7 @@ export const BUILDINGS = {
   // The server's thread.
   host: {
     rooms: ['.', 'plugins', 'lanes', 'calls', 'model', 'telemetry', 'sources', 'fields', 'primitives'],
-    imports: ['contracts', 'ring', 'primitives'],
+    imports: ['contracts', 'ring', 'primitives', 'sandbox'],
     usesNode: true,
   },
 
@@ -65,9 +65,12 @@ export const BUILDINGS = {
       ['runtimes/quickjs', 'runtimes/compartment', 'runtimes/wasm', 'runtimes/native', 'runtimes/exhook'],
       ...['runtimes/quickjs/guest', 'runtimes/c-abi', 'runtimes', 'thread'],
     ],
-    imports: ['plugin', 'contracts', 'ring', 'primitives'],
+    imports: ['plugin', 'contracts', 'ring', 'primitives', 'sandbox'],
     usesNode: true,
   },
+
+  // What processes are confined with, on both threads.
+  sandbox: { imports: [], usesNode: true },
 
   plugin: { imports: ['contracts'] },
   contracts: { imports: [] },

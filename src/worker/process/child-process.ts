@@ -3,13 +3,13 @@
  * thread only.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { Duplex, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { HookringError } from '../../contracts/errors.js'
 import type { ChildProfile, LaneLoss } from '../../contracts/process.js'
 import { within } from '../../primitives/within.js'
+import { forkedBy } from '../../sandbox/bubblewrap.js'
 import { BadFrame, createFrameReader, FROM_CHILD, type Frame, HEAD_BYTES, PIPE_FD } from './frames.js'
 import { type Broken, FILTER_FD, type Launch, planLaunch } from './sandbox.js'
 
@@ -156,15 +156,6 @@ function boot(launch: Launch, { news }: StartOptions): Promise<Child | { broken:
       },
     }
   })
-}
-
-/** Null: nothing, or it cannot be known here. */
-function forkedBy(pid: number): number | null {
-  try {
-    return Number.parseInt(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'), 10) || null
-  } catch {
-    return null
-  }
 }
 
 /** Resolves when it has exited and what it wrote has been read. */

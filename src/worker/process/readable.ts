@@ -1,8 +1,7 @@
 /**
- * The files that a child process must read before it is given a plugin: this package, what its runtimes import, and the
- * libraries that Node.js is linked with. Nothing of a plugin: its code comes over the pipe. The lane's thread only.
+ * The files that a child process must read before it is given a plugin: this package, and what its runtimes import. Nothing
+ * of a plugin: its code comes over the pipe. The lane's thread only.
  */
-import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -51,16 +50,4 @@ function foldersOf(name: string, from = import.meta.url, seen = new Set<string>(
     break
   }
   return seen
-}
-
-/** Where the dynamic linker of glibc stands. */
-const LINKERS = ['/lib64/ld-linux-x86-64.so.2', '/lib/ld-linux-aarch64.so.1']
-
-/** As the dynamic loader names them; where it does not (a static binary, another C library), the folders it looks in. */
-export function librariesOf(binary: string): string[] {
-  const linker = LINKERS.find((path) => existsSync(path))
-  const traced =
-    linker === undefined ? null : spawnSync(linker, ['--list', binary], { encoding: 'utf8', timeout: 5_000 })
-  const found = [...(traced?.stdout ?? '').matchAll(/(?:=> )?(\/\S+) \(0x/g)].map((match) => match[1] as string)
-  return found.length > 0 ? found : ['/lib', '/lib64', '/usr/lib']
 }

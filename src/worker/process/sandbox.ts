@@ -2,10 +2,12 @@
  * What is put around a child process, and what of it is missing here: Node's permission model everywhere; on Linux limits
  * (prlimit) and namespaces without network, host processes or host files (bubblewrap). The lane's thread only.
  */
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import type { ChildProfile } from '../../contracts/process.js'
-import { filesOf, librariesOf } from './readable.js'
+import { bubblewrapArgs } from '../../sandbox/bubblewrap.js'
+import { librariesOf } from '../../sandbox/libraries.js'
+import { findTool } from '../../sandbox/tools.js'
+import { filesOf } from './readable.js'
 import { syscallFilter } from './syscalls.js'
 
 export interface Launch {
@@ -79,20 +81,6 @@ export function planLaunch({ profile, program, broken }: LaunchOptions): Launch 
   return { command: command[0] as string, args: command.slice(1), forks: bwrap !== null, filter, missing }
 }
 
-function findTool(tool: string, searchPath: string): string | null {
-  for (const folder of searchPath.split(delimiter)) {
-    if (folder === '') continue
-    const path = join(folder, tool)
-    try {
-      accessSync(path, constants.X_OK)
-      return path
-    } catch {
-      // Not there.
-    }
-  }
-  return null
-}
-
 function nodeFlags({ memoryMb, runtimes }: ChildProfile, files: readonly string[]): string[] {
   const knows = (flag: string) => process.allowedNodeEnvironmentFlags.has(flag)
   const needsAddons = runtimes.includes('native')
@@ -134,17 +122,9 @@ function codeRangeMb(): number {
 function namespaces({ env, libraries }: ChildProfile, files: readonly string[], hasFilter: boolean): string[] {
   const linked = [process.execPath, ...libraries].flatMap((binary) => librariesOf(binary))
   const folders = files.map((file) => file.replace(/\/\*$/, ''))
-  const bound = new Set([...linked, process.execPath, ...folders])
-  return [
-    '--unshare-all',
-    '--die-with-parent',
-    '--new-session',
-    ...['--cap-drop', 'ALL'],
-    '--clearenv',
-    ...Object.entries(env).flatMap(([name, value]) => ['--setenv', name, value]),
-    ...[...bound].filter((path) => existsSync(path)).flatMap((path) => ['--ro-bind', path, path]),
-    ...['--remount-ro', '/'],
-    ...['--chdir', '/'],
-    ...(hasFilter ? ['--seccomp', String(FILTER_FD)] : []),
-  ]
+  return bubblewrapArgs({
+    readable: [...linked, process.execPath, ...folders],
+    env,
+    filterFd: hasFilter ? FILTER_FD : null,
+  })
 }

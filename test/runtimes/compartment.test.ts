@@ -1,7 +1,7 @@
 /** Plugins in hardened compartments: every failure they can come to, and what they cannot reach. */
 import type { PluginOptions } from 'hookring'
 import { describe, expect, it } from 'vitest'
-import { describeConformance } from '../support/conformance.js'
+import { describeConformance, SPOILED } from '../support/conformance.js'
 import { actor, fixture, openLab, refusalOf } from '../support/lab.js'
 import { written } from '../support/written-plugins.js'
 
@@ -21,16 +21,7 @@ describeConformance({
     late: [],
     // Nothing that it can say ends its thread.
     crash: [],
-    error: ['throws spoiled', 'later throws spoiled'],
-    invalid: {
-      gate: ['returns a number', 'later returns an empty object'],
-      transform: [
-        'returns an array',
-        'returns a replace with a wrong type',
-        'returns a replace that the schema refuses',
-      ],
-      respond: ['returns an answer of a wrong type', 'later returns an answer that the schema refuses'],
-    },
+    ...SPOILED,
   },
   crashReason: 'exit',
 })

@@ -1,5 +1,5 @@
 /** Every failure, at every kind of hookpoint, under every policy, with modules that run in a process of their own. */
-import { describeConformance } from '../support/conformance.js'
+import { describeConformance, SPOILED } from '../support/conformance.js'
 import { actor } from '../support/lab.js'
 
 describeConformance({
@@ -10,16 +10,7 @@ describeConformance({
     timeout: ['pends', 'blocks 200'],
     late: [],
     crash: ['exits 3'],
-    error: ['throws spoiled', 'later throws spoiled'],
-    invalid: {
-      gate: ['returns a number', 'later returns an empty object'],
-      transform: [
-        'returns an array',
-        'returns a replace with a wrong type',
-        'returns a replace that the schema refuses',
-      ],
-      respond: ['returns an answer of a wrong type', 'later returns an answer that the schema refuses'],
-    },
+    ...SPOILED,
   },
   crashReason: 'exit',
 })

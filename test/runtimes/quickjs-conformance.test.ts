@@ -2,7 +2,7 @@
  * Every failure, at every kind of hookpoint, under every policy, with plugins that run in QuickJS. A hook that does not
  * come back is stopped at its deadline, so there is none that is late; and none can bring its lane down.
  */
-import { describeConformance } from '../support/conformance.js'
+import { describeConformance, SPOILED } from '../support/conformance.js'
 import { fixture } from '../support/lab.js'
 
 describeConformance({
@@ -12,16 +12,7 @@ describeConformance({
     timeout: ['pends', 'loops'],
     late: [],
     crash: [],
-    error: ['throws spoiled', 'later throws spoiled'],
-    invalid: {
-      gate: ['returns a number', 'later returns an empty object'],
-      transform: [
-        'returns an array',
-        'returns a replace with a wrong type',
-        'returns a replace that the schema refuses',
-      ],
-      respond: ['returns an answer of a wrong type', 'later returns an answer that the schema refuses'],
-    },
+    ...SPOILED,
   },
   crashReason: 'exit',
 })

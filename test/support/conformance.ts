@@ -19,6 +19,16 @@ import { type AskedKind, HASTY_MS, type RuntimeUnderTest, useStage } from './con
 
 export type { RuntimeUnderTest } from './conformance-stage.js'
 
+/** What every plugin of JavaScript can be made to do wrong. */
+export const SPOILED = {
+  error: ['throws spoiled', 'later throws spoiled'],
+  invalid: {
+    gate: ['returns a number', 'later returns an empty object'],
+    transform: ['returns an array', 'returns a replace with a wrong type', 'returns a replace that the schema refuses'],
+    respond: ['returns an answer of a wrong type', 'later returns an answer that the schema refuses'],
+  },
+} satisfies Partial<RuntimeUnderTest['acts']>
+
 const KINDS = ['gate', 'transform', 'respond'] as const
 type Policy = readonly [name: string, policy: FailurePolicy | undefined]
 

@@ -6,6 +6,7 @@
 import type { Style } from '../common/style.js'
 import { formatRate, formatTimes, formatUs, machineLine, significant } from '../measure/format.js'
 import { type Load, loadText } from '../measure/subject.js'
+import { alignedTable } from '../measure/table.js'
 import { ratiosTo } from './document.js'
 import { type Figures, figuresOf, percentilesOf, TIMES } from './figures.js'
 import { limitOf } from './find-limit.js'
@@ -57,7 +58,7 @@ function loadPart(measured: readonly Measured[], load: Load, style: Style): stri
     return `${style.bold(title)}: not measured${own?.broken === undefined ? '' : ` (${own.broken})`}`
   return [
     `${style.bold(title)}: ${formatRate(figures.eventsPerSecond)}`,
-    columns([
+    alignedTable([
       ['', ...PERCENTILE_HEADS],
       ...TIMES.flatMap((name) => {
         const histogram = figures.times[name]
@@ -98,7 +99,7 @@ function comparison(measured: readonly Measured[], own: Figures): string {
   const heads = ['', 'events', 'x', 'p50', 'x', 'p99', 'x', 'host busy/event', 'x', '']
   const notes = measured.flatMap(({ name, note }) => (note === undefined ? [] : [`${name} with ${note}`]))
   return [
-    columns([heads, ...rows]),
+    alignedTable([heads, ...rows]),
     `  x: hookring's figure times this${notes.length === 0 ? '' : `; ${notes.join(', ')}`}`,
   ].join('\n')
 }
@@ -116,7 +117,7 @@ function limitPart(steps: readonly LimitStep[], sloP99Ms: number, style: Style):
     found === undefined
       ? `no rate held a p99 of ${significant(sloP99Ms)} ms`
       : `highest rate that held a p99 of ${significant(sloP99Ms)} ms: ${formatRate(found.ratePerSecond)} (p99 ${formatUs(found.p99Us)})`
-  return [columns([['rate', 'p50', 'p99', 'failures', ''], ...rows]), '', style.bold(verdict)].join('\n')
+  return [alignedTable([['rate', 'p50', 'p99', 'failures', ''], ...rows]), '', style.bold(verdict)].join('\n')
 }
 
 function memoryLine(measured: readonly Measured[]): string {
@@ -134,20 +135,4 @@ function countsText(counts: Readonly<Record<string, number>>): string {
   return Object.entries(counts)
     .map(([kind, count]) => `${count.toLocaleString('en')} ${kind}`)
     .join(', ')
-}
-
-/** Right-aligned but for the first column, and words in the last one; colours take no room. */
-function columns(rows: readonly (readonly string[])[]): string {
-  const columnCount = Math.max(...rows.map((row) => row.length))
-  const widths = Array.from({ length: columnCount }, (_, at) => Math.max(...rows.map((row) => widthOf(row[at] ?? ''))))
-  const pad = (cell: string, at: number): string => {
-    const room = ' '.repeat((widths[at] as number) - widthOf(cell))
-    return at === 0 || (at === widths.length - 1 && rows[0]?.[at] === '') ? cell + room : room + cell
-  }
-  return rows.map((row) => `  ${row.map(pad).join('  ')}`.trimEnd()).join('\n')
-}
-
-function widthOf(cell: string): number {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are control sequences
-  return cell.replace(/\u001b\[\d+m/g, '').length
 }

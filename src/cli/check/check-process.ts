@@ -6,10 +6,11 @@ import { createPluginSources, type PluginOptions } from '../../index.js'
 import { findContract } from '../common/contracts.js'
 import { type Asked, askInEngine } from './ask.js'
 import { eventsFor, type HookEvents } from './events.js'
-import { judgeAsked, judgeExercise, judgeProbe, nearestOf } from './judge.js'
-import type { ProbeSays, ProbeTask } from './probe/probe-worker.js'
+import { Hearing, hookReport } from './hearing.js'
+import { judgeAsked, judgeExercise, judgeProbe } from './judge.js'
+import type { ProbeTask } from './probe/probe-protocol.js'
 import { runProbe } from './probe.js'
-import { type CheckQuestion, emptyReport, type Finding, finding, type HookReport, type PluginReport } from './report.js'
+import { type CheckQuestion, emptyReport, finding, type PluginReport } from './report.js'
 
 export type CheckSays =
   | { readonly kind: 'stage'; readonly stage: string }
@@ -120,15 +121,15 @@ async function checkConfined(question: CheckQuestion, report: PluginReport): Pro
 
 /** Imports, sets up and destroys the plugin, from close by. Gives the name that the engine must give it, if any. */
 async function lookAt(task: ProbeTask, report: PluginReport): Promise<string | undefined> {
-  const heard = createHearing(report)
-  let end = await runProbe(task, heard.hear)
+  const heard = new Hearing(report)
+  let end = await runProbe(task, (said) => heard.hear(said))
   let name: string | undefined
   const isNameless = report.error?.code === 'PLUGIN_NO_EXPORT' && report.name === null && report.contract !== null
   if (isNameless) {
     report.findings.push(finding('name-missing', String(report.error?.message).replace(/^plugin \S+: /, '')))
     report.error = null
     name = 'nameless'
-    end = await runProbe({ ...task, name }, heard.hear)
+    end = await runProbe({ ...task, name }, (said) => heard.hear(said))
   }
   report.findings.push(...judgeProbe(end, report, heard))
   if (end.how !== 'done' && !(end.stage === 'destroy' && report.setupMs !== null)) {
@@ -136,79 +137,6 @@ async function lookAt(task: ProbeTask, report: PluginReport): Promise<string | u
   }
   report.isLoaded = report.error === null && report.setupMs !== null
   return name
-}
-
-export interface Heard {
-  readonly uncaught: string[]
-  unknownHooks: readonly Finding[]
-  closed: Extract<ProbeSays, { kind: 'closed' }> | null
-  exercised: Extract<ProbeSays, { kind: 'exercised' }>['hooks'] | null
-}
-
-function createHearing(report: PluginReport): Heard & { hear(said: ProbeSays): void } {
-  const heard: Heard & { hear(said: ProbeSays): void } = {
-    uncaught: [],
-    unknownHooks: [],
-    closed: null,
-    exercised: null,
-    hear(said) {
-      switch (said.kind) {
-        case 'definition':
-          report.name = said.name
-          report.contract = said.contract
-          report.config = said.config
-          break
-        case 'imported':
-          report.importMs ??= said.ms
-          break
-        case 'setUp':
-          report.setupMs ??= said.ms
-          report.memory.loadBytes ??= Math.max(0, said.loadBytes)
-          if (report.hooks.length === 0) {
-            const reports = said.hooks.map((each) => hookReport(each.hookpoint, each.kind, each.isAsyncFunction))
-            report.hooks.push(...reports)
-          }
-          break
-        case 'unknownHooks':
-          heard.unknownHooks = said.names.map((name) => {
-            const near = nearestOf(name, said.known)
-            const hint = near === null ? `it has ${said.known.join(', ')}` : `did you mean ${near}?`
-            return finding('hook-unknown', `the contract has no hookpoint ${name}; ${hint}`, { hookpoint: name })
-          })
-          break
-        case 'closed':
-          report.destroyMs ??= said.ms
-          heard.closed = said
-          break
-        case 'refused':
-          report.error = { code: said.code, message: said.message }
-          break
-        case 'uncaught':
-          heard.uncaught.push(said.message)
-          break
-        case 'exercised':
-          heard.exercised = said.hooks
-          break
-        case 'stage':
-          break
-      }
-    },
-  }
-  return heard
-}
-
-function hookReport(hookpoint: string, kind = '', isAsyncFunction = false): HookReport {
-  return {
-    hookpoint,
-    kind,
-    isAsync: isAsyncFunction ? true : null,
-    events: 0,
-    verdicts: {},
-    failures: {},
-    runUs: { p50: null, p99: null, max: null },
-    bytesPerEvent: null,
-    note: null,
-  }
 }
 
 function takeAsked(asked: Asked, events: readonly HookEvents[], report: PluginReport): void {
@@ -232,14 +160,14 @@ async function exercise(
   events: readonly HookEvents[],
   report: PluginReport,
 ): Promise<void> {
-  const heard = createHearing(emptyReport({ shown: report.from, confinement: null }))
+  const heard = new Hearing(emptyReport({ shown: report.from, confinement: null }))
   const end = await runProbe(
     {
       ...task,
       events: Object.fromEntries(events.map((each) => [each.hookpoint, each.events])),
       usualMs: Object.fromEntries(asked.hooks.map(({ hookpoint, runUs }) => [hookpoint, runUs.p50 / 1000])),
     },
-    heard.hear,
+    (said) => heard.hear(said),
   )
   for (const { hookpoint, isAsync, bytesPerEvent } of heard.exercised ?? []) {
     const hook = report.hooks.find((each) => each.hookpoint === hookpoint)

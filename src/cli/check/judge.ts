@@ -1,7 +1,7 @@
 /** Turns what was seen of a plugin into findings. Pure. */
 import type { Asked, Incident } from './ask.js'
-import type { Heard } from './check-process.js'
 import type { HookEvents } from './events.js'
+import type { Hearing } from './hearing.js'
 import type { ProbeEnd } from './probe.js'
 import {
   type Finding,
@@ -17,7 +17,7 @@ import {
 const LOAD_STAGES = new Set(['boot', 'import', 'setup'])
 
 /** What its life without events shows. */
-export function judgeProbe(end: ProbeEnd, report: PluginReport, heard: Heard): Finding[] {
+export function judgeProbe(end: ProbeEnd, report: PluginReport, heard: Hearing): Finding[] {
   const findings: Finding[] = [...heard.unknownHooks]
   const { error, importMs, setupMs } = report
   if (end.how === 'hang' && LOAD_STAGES.has(end.stage)) {
@@ -42,7 +42,7 @@ export function judgeProbe(end: ProbeEnd, report: PluginReport, heard: Heard): F
   return findings
 }
 
-function judgeEnd(end: ProbeEnd, { closed, uncaught }: Heard): Finding[] {
+function judgeEnd(end: ProbeEnd, { closed, uncaught }: Hearing): Finding[] {
   const findings: Finding[] = []
   if (end.how !== 'done' && end.stage === 'destroy') {
     findings.push(finding('destroy-fails', 'destroy did not come to an end'))
@@ -126,7 +126,7 @@ function messageOf({ kind, message }: Incident, timeoutMs: number): string {
 /** What was seen from close by, with events. */
 export function judgeExercise(
   end: ProbeEnd,
-  heard: Heard,
+  heard: Hearing,
   report: PluginReport,
   events: readonly HookEvents[],
 ): Finding[] {
@@ -155,32 +155,4 @@ function firstOf(messages: readonly string[]): string {
   const [first = ''] = messages
   const [line = ''] = first.split('\n')
   return messages.length === 1 ? line : `${line} (and ${messages.length - 1} more)`
-}
-
-/** The name that is nearest to a misspelt one, if it is near. */
-export function nearestOf(name: string, known: readonly string[]): string | null {
-  let best: string | null = null
-  let least = Math.max(2, Math.floor(name.length / 3)) + 1
-  for (const candidate of known) {
-    const distance = distanceOf(name.toLowerCase(), candidate.toLowerCase())
-    if (distance < least) {
-      least = distance
-      best = candidate
-    }
-  }
-  return best
-}
-
-/** Letters that must be added, left out or exchanged to get from one to the other. */
-function distanceOf(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= to.length; j++) {
-      const exchanged = (row[j - 1] as number) + (from[i - 1] === to[j - 1] ? 0 : 1)
-      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, exchanged))
-    }
-    row = next
-  }
-  return row[to.length] as number
 }

@@ -2,7 +2,7 @@
  * Starts a probe (probe-worker.ts) and listens to it, with an end to its patience. In the process that checks a plugin.
  */
 import { Worker } from 'node:worker_threads'
-import type { ProbeSays, ProbeTask } from './probe/probe-worker.js'
+import type { ProbeSays, ProbeTask } from './probe/probe-protocol.js'
 
 export interface ProbeEnd {
   /** It came to its end. */

@@ -108,8 +108,6 @@ export const SLOW_SETUP_MS = 1000
 export const SLOW_SHARE = 0.25
 /** Less than this is noise of the measurement. */
 export const GROWTH_BYTES_PER_EVENT = 64
-/** A hook that settles sooner has no use for the signal. */
-export const SIGNAL_FROM_MS = 25
 
 const ADVICE = {
   'hook-unknown': 'Rename the hook, or write the plugin for a contract that has the hookpoint.',
@@ -138,7 +136,6 @@ const ADVICE = {
 } as const satisfies Record<string, string>
 
 export type FindingId = keyof typeof ADVICE
-export const FINDING_IDS = Object.keys(ADVICE) as FindingId[]
 
 export function finding(id: FindingId, message: string, more: Partial<Finding> = {}): Finding {
   return { id, message, ...more, advice: ADVICE[id] }

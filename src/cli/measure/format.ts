@@ -3,20 +3,6 @@
  */
 import { availableParallelism, cpus } from 'node:os'
 
-export function markdownTable(headers: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = headers.map((header, column) =>
-    Math.max(header.length, ...rows.map((row) => (row[column] ?? '').length)),
-  )
-  const line = (cells: readonly string[]): string =>
-    `| ${widths.map((width, column) => align(cells[column] ?? '', width, column)).join(' | ')} |`
-  const rule = `| ${widths.map((width, column) => (column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)).join(' | ')} |`
-  return [line(headers), rule, ...rows.map(line)].join('\n')
-}
-
-function align(text: string, width: number, column: number): string {
-  return column === 0 ? text.padEnd(width) : text.padStart(width)
-}
-
 /** One line that says on what a figure was measured: without it no figure means anything. */
 export function machineLine(): string {
   const model = cpus()[0]?.model.trim() ?? 'unknown CPU'

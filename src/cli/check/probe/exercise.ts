@@ -4,19 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { InlineRun } from '../../../testing/index.js'
-import { SIGNAL_FROM_MS } from '../report.js'
+import type { HookSeen } from './probe-protocol.js'
 import { usedBytes } from './residue.js'
 import type { WatchedPlugin } from './watched-plugin.js'
-
-export interface HookSeen {
-  readonly hookpoint: string
-  readonly isAsync: boolean
-  readonly bytesPerEvent: number | null
-  /** Milliseconds for which the promise was still pending when its signal had aborted; null when it heeded it. */
-  readonly ignoredSignalMs: number | null
-  /** Index of the first event for which it returned a verdict, whether or not it was asked for one. */
-  readonly firstVerdict: number | null
-}
 
 export interface Exercise {
   readonly events: Readonly<Record<string, readonly unknown[]>>
@@ -32,6 +22,8 @@ const ROUNDS = 6
 const LEAST_EVENTS = 200
 /** For one hookpoint, memory. */
 const TIME_MS = 3000
+/** A hook that settles sooner has no use for the signal. */
+const SIGNAL_FROM_MS = 25
 const SIGNAL_TRIES = 3
 const SIGNAL_WAIT_MS = 1000
 

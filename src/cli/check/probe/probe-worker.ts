@@ -10,46 +10,10 @@ import { runInline } from '../../../testing/index.js'
 import { findContract } from '../../common/contracts.js'
 import { importPlugin } from '../../common/plugin-modules.js'
 import { describeConfig } from './config-schema.js'
-import { exerciseHooks, type HookSeen } from './exercise.js'
+import { exerciseHooks } from './exercise.js'
+import type { ProbeSays, ProbeTask } from './probe-protocol.js'
 import { liveHandles, settledHandles, usedBytes } from './residue.js'
 import { watchDefinition } from './watched-plugin.js'
-
-export interface ProbeTask {
-  readonly url: string
-  readonly name: string | undefined
-  readonly config: unknown
-  readonly contract: string | undefined
-  readonly timeoutMs: number
-  /** For import, and for setup. */
-  readonly setupTimeoutMs: number
-  /** By hookpoint; without them the plugin is set up and destroyed, and that is all. */
-  readonly events: Readonly<Record<string, readonly unknown[]>> | null
-  /** What a run took in a lane, by hookpoint, in ms. */
-  readonly usualMs: Readonly<Record<string, number>>
-}
-
-export type ProbeSays =
-  | { readonly kind: 'stage'; readonly stage: string }
-  | { readonly kind: 'definition'; readonly name: string | null; readonly contract: string; readonly config: unknown }
-  | { readonly kind: 'imported'; readonly ms: number }
-  | { readonly kind: 'setUp'; readonly ms: number; readonly hooks: ProbedHook[]; readonly loadBytes: number }
-  | { readonly kind: 'unknownHooks'; readonly names: readonly string[]; readonly known: readonly string[] }
-  | { readonly kind: 'exercised'; readonly hooks: readonly HookSeen[] }
-  | {
-      readonly kind: 'closed'
-      readonly ms: number
-      readonly failures: Readonly<Partial<Record<'onShutdown' | 'destroy', string>>>
-      readonly handles: readonly string[]
-    }
-  | { readonly kind: 'refused'; readonly code: string; readonly message: string }
-  | { readonly kind: 'uncaught'; readonly message: string }
-
-export interface ProbedHook {
-  readonly hookpoint: string
-  readonly kind: string
-  /** By how it is written; what it returns may tell otherwise. */
-  readonly isAsyncFunction: boolean
-}
 
 const port = parentPort as NonNullable<typeof parentPort>
 const say = (said: ProbeSays) => port.postMessage(said)

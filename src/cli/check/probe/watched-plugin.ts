@@ -6,7 +6,7 @@ import { types } from 'node:util'
 import type { Contract } from '../../../contracts/index.js'
 import type { Plugin, PluginLogger } from '../../../plugin/index.js'
 import { readResult } from '../../../testing/index.js'
-import type { ProbedHook } from './probe-worker.js'
+import type { ProbedHook } from './probe-protocol.js'
 
 export interface WatchedPlugin {
   readonly definition: unknown

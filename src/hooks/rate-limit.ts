@@ -6,7 +6,7 @@
 import { z } from 'zod'
 import { MQTT_REASON, mqtt } from '../contracts/mqtt.js'
 import { definePlugin, reject } from '../plugin/index.js'
-import { redisAddress } from './redis/connection.js'
+import { redisAddress } from './redis/address.js'
 import { createSharedRate } from './redis/rate.js'
 import { createTokenBuckets } from './token-bucket.js'
 
@@ -38,7 +38,7 @@ export default definePlugin(mqtt, {
           if (client === null || (await shared.take(client.clientId))) return
           return refusal()
         },
-        destroy: shared.close,
+        destroy: () => shared.close(),
       }
     }
     const buckets = createTokenBuckets({ rate: publishRate, intervalMs, burst: burstSize, maxKeys: maxClients })

@@ -2,7 +2,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { keysOf } from '../../dist/hooks/cluster/keys.js'
 import { createOwed } from '../../dist/hooks/cluster/owed.js'
-import { createInbox } from '../../dist/hooks/redis/inbox.js'
+import { Inbox } from '../../dist/hooks/redis/inbox.js'
 import { silent, until } from '../support/lab.js'
 
 test('no topic, filter or client has the key of an index', () => {
@@ -48,7 +48,7 @@ test('messages from other nodes are handed on in order, some at once, and past t
   const published: string[] = []
   const waiting: (() => void)[] = []
   const dropped: unknown[] = []
-  const inbox = createInbox({
+  const inbox = new Inbox({
     publish: ({ topic }) => {
       published.push(topic)
       return new Promise<void>((resolve) => waiting.push(resolve))

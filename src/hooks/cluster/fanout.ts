@@ -38,7 +38,7 @@ export interface Fanout {
 }
 
 export function createFanout(
-  { commands, publish }: RedisConnection,
+  connection: RedisConnection,
   options: {
     keys: Keys
     wire: Wire
@@ -59,12 +59,13 @@ export function createFanout(
 ): Fanout {
   const { keys, wire, nodeId, table, queue, inbox, log, takeoverMs, isHere, release, deliver } = options
   const { isOurs, succeededBy } = options
+  const { commands } = connection
   const awaited = new Map<string, () => void>()
   let asked = 0
 
   /** Whether anybody got it. */
   async function send(to: string, message: Envelope): Promise<boolean> {
-    return (await publish(keys.fanout(to), wire.encode(message))) > 0
+    return (await connection.publish(keys.fanout(to), wire.encode(message))) > 0
   }
 
   async function queueFor(clientId: string, packet: MqttPublishPacket): Promise<void> {

@@ -9,9 +9,10 @@ import { hostname } from 'node:os'
 import { z } from 'zod'
 import { mqtt } from '../../contracts/mqtt.js'
 import { definePlugin } from '../../plugin/index.js'
-import { connectRedis, redisAddress } from '../redis/connection.js'
-import { createInbox } from '../redis/inbox.js'
-import { createRetainedStore } from '../redis/retained.js'
+import { redisAddress } from '../redis/address.js'
+import { connectRedis } from '../redis/connection.js'
+import { Inbox } from '../redis/inbox.js'
+import { RetainedStore } from '../redis/retained.js'
 import { openWire } from '../redis/wire.js'
 import { createFanout } from './fanout.js'
 import { keysOf } from './keys.js'
@@ -70,8 +71,8 @@ export default definePlugin(mqtt, {
     const table = createRouteTable(connection, keys)
     const routes = createOwnRoutes(connection, { keys, nodeId, table })
     const queue = createSessionQueue(connection, { ...config, keys, wire, log })
-    const retained = createRetainedStore(connection, { keys, wire, log })
-    const inbox = createInbox({ publish, log })
+    const retained = new RetainedStore(connection, { keys, wire, log })
+    const inbox = new Inbox({ publish, log })
     const owed = createOwed({ log, isThere: () => commands.status === 'ready' })
     const sessions = createSessions(connection, {
       keys,

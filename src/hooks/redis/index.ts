@@ -5,13 +5,14 @@
  */
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import { mqtt } from '../../contracts/mqtt.js'
-import { definePlugin } from '../../plugin/index.js'
-import { connectRedis, redisAddress } from './connection.js'
-import { createInbox } from './inbox.js'
+import { type MqttPublishPacket, mqtt } from '../../contracts/mqtt.js'
+import { definePlugin, type PluginLogger } from '../../plugin/index.js'
+import { redisAddress } from './address.js'
+import { connectRedis, type RedisConnection } from './connection.js'
+import { Inbox } from './inbox.js'
 import { escapeName } from './names.js'
-import { createRetainedStore } from './retained.js'
-import { openWire, packPacket, unpackPacket } from './wire.js'
+import { RetainedStore } from './retained.js'
+import { openWire, packPacket, unpackPacket, type Wire } from './wire.js'
 
 export const redisConfig = z
   .strictObject({
@@ -31,52 +32,81 @@ const envelope = z.union([
   z.object({ l: z.string(), i: z.string() }),
 ])
 
+/** Messages of this node to all others, and theirs to it. */
+class Broadcast {
+  readonly #connection: RedisConnection
+  readonly #wire: Wire
+  readonly #log: PluginLogger
+  readonly #inbox: Inbox
+  readonly #channel: string
+  readonly #nodeId: string
+  readonly #broker: string
+  readonly #lane = randomUUID()
+  /** During a reload two lanes would listen, and each message come twice. */
+  #isOurs = false
+
+  constructor(options: {
+    config: z.output<typeof redisConfig>
+    connection: RedisConnection
+    wire: Wire
+    log: PluginLogger
+    publish(packet: MqttPublishPacket): Promise<unknown>
+  }) {
+    const { config, connection, wire, log, publish } = options
+    this.#connection = connection
+    this.#wire = wire
+    this.#log = log
+    this.#inbox = new Inbox({ publish, log })
+    this.#channel = `${config.keyPrefix}fanout`
+    this.#nodeId = config.nodeId
+    this.#broker = `${config.nodeId}/${config.instance}`
+  }
+
+  async start(): Promise<void> {
+    this.#connection.onMessage((bytes) => this.#hear(bytes))
+    await this.#connection.subscribe(this.#channel)
+    await this.#connection.publish(this.#channel, this.#wire.encode({ l: this.#lane, i: this.#broker }))
+  }
+
+  async send({ topic, payload, qos, retain }: MqttPublishPacket): Promise<void> {
+    const message = { n: this.#nodeId, m: packPacket({ topic, payload, qos, retain }) }
+    await this.#connection.publish(this.#channel, this.#wire.encode(message))
+  }
+
+  #hear(bytes: Uint8Array): void {
+    const said = envelope.safeParse(this.#wire.decode(bytes)).data
+    if (said !== undefined && 'l' in said) {
+      if (said.i === this.#broker) this.#isOurs = said.l === this.#lane
+      return
+    }
+    const packet = said === undefined ? null : unpackPacket(said.m)
+    if (packet === null) this.#log.warn('another node sent what is no message', { channel: this.#channel })
+    else if (this.#isOurs && said?.n !== this.#nodeId) this.#inbox.add(packet)
+  }
+}
+
 export default definePlugin(mqtt, {
   name: 'redis',
   config: redisConfig,
   async setup({ config, plugin, log, services: { publish } }) {
-    const { nodeId, keyPrefix, instance } = config
+    const { nodeId, keyPrefix } = config
     if (nodeId !== '' && publish === undefined) {
       throw new Error("redis needs the host service publish: register it with services: ['publish']")
     }
     const wire = await openWire(plugin)
     const connection = await connectRedis(config, { plugin, log, subscribes: nodeId !== '' })
-    const { close } = connection
-    const retained = createRetainedStore(connection, {
-      keys: {
-        retained: (topic) => `${keyPrefix}retained:${escapeName(topic)}`,
-        retainedIndex: `${keyPrefix}retained:_idx`,
-      },
-      wire,
-      log,
-    })
-    const channel = `${keyPrefix}fanout`
-
-    if (nodeId !== '' && publish !== undefined) {
-      const inbox = createInbox({ publish, log })
-      const lane = randomUUID()
-      const broker = `${nodeId}/${instance}`
-      // During a reload two lanes would listen, and each message come twice.
-      let isOurs = false
-      connection.onMessage((bytes) => {
-        const said = envelope.safeParse(wire.decode(bytes)).data
-        if (said !== undefined && 'l' in said) {
-          if (said.i === broker) isOurs = said.l === lane
-          return
-        }
-        const packet = said === undefined ? null : unpackPacket(said.m)
-        if (packet === null) log.warn('another node sent what is no message', { channel })
-        else if (isOurs && said?.n !== nodeId) inbox.add(packet)
-      })
-      await connection.subscribe(channel)
-      await connection.publish(channel, wire.encode({ l: lane, i: broker }))
+    const keys = {
+      retained: (topic: string) => `${keyPrefix}retained:${escapeName(topic)}`,
+      retainedIndex: `${keyPrefix}retained:_idx`,
     }
-
+    const retained = new RetainedStore(connection, { keys, wire, log })
+    const isAlone = nodeId === '' || publish === undefined
+    const broadcast = isAlone ? null : new Broadcast({ config, connection, wire, log, publish })
+    await broadcast?.start()
     return {
-      ...(nodeId !== '' && {
-        async onPublishReceived({ packet: { topic, payload, qos, retain } }) {
-          if (topic.startsWith('$SYS/')) return
-          await connection.publish(channel, wire.encode({ n: nodeId, m: packPacket({ topic, payload, qos, retain }) }))
+      ...(broadcast !== null && {
+        async onPublishReceived({ packet }) {
+          if (!packet.topic.startsWith('$SYS/')) await broadcast.send(packet)
         },
       }),
       async storeRetained({ packet: { topic, payload, qos, retain } }) {
@@ -84,7 +114,7 @@ export default definePlugin(mqtt, {
         return true as const
       },
       getRetained: ({ filter }) => retained.find(filter),
-      destroy: close,
+      destroy: () => connection.close(),
     }
   },
 })

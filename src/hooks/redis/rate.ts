@@ -5,13 +5,8 @@
 import type { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
 import { HookringError } from '../../contracts/errors.js'
 import type { PluginLogger } from '../../plugin/index.js'
-import { connectRedis, type RedisAddress } from './connection.js'
-
-export interface SharedRate {
-  /** Takes a token, if there is one. Rejects when Redis cannot say. */
-  take(key: string): Promise<boolean>
-  close(): void
-}
+import type { RedisAddress } from './address.js'
+import { connectRedis, type RedisConnection } from './connection.js'
 
 export interface SharedRateOptions {
   /** Tokens that come back per interval. */
@@ -40,14 +35,43 @@ return { math.min(${Math.floor(burst)}, math.ceil((full - now) / ${tokenUs})), m
 
 /** @throws HookringError REDIS_MISSING, REDIS_UNAVAILABLE */
 export async function createSharedRate(options: SharedRateOptions): Promise<SharedRate> {
-  const { rate, intervalMs, burst, address, plugin, log } = options
+  const { address, plugin, log } = options
   const library = await import('rate-limiter-flexible').catch((cause: unknown) => {
     const message = `plugin ${plugin} needs the package rate-limiter-flexible (npm install rate-limiter-flexible)`
     throw new HookringError('REDIS_MISSING', message, { cause, plugin })
   })
-  const { commands, close } = await connectRedis(address, { plugin, log, subscribes: false })
+  const connection = await connectRedis(address, { plugin, log, subscribes: false })
+  return new SharedRate(new library.RateLimiterRedis(limiterOptions(options, connection)), connection)
+}
+
+export class SharedRate {
+  readonly #limiter: RateLimiterRedis
+  readonly #connection: RedisConnection
+
+  constructor(limiter: RateLimiterRedis, connection: RedisConnection) {
+    this.#limiter = limiter
+    this.#connection = connection
+  }
+
+  /** Takes a token, if there is one. Rejects when Redis cannot say. */
+  async take(key: string): Promise<boolean> {
+    try {
+      await this.#limiter.consume(key)
+      return true
+    } catch (answer) {
+      if (answer instanceof Error) throw answer
+      return ((answer as RateLimiterRes).remainingPoints ?? 0) > 0
+    }
+  }
+
+  close(): void {
+    this.#connection.close()
+  }
+}
+
+function limiterOptions({ rate, intervalMs, burst, address }: SharedRateOptions, { commands }: RedisConnection) {
   const tokenUs = Math.max(1, Math.round((intervalMs * 1_000) / rate))
-  const limiter: RateLimiterRedis = new library.RateLimiterRedis({
+  return {
     storeClient: commands,
     keyPrefix: `${address.keyPrefix}rate`,
     points: Math.floor(burst),
@@ -55,17 +79,5 @@ export async function createSharedRate(options: SharedRateOptions): Promise<Shar
     duration: Math.max(1, Math.ceil((tokenUs * burst) / 1_000_000)),
     customIncrTtlLuaScript: script({ emptyUs: Math.round(tokenUs * burst), tokenUs, burst }),
     rejectIfRedisNotReady: true,
-  })
-  return {
-    async take(key) {
-      try {
-        await limiter.consume(key)
-        return true
-      } catch (answer) {
-        if (answer instanceof Error) throw answer
-        return ((answer as RateLimiterRes).remainingPoints ?? 0) > 0
-      }
-    },
-    close,
   }
 }

@@ -1,20 +1,13 @@
 /**
  * Retained messages in Redis, for the plugins `redis` and `cluster`: `retained:TOPIC` has the message, `retained:_idx` the
- * topics, for wildcards. In a lane. The two are different keys, in a cluster on different servers: each change is ordered
- * so that no message is ever there without its entry in the index.
+ * topics, for wildcards. In a lane. The two are different keys, in a Redis Cluster on different servers: each change is
+ * ordered so that no message is ever there without its entry in the index.
  */
 import type { MqttPublishPacket } from '../../contracts/mqtt.js'
 import { hasWildcard, matchesTopic, parseFilter } from '../../contracts/mqtt-topics.js'
 import type { PluginLogger } from '../../plugin/index.js'
 import type { RedisConnection } from './connection.js'
 import { packPacket, unpackPacket, type Wire } from './wire.js'
-
-export interface RetainedStore {
-  /** An empty payload removes the topic's message. */
-  store(packet: MqttPublishPacket): Promise<void>
-  /** Those that match, by topic. */
-  find(filter: string): Promise<MqttPublishPacket[]>
-}
 
 export interface RetainedKeys {
   retained(topic: string): string
@@ -27,61 +20,77 @@ const MAX_ANSWER_BYTES = 1024 * 1024 - 16 * 1024
 const FRAME_BYTES = 64
 const READ_AT_ONCE = 256
 
-export function createRetainedStore(
-  { commands }: Pick<RedisConnection, 'commands'>,
-  { keys, wire, log }: { keys: RetainedKeys; wire: Wire; log: PluginLogger },
-): RetainedStore {
-  async function removeFromIndex(topic: string): Promise<void> {
-    await commands.srem(keys.retainedIndex, topic)
-    // Another node may have stored one meanwhile.
-    if ((await commands.exists(keys.retained(topic))) === 1) await commands.sadd(keys.retainedIndex, topic)
+type Commands = Pick<RedisConnection, 'commands'>
+
+export class RetainedStore {
+  readonly #commands: RedisConnection['commands']
+  readonly #keys: RetainedKeys
+  readonly #wire: Wire
+  readonly #log: PluginLogger
+
+  constructor({ commands }: Commands, { keys, wire, log }: { keys: RetainedKeys; wire: Wire; log: PluginLogger }) {
+    this.#commands = commands
+    this.#keys = keys
+    this.#wire = wire
+    this.#log = log
   }
 
-  async function read(topic: string): Promise<MqttPublishPacket | null> {
-    const bytes = await commands.getBuffer(keys.retained(topic))
+  /** An empty payload removes the topic's message. */
+  async store(packet: MqttPublishPacket): Promise<void> {
+    const { topic, payload } = packet
+    if (payload.byteLength === 0) {
+      await this.#commands.del(this.#keys.retained(topic))
+      await this.#removeFromIndex(topic)
+      return
+    }
+    await this.#commands.set(this.#keys.retained(topic), this.#wire.encode(packPacket({ ...packet, retain: true })))
+    await this.#commands.sadd(this.#keys.retainedIndex, topic)
+  }
+
+  /** Those that match, by topic. */
+  async find(filter: string): Promise<MqttPublishPacket[]> {
+    const topics = await this.#topicsOf(filter)
+    const found: MqttPublishPacket[] = []
+    let bytes = 0
+    for (let at = 0; at < topics.length; at += READ_AT_ONCE) {
+      const part = topics.slice(at, at + READ_AT_ONCE)
+      for (const packet of await Promise.all(part.map((topic) => this.#read(topic)))) {
+        if (packet === null) continue
+        bytes += packet.topic.length * 3 + packet.payload.byteLength + FRAME_BYTES
+        if (bytes > MAX_ANSWER_BYTES) {
+          const counts = { matching: topics.length, sent: found.length }
+          this.#log.warn('more retained messages match than one answer holds', counts)
+          return found
+        }
+        found.push(packet)
+      }
+    }
+    return found
+  }
+
+  async #removeFromIndex(topic: string): Promise<void> {
+    await this.#commands.srem(this.#keys.retainedIndex, topic)
+    // Another node may have stored one meanwhile.
+    if ((await this.#commands.exists(this.#keys.retained(topic))) === 1) {
+      await this.#commands.sadd(this.#keys.retainedIndex, topic)
+    }
+  }
+
+  async #read(topic: string): Promise<MqttPublishPacket | null> {
+    const bytes = await this.#commands.getBuffer(this.#keys.retained(topic))
     if (bytes === null) return null
-    const packet = unpackPacket(wire.decode(bytes))
-    if (packet === null) log.warn('a retained message in Redis cannot be read', { key: keys.retained(topic) })
+    const packet = unpackPacket(this.#wire.decode(bytes))
+    if (packet === null) {
+      this.#log.warn('a retained message in Redis cannot be read', { key: this.#keys.retained(topic) })
+    }
     return packet
   }
 
-  async function topicsOf(filter: string): Promise<string[]> {
+  async #topicsOf(filter: string): Promise<string[]> {
     const levels = parseFilter(filter)
     if (levels === null) return []
     if (!hasWildcard(levels)) return [levels.join('/')]
-    return (await commands.smembers(keys.retainedIndex)).filter((topic) => matchesTopic(levels, topic)).sort()
-  }
-
-  return {
-    async store(packet) {
-      const { topic, payload } = packet
-      if (payload.byteLength === 0) {
-        await commands.del(keys.retained(topic))
-        await removeFromIndex(topic)
-        return
-      }
-      await commands.set(keys.retained(topic), wire.encode(packPacket({ ...packet, retain: true })))
-      await commands.sadd(keys.retainedIndex, topic)
-    },
-    async find(filter) {
-      const topics = await topicsOf(filter)
-      const found: MqttPublishPacket[] = []
-      let bytes = 0
-      for (let at = 0; at < topics.length; at += READ_AT_ONCE) {
-        for (const packet of await Promise.all(topics.slice(at, at + READ_AT_ONCE).map(read))) {
-          if (packet === null) continue
-          bytes += packet.topic.length * 3 + packet.payload.byteLength + FRAME_BYTES
-          if (bytes > MAX_ANSWER_BYTES) {
-            log.warn('more retained messages match than one answer holds', {
-              matching: topics.length,
-              sent: found.length,
-            })
-            return found
-          }
-          found.push(packet)
-        }
-      }
-      return found
-    },
+    const topics = await this.#commands.smembers(this.#keys.retainedIndex)
+    return topics.filter((topic) => matchesTopic(levels, topic)).sort()
   }
 }

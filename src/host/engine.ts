@@ -8,20 +8,20 @@ import { HookringError } from '../contracts/errors.js'
 import { DEFAULTS, engineOptionsSchema, type Logger, type PluginOptions, parseOptions } from '../contracts/options.js'
 import { monotonicMs } from '../ring/clock.js'
 import type { EngineOptions, HookEngine } from './api.js'
-import { createCallDeadlines, LaneDeadline } from './calls/call-deadlines.js'
+import { createCallDeadlines } from './calls/call-deadlines.js'
 import { createCompletion } from './calls/completion.js'
 import { createDispatcher } from './calls/dispatcher.js'
 import { createExpiry, type Expiry } from './calls/expiry.js'
 import { createHooks } from './calls/hooks.js'
 import { createHops } from './calls/hops.js'
 import { createPump } from './calls/pump.js'
-import { createLaneThreads } from './lanes/lane-threads.js'
-import { createSupervisor, type Supervisor } from './lanes/supervisor.js'
-import { createWatchdog, type Watch } from './lanes/watchdog.js'
+import { LaneThreads } from './lanes/lane-threads.js'
+import { Supervisor } from './lanes/supervisor.js'
+import { type Watch, Watchdog } from './lanes/watchdog.js'
 import type { Bulkhead } from './model/bulkhead.js'
 import { Call } from './model/call.js'
 import { createHookpointStates } from './model/hookpoint-state.js'
-import type { Lane, LaneListener } from './model/lane.js'
+import { type Lane, LaneDeadline, type LaneListener } from './model/lane.js'
 import type { Registration } from './model/plugin.js'
 import { createDirectory } from './plugins/plugin-lookup.js'
 import { createRegistrations } from './plugins/registrations.js'
@@ -56,7 +56,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
   const hookpoints = createHookpointStates(contract, metrics, DEFAULTS.maxReplyBytes)
   const hookpointsByName = new Map(hookpoints.map((hookpoint) => [hookpoint.name, hookpoint]))
   const sources = createPluginSources()
-  const threads = createLaneThreads({ spares: resolved.spares, contract: contract.id })
+  const threads = new LaneThreads({ spares: resolved.spares, contract: contract.id })
   let batch = new InFlightCount()
   let flushed: Promise<unknown> = Promise.resolve()
   const door = { isOpen: true }
@@ -81,7 +81,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
       if (bulkhead.queueDepth > 0) bulkhead.feed()
     },
   })
-  const watchdog = createWatchdog({
+  const watchdog = new Watchdog({
     hangMs: resolved.hangMs,
     deadlines: () => deadlines,
     now: monotonicMs,
@@ -116,7 +116,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
     violated: (lane, kind) => violated(lane, kind),
   }
   const expiry: Expiry = createExpiry({ hops, completion, deadlines: callDeadlines, emit })
-  const supervisor: Supervisor = createSupervisor({
+  const supervisor: Supervisor = new Supervisor({
     threads,
     hookpoints,
     expiry,

@@ -8,7 +8,7 @@ import { createEncoder } from '../../dist/contracts/codec/encode.js'
 import { codecMemory } from '../../dist/contracts/codec/memory.js'
 import { createReader } from '../../dist/contracts/codec/read.js'
 import type { HookpointSpec, LaneSpec } from '../../dist/contracts/control.js'
-import { createLaneLink } from '../../dist/host/lanes/lane-link.js'
+import { LaneLink } from '../../dist/host/lanes/lane-link.js'
 import { monotonicMs } from '../../dist/ring/clock.js'
 import { createExtents } from '../../dist/ring/extents.js'
 import { allocateRing, BROKEN, HostRing, NOTHING } from '../../dist/ring/host-ring.js'
@@ -51,7 +51,7 @@ export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneO
   const free = Array.from({ length: slotCount }, (_, slot) => slot)
   const waiting = new Map<number, (slot: number) => void>()
 
-  const link = createLaneLink()
+  const link = new LaneLink()
   const worker = new Worker(fixture('lab/lane-thread.mjs'), {
     workerData: link.ports,
     transferList: Object.values(link.ports),

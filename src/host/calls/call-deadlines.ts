@@ -4,20 +4,7 @@
  * thread only.
  */
 import type { Call } from '../model/call.js'
-import type { Lane } from '../model/lane.js'
-import type { Deadline } from '../primitives/timing-wheel.js'
-
-/** A lane's entry in the wheel. */
-export class LaneDeadline implements Deadline {
-  wheelPrev: Deadline | null = null
-  wheelNext: Deadline | null = null
-  dueMs = Number.POSITIVE_INFINITY
-  readonly lane: Lane
-
-  constructor(lane: Lane) {
-    this.lane = lane
-  }
-}
+import type { Lane, LaneDeadline } from '../model/lane.js'
 
 export interface CallDeadlines {
   /** From here on the call is late at `call.dueMs`. Again after each change of it, and when the call begins to wait. */

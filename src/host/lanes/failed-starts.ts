@@ -1,19 +1,26 @@
-/**
- * What a lane that could not be started is called: by which error, and by which plugin's fault. For the supervisor.
- */
+/** Which error a lane that could not be started comes to, and which plugin it blames. For the supervisor. */
 import type { Manifest } from '../../contracts/control.js'
 import { HookringError, thrownText } from '../../contracts/errors.js'
 import type { Bulkhead } from '../model/bulkhead.js'
 import type { Lane } from '../model/lane.js'
 
-export function crashedWhileLoading(lane: Lane, crash: Error | null): string {
-  const plugin = lane.bulkhead.spec?.plugins[lane.ring.loadingPlugin()]?.name
+/** Its thread did not come up. The reason is the thread's own, or Node's. */
+export function bootFailure({ name, options }: Bulkhead, error: unknown): HookringError {
+  const isOutOfMemory = (error as { code?: unknown } | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY'
+  const advice = isOutOfMemory ? `; limits.memoryMb is ${options.profile.memoryMb}, a lane needs more to boot` : ''
+  const message = `a lane of bulkhead ${name} did not boot: ${thrownText(error)}${advice}`
+  return new HookringError('LANE_BOOT_FAILED', message, { cause: error })
+}
+
+export function crashedWhileLoading(lane: Lane, crash: Error | null): HookringError {
+  const plugin = loadingPlugin(lane)
   const who = plugin === undefined ? 'a lane' : `plugin ${plugin}`
-  return `${who} ended its thread while it was loaded: ${crash?.message ?? 'the thread stopped'}`
+  const message = `${who} ended its thread while it was loaded: ${crash?.message ?? 'the thread stopped'}`
+  return new HookringError('PLUGIN_CRASHED', message, { cause: crash })
 }
 
 export function loadFailure(lane: Lane, error: unknown, setupTimeoutMs: number): HookringError {
-  const plugin = lane.bulkhead.spec?.plugins[lane.ring.loadingPlugin()]?.name
+  const plugin = loadingPlugin(lane)
   const at = plugin === undefined ? {} : { plugin }
   if (error instanceof HookringError && error.code === 'CONTROL_TIMEOUT') {
     const message = `plugin ${plugin ?? '(unknown)'} did not finish import and setup within ${setupTimeoutMs} ms`
@@ -26,6 +33,13 @@ export function loadFailure(lane: Lane, error: unknown, setupTimeoutMs: number):
   })
 }
 
+/** What came of a start, as an error with a code. */
+export function startFailure(error: unknown): HookringError {
+  if (error instanceof HookringError) return error
+  return new HookringError('PLUGIN_CRASHED', thrownText(error), { cause: error })
+}
+
+/** @throws HookringError PLUGIN_INCONSISTENT when a plugin hooks other hookpoints in `other` than in `first` */
 export function checkSame(bulkhead: Bulkhead, first: readonly Manifest[], other: readonly Manifest[]): void {
   for (const [index, manifest] of first.entries()) {
     const hooks = other[index]?.hooks ?? []
@@ -37,4 +51,8 @@ export function checkSame(bulkhead: Bulkhead, first: readonly Manifest[], other:
       { plugin },
     )
   }
+}
+
+function loadingPlugin({ bulkhead, ring }: Lane): string | undefined {
+  return bulkhead.spec?.plugins[ring.loadingPlugin()]?.name
 }

@@ -1,8 +1,9 @@
 /**
- * Threads for lanes: Piscina pools whose tasks are whole lane lives. One pool for each distinct worker profile, and in
- * each some spares that have booted and wait. The only module that knows Piscina. Host's thread only.
+ * Threads for lanes: Piscina pools in which one task is the whole life of one lane. There is one pool for each distinct
+ * worker profile, and in each pool some spares that have booted and wait. The only module that knows Piscina. Host's thread
+ * only.
  *
- * A thread serves one lane and ends with it: what plugins left behind in it never meets another lane.
+ * A thread serves one lane and ends with it: what plugins leave behind in it never meets another lane.
  */
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -11,25 +12,14 @@ import { fileURLToPath } from 'node:url'
 import type { Worker } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import { thrownText } from '../../contracts/errors.js'
-import type { ChildProfile } from '../../contracts/process.js'
 import { LATE, within } from '../../primitives/within.js'
+import type { WorkerProfile } from '../model/bulkhead.js'
 import { BUNDLES_PREFIX } from '../sources/locate.js'
-import { createLaneLink, type LaneLink } from './lane-link.js'
-
-/** What two lanes must have in common to take their threads from one pool. */
-export interface WorkerProfile {
-  readonly memoryMb: number
-  /** What plugins find in process.env; no more of the server's than the operator names. */
-  readonly env: Readonly<Record<string, string>>
-  /** Plugins in hardened compartments have threads of their own kind. */
-  readonly isHardened: boolean
-  /** Its plugins run in a child process, made as this says; null: in the thread. */
-  readonly child: ChildProfile | null
-}
+import { LaneLink } from './lane-link.js'
 
 export interface LaneThread {
-  readonly link: LaneLink
-  /** Resolves when the thread has ended, with what it ended by: null after stop(), else the crash. Never rejects. */
+  readonly link: Pick<LaneLink, 'load' | 'shutdown' | 'stop' | 'onLog' | 'onLost' | 'onServe' | 'onSent'>
+  /** Resolves when the thread has ended: with null after stop(), else with the crash. Never rejects. */
   readonly ended: Promise<Error | null>
   /** Resolves when a thread that was told to terminate has exited; a zombie's may never. */
   readonly gone: Promise<void>
@@ -37,34 +27,7 @@ export interface LaneThread {
   terminate(graceMs: number): Promise<boolean>
 }
 
-export interface LaneThreads {
-  /**
-   * A booted thread: a spare if there is one. Where the one that it replaces was lost, and no spare had booted, one more
-   * spare is kept from then on: what hung or crashed does so again.
-   *
-   * @throws Error when the thread cannot be started.
-   */
-  take(profile: WorkerProfile, isReplacement: boolean): Promise<LaneThread>
-  /** Ends the spares and the pools. Threads that were taken must have been terminated before. */
-  close(): Promise<void>
-}
-
-interface Pool {
-  readonly profile: WorkerProfile
-  readonly piscina: Piscina
-  readonly spares: Spare[]
-  /** Spares to keep. */
-  wanted: number
-  /** Told when a thread of the pool dies before it can be given a task: Piscina tells nobody whom it was for. */
-  readonly booting: Set<(error: Error) => void>
-}
-
-interface Spare {
-  readonly thread: Promise<LaneThread>
-  hasBooted: boolean
-}
-
-/** Most plugins are imported and set up within this. */
+/** Spares boot this much later: a boot takes most of a core, and would hold up the lane that loads its plugins. */
 const REFILL_AFTER_MS = 30
 /**
  * A thread that boots is not terminated before: Node.js 20 aborts the process when that meets a module that is being
@@ -73,6 +36,8 @@ const REFILL_AFTER_MS = 30
 const BOOT_MS = 20_000
 /** The kernel ends a process at once; a lane that does not see it by then is in trouble itself. */
 const CHILD_END_MS = 2_000
+/** For a spare, in which nothing of a plugin's runs. */
+const SPARE_END_MS = 1_000
 /** More than any machine runs; Piscina needs a bound. */
 const MAX_THREADS = 4096
 /** V8's own defaults for threads, said here so that a server's flags do not widen them. */
@@ -80,85 +45,168 @@ const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 48, stackSizeMb: 4 } as cons
 const ENTRY = fileURLToPath(new URL('../../worker/entry.js', import.meta.url))
 
 export interface LaneThreadsOptions {
+  /** Booted threads that each pool keeps ready. */
   readonly spares: number
-  /** `name@version` of what their plugins are written for. */
+  /** `name@version` of what the plugins are written for. */
   readonly contract: string
 }
 
-export function createLaneThreads({ spares, contract }: LaneThreadsOptions): LaneThreads {
-  const pools = new Map<string, Pool>()
-  let isClosed = false
+export class LaneThreads {
+  readonly #options: LaneThreadsOptions
+  readonly #pools = new Map<string, Pool>()
 
-  function poolFor(profile: WorkerProfile): Pool {
-    const key = JSON.stringify(profile)
-    let pool = pools.get(key)
-    if (pool === undefined) {
-      const piscina = new Piscina({
-        filename: ENTRY,
-        minThreads: 0,
-        maxThreads: MAX_THREADS,
-        idleTimeout: 0,
-        concurrentTasksPerWorker: 1,
-        // 'sync' would freeze a thread's event loop between tasks; there is no between.
-        atomics: 'disabled',
-        recordTiming: false,
-        trackUnmanagedFds: true,
-        resourceLimits: { ...RESOURCE_LIMITS, maxOldGenerationSizeMb: profile.memoryMb },
-        env: { ...profile.env },
-        execArgv: execArgvOf(profile),
-      })
-      const booting: Pool['booting'] = new Set()
-      // Failures of a task reject its promise; what is emitted here besides is the same news again, or of a boot.
-      piscina.on('error', (error: Error) => {
-        // Any plugin can make this one up.
-        if (!error.message.startsWith('Unexpected message')) for (const fail of booting) fail(error)
-      })
-      pool = { profile, piscina, spares: [], wanted: spares, booting }
-      pools.set(key, pool)
-    }
-    return pool
+  constructor(options: LaneThreadsOptions) {
+    this.#options = options
   }
 
-  function refill(pool: Pool): void {
-    while (!isClosed && pool.spares.length < pool.wanted) {
-      const spare: Spare = { thread: startThread(pool, contract), hasBooted: false }
+  /**
+   * A booted thread: a spare if there is one. If a lane was lost and no spare had booted, the pool keeps one spare more
+   * from then on: what hung or crashed does so again.
+   *
+   * @throws Error when the thread cannot be started.
+   */
+  take(profile: WorkerProfile, isReplacement: boolean): Promise<LaneThread> {
+    const key = JSON.stringify(profile)
+    let pool = this.#pools.get(key)
+    if (pool === undefined) {
+      pool = new Pool(profile, this.#options)
+      this.#pools.set(key, pool)
+    }
+    return pool.take(isReplacement)
+  }
+
+  /** Ends the spares and the pools. Threads that were taken must have been terminated before. */
+  async close(): Promise<void> {
+    const pools = [...this.#pools.values()]
+    this.#pools.clear()
+    await Promise.all(pools.map((pool) => pool.close()))
+  }
+}
+
+interface Spare {
+  readonly thread: Promise<LaneThread>
+  hasBooted: boolean
+}
+
+/** The threads of one worker profile. */
+class Pool {
+  readonly #profile: WorkerProfile
+  readonly #options: LaneThreadsOptions
+  readonly #piscina: Piscina
+  readonly #spares: Spare[] = []
+  /** Spares to keep. */
+  #wanted: number
+  /** Told when a thread dies before it can be given a task: Piscina tells nobody whom it was for. */
+  readonly #booting = new Set<(error: Error) => void>()
+  #isClosed = false
+
+  constructor(profile: WorkerProfile, options: LaneThreadsOptions) {
+    this.#profile = profile
+    this.#options = options
+    this.#wanted = options.spares
+    this.#piscina = new Piscina({
+      filename: ENTRY,
+      minThreads: 0,
+      maxThreads: MAX_THREADS,
+      idleTimeout: 0,
+      concurrentTasksPerWorker: 1,
+      // 'sync' would freeze a thread's event loop between tasks; there is no between.
+      atomics: 'disabled',
+      recordTiming: false,
+      trackUnmanagedFds: true,
+      resourceLimits: { ...RESOURCE_LIMITS, maxOldGenerationSizeMb: profile.memoryMb },
+      env: { ...profile.env },
+      execArgv: execArgvOf(profile),
+    })
+    // A task's failure rejects its promise. What is emitted besides is the same failure again, or that of a boot.
+    this.#piscina.on('error', (error: Error) => {
+      // Any plugin can make this one up.
+      if (!error.message.startsWith('Unexpected message')) for (const fail of this.#booting) fail(error)
+    })
+  }
+
+  async take(isReplacement: boolean): Promise<LaneThread> {
+    const spare = this.#spares.shift()
+    const { spares } = this.#options
+    if (isReplacement && spares > 0 && spare?.hasBooted !== true) this.#wanted = spares + 1
+    try {
+      return await (spare?.thread ?? this.#start())
+    } finally {
+      setTimeout(() => this.#refill(), REFILL_AFTER_MS).unref()
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const ended = this.#spares.map(async ({ thread }) => {
+      try {
+        await (await thread).terminate(SPARE_END_MS)
+      } catch {
+        // It did not boot, so there is nothing to end.
+      }
+    })
+    await Promise.all(ended)
+    void this.#piscina.close({ force: true })
+  }
+
+  #refill(): void {
+    while (!this.#isClosed && this.#spares.length < this.#wanted) {
+      const spare: Spare = { thread: this.#start(), hasBooted: false }
       const booted = (): void => {
         spare.hasBooted = true
       }
       spare.thread.then(booted, booted)
-      pool.spares.push(spare)
+      this.#spares.push(spare)
     }
   }
 
-  return {
-    async take(profile, isReplacement) {
-      const pool = poolFor(profile)
-      const spare = pool.spares.shift()
-      if (isReplacement && spares > 0 && spare?.hasBooted !== true) pool.wanted = spares + 1
-      try {
-        return await (spare?.thread ?? startThread(pool, contract))
-      } finally {
-        // After this one has loaded its plugins: a boot takes most of a core, and would hold it up.
-        setTimeout(() => refill(pool), REFILL_AFTER_MS).unref()
-      }
-    },
-    async close() {
-      isClosed = true
-      const closing: Promise<unknown>[] = []
-      for (const { piscina, spares: waiting } of pools.values()) {
-        for (const spare of waiting) {
-          closing.push(
-            spare.thread.then(
-              (thread) => thread.terminate(1000),
-              () => {},
-            ),
-          )
-        }
-        await Promise.all(closing)
-        void piscina.close({ force: true })
-      }
-      pools.clear()
-    },
+  async #start(): Promise<LaneThread> {
+    const { child } = this.#profile
+    const link = new LaneLink({ hasChild: child !== null })
+    const abort = new AbortController()
+    const { lanePort, hostPort } = link.ports
+    const task = this.#piscina.run(
+      { lanePort, hostPort, child, contract: this.#options.contract },
+      { transferList: [lanePort, hostPort], signal: abort.signal },
+    )
+    const ended: Promise<Error | null> = task.then(() => null, crashOf)
+    const boot = watchBoot(this.#booting)
+    const threadId = await Promise.race([link.booted, ended, boot.failure])
+    boot.stop()
+    if (typeof threadId !== 'number') {
+      abort.abort()
+      link.close()
+      throw threadId ?? new Error('the lane thread ended while it booted')
+    }
+    // Found now: Piscina forgets a worker the moment its task is aborted.
+    const worker = this.#piscina.threads.find((thread) => thread.threadId === threadId)
+    return new PoolThread({ link, ended, worker, abort })
+  }
+}
+
+class PoolThread implements LaneThread {
+  readonly link: LaneLink
+  readonly ended: Promise<Error | null>
+  readonly gone: Promise<void>
+  readonly #worker: Worker | undefined
+  readonly #abort: AbortController
+
+  constructor(parts: Pick<PoolThread, 'link' | 'ended'> & { worker: Worker | undefined; abort: AbortController }) {
+    this.link = parts.link
+    this.ended = parts.ended
+    this.gone = parts.worker === undefined ? Promise.resolve() : exitOf(parts.worker)
+    this.#worker = parts.worker
+    this.#abort = parts.abort
+  }
+
+  async terminate(graceMs: number): Promise<boolean> {
+    // First the child, by a thread that lives and can take note of its end.
+    await Promise.race([this.link.endChild(Math.min(graceMs, CHILD_END_MS)), this.ended])
+    this.#abort.abort()
+    this.link.close()
+    const isGone = (await within(this.gone, graceMs)) !== LATE
+    if (!isGone) this.#worker?.unref()
+    return isGone
   }
 }
 
@@ -183,49 +231,13 @@ function execArgvOf({ isHardened }: WorkerProfile): string[] {
   ]
 }
 
-async function startThread({ piscina, profile: { child }, booting }: Pool, contract: string): Promise<LaneThread> {
-  const link = createLaneLink({ hasChild: child !== null })
-  const abort = new AbortController()
-  const { lanePort, hostPort } = link.ports
-  const task = piscina.run(
-    { lanePort, hostPort, child, contract },
-    { transferList: [lanePort, hostPort], signal: abort.signal },
-  )
-  const ended: Promise<Error | null> = task.then(() => null, crashOf)
-  const boot = watchBoot(booting)
-  const threadId = await Promise.race([link.booted, ended, boot.failure])
-  boot.stop()
-  if (typeof threadId !== 'number') {
-    abort.abort()
-    link.close()
-    throw threadId ?? new Error('the lane thread ended while it booted')
-  }
-  // Found now: Piscina forgets a worker the moment its task is aborted.
-  const worker = piscina.threads.find((thread) => thread.threadId === threadId)
-  const gone = worker === undefined ? Promise.resolve() : exitOf(worker)
-  return {
-    link,
-    ended,
-    gone,
-    async terminate(graceMs) {
-      // First, by a thread that lives and can take note of it.
-      await Promise.race([link.endChild(Math.min(graceMs, CHILD_END_MS)), ended])
-      abort.abort()
-      link.close()
-      const isGone = (await within(gone, graceMs)) !== LATE
-      if (!isGone) worker?.unref()
-      return isGone
-    },
-  }
-}
-
 interface BootWatch {
   /** Resolves when the boot has failed, or takes too long. */
   readonly failure: Promise<Error>
   stop(): void
 }
 
-function watchBoot(booting: Pool['booting']): BootWatch {
+function watchBoot(booting: Set<(error: Error) => void>): BootWatch {
   let stop: () => void = () => {}
   const failure = new Promise<Error>((resolve) => {
     const timer = setTimeout(() => resolve(new Error(`it had not booted after ${BOOT_MS} ms`)), BOOT_MS)
@@ -238,7 +250,7 @@ function watchBoot(booting: Pool['booting']): BootWatch {
   return { failure, stop }
 }
 
-/** An error whose message is text: what a plugin let fall can be anything. */
+/** An error whose message is text: a plugin can throw anything. */
 function crashOf(thrown: unknown): Error {
   if (thrown instanceof Error && typeof thrown.message === 'string') return thrown
   return new Error(thrownText(thrown), { cause: thrown })

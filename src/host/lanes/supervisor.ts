@@ -1,39 +1,38 @@
 /**
- * Lanes' lives: starting them in their seats, watching them, replacing them, letting them go. Host's thread only.
+ * The lives of lanes: they are started in their seats, replaced, and ended. Host's thread only.
  *
  *   seat: empty -> starting -> serving -> (hang | crash | violation | stall) -> starting (next generation) ...
  *                                 \-> draining -> stopped
  */
-
-import type { LoadResult, LogBatch, Manifest, ServiceAnswer, ServiceCall } from '../../contracts/control.js'
-import { HookringError, thrownText } from '../../contracts/errors.js'
+import type { LaneSpec, LoadResult, LogBatch, Manifest, ServiceAnswer, ServiceCall } from '../../contracts/control.js'
+import { HookringError } from '../../contracts/errors.js'
 import type { LaneLoss } from '../../contracts/process.js'
 import { monotonicMs } from '../../ring/clock.js'
 import { blameOf, type Expiry } from '../calls/expiry.js'
 import type { Pump } from '../calls/pump.js'
-import type { Bulkhead, Seat } from '../model/bulkhead.js'
+import type { Bulkhead } from '../model/bulkhead.js'
 import type { HookpointState } from '../model/hookpoint-state.js'
 import { Lane, type LaneListener } from '../model/lane.js'
 import type { Emit } from '../telemetry/events.js'
 import type { RestartReason } from '../telemetry/recorders.js'
-import { checkSame, crashedWhileLoading, loadFailure } from './failed-starts.js'
-import { createLaneMemories } from './lane-memories.js'
+import { bootFailure, checkSame, crashedWhileLoading, loadFailure, startFailure } from './failed-starts.js'
+import { LaneMemories } from './lane-memories.js'
 import type { LaneThread, LaneThreads } from './lane-threads.js'
-import { createDepartures } from './thread-exits.js'
+import { type SupervisedSeat, SupervisedSeats } from './seat.js'
+import { ThreadExits } from './thread-exits.js'
 import type { Watchdog } from './watchdog.js'
 
-/** A start that failed is tried again after this long, doubling up to the second figure. */
-const RETRY_MS = 100
-const RETRY_MAX_MS = 5_000
 /** A lane that dies sooner and has given nothing back will die again. */
 const SHORT_LIFE_MS = 1_000
+/** The host waits this much longer than a lane gives its plugins. */
+const ANSWER_SLACK_MS = 500
 
 export interface SupervisorOptions {
-  readonly threads: LaneThreads
+  readonly threads: Pick<LaneThreads, 'take'>
   readonly hookpoints: readonly HookpointState[]
-  readonly expiry: Expiry
-  readonly pump: Pump
-  readonly watchdog: Watchdog
+  readonly expiry: Pick<Expiry, 'loseLane'>
+  readonly pump: Pick<Pump, 'forget'>
+  readonly watchdog: Pick<Watchdog, 'forget'>
   readonly listener: LaneListener
   readonly emit: Emit
   readonly setupTimeoutMs: number
@@ -48,256 +47,270 @@ export interface SupervisorOptions {
   onZombie(change: 1 | -1): void
 }
 
-export interface Supervisor {
-  /** Starts every seat of a bulkhead. @throws HookringError PLUGIN_..., after which none of its threads is left. */
-  start(bulkhead: Bulkhead): Promise<readonly Manifest[]>
-  /** The lane's generation is given up; its calls are seen to and the next generation starts. */
-  replace(
-    lane: Lane,
-    reason: RestartReason,
-    detail: { plugin?: string | undefined; hookpoint?: string | undefined; message: string },
-  ): void
-  /** Runs onShutdown in every lane. Failures are logged by the lanes. */
-  shutdown(bulkhead: Bulkhead): Promise<void>
-  /** destroy in every lane, then the end of its threads. Never rejects. */
-  stop(bulkhead: Bulkhead): Promise<void>
-  /** Resolves when every thread that was let go of on the way is gone, or is a zombie. Never rejects. */
-  settled(): Promise<void>
+/** Why a lane is given up, for the operator. */
+export interface Loss {
+  readonly plugin?: string | undefined
+  readonly hookpoint?: string | undefined
+  readonly message: string
 }
 
-export function createSupervisor(options: SupervisorOptions): Supervisor {
-  const { threads, expiry, pump, watchdog, emit } = options
-  const memories = createLaneMemories(options.hookpoints, options.maxEventBytes)
-  const { letGo, letGoMeanwhile, settled } = createDepartures({ ...options, memories })
-  const stops = new WeakMap<Bulkhead, Promise<void>>()
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #seats = new SupervisedSeats()
+  readonly #memories: LaneMemories
+  readonly #exits: ThreadExits
+  readonly #stops = new WeakMap<Bulkhead, Promise<void>>()
 
-  async function start(bulkhead: Bulkhead): Promise<readonly Manifest[]> {
-    const results = await Promise.allSettled(bulkhead.seats.map((seat) => startSeat(bulkhead, seat)))
-    const failed = results.find((result) => result.status === 'rejected')
-    if (failed !== undefined) {
-      await stop(bulkhead)
-      throw failed.reason
-    }
-    const manifests = results.map((result) => (result as PromiseFulfilledResult<readonly Manifest[]>).value)
-    const [first] = manifests as [readonly Manifest[]]
-    for (const other of manifests) checkSame(bulkhead, first, other)
-    return first
-  }
-
-  function makeLane(bulkhead: Bulkhead, seat: Seat): Lane {
-    seat.generation += 1
-    return new Lane({
-      id: `${bulkhead.name}/${seat.index}#${seat.generation}`,
-      bulkhead,
-      seat,
-      maxEventBytes: options.maxEventBytes,
-      listener: options.listener,
-      memory: memories.take(bulkhead, seat),
+  constructor(options: SupervisorOptions) {
+    const { hookpoints, maxEventBytes, terminateGraceMs, emit } = options
+    this.#options = options
+    this.#memories = new LaneMemories(hookpoints, maxEventBytes)
+    this.#exits = new ThreadExits({
+      memories: this.#memories,
+      terminateGraceMs,
+      emit,
+      onZombie: (change) => options.onZombie(change),
     })
   }
 
-  async function takeThread({ name, options: made }: Bulkhead, isReplacement: boolean): Promise<LaneThread> {
+  /** Starts every seat of a bulkhead. @throws HookringError PLUGIN_..., LANE_BOOT_FAILED; none of its threads is left then. */
+  async start(bulkhead: Bulkhead): Promise<readonly Manifest[]> {
     try {
-      return await threads.take(made.profile, isReplacement)
+      const results = await Promise.allSettled(this.#seats.of(bulkhead).map((seat) => this.#startSeat(seat)))
+      const failed = results.find((result) => result.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
+      const manifests = results.map((result) => (result as PromiseFulfilledResult<readonly Manifest[]>).value)
+      const [first] = manifests as [readonly Manifest[]]
+      for (const other of manifests) checkSame(bulkhead, first, other)
+      return first
     } catch (error) {
-      const message = `a lane of bulkhead ${name} did not boot with limits.memoryMb ${made.profile.memoryMb}: ${thrownText(error)}`
-      throw new HookringError('PLUGIN_CRASHED', message, { cause: error })
+      await this.stop(bulkhead)
+      throw error
     }
   }
 
+  /** The lane's generation is given up: its calls are seen to, and the next generation starts. */
+  replace(lane: Lane, reason: RestartReason, loss: Loss): void {
+    if (lane.state === 'dead') return
+    const sinceMs = monotonicMs()
+    const { bulkhead } = lane
+    const seat = this.#seats.at(bulkhead, lane.seat)
+    const { thread } = seat
+    // What has come back counts, except from a worker that no longer follows the protocol.
+    if (reason !== 'violation') lane.drain(Number.POSITIVE_INFINITY)
+    this.#vacate(seat, lane)
+    bulkhead.recorder?.recordRestart(reason)
+    const isShortLived = lane.completions === 0 && sinceMs - lane.sinceMs < SHORT_LIFE_MS && !isStandstill(reason)
+    seat.shortLives = isShortLived ? seat.shortLives + 1 : 0
+    if (!bulkhead.isClosing) {
+      seat.starting = this.#startAgain(seat, { lane: lane.id, reason, loss, sinceMs }).finally(() => {
+        seat.starting = null
+      })
+    }
+    this.#options.expiry.loseLane(lane, isStandstill(reason) ? 'hang' : 'crash', loss.message, sinceMs)
+    bulkhead.feed()
+    if (thread !== null) this.#exits.terminateMeanwhile({ seat, lane, thread, plugin: loss.plugin })
+  }
+
+  /** Runs onShutdown in every lane. Failures are logged by the lanes. */
+  async shutdown(bulkhead: Bulkhead): Promise<void> {
+    const timeoutMs = this.#options.shutdownTimeoutMs + ANSWER_SLACK_MS
+    await Promise.allSettled(this.#seats.of(bulkhead).map(({ thread }) => thread?.link.shutdown(timeoutMs)))
+  }
+
+  /** Runs destroy in every lane, then ends its threads. Again: the same promise. Never rejects. */
+  stop(bulkhead: Bulkhead): Promise<void> {
+    // A second stop must not end the threads in which the first one still destroys.
+    let stopping = this.#stops.get(bulkhead)
+    if (stopping === undefined) {
+      stopping = this.#end(bulkhead)
+      this.#stops.set(bulkhead, stopping)
+    }
+    return stopping
+  }
+
+  /** Resolves when every thread of a replaced lane has exited, or is a zombie. Never rejects. */
+  settled(): Promise<void> {
+    return this.#exits.settled()
+  }
+
   /** Boots, loads, and puts the lane in its seat; it serves from then on. */
-  async function startSeat(bulkhead: Bulkhead, seat: Seat): Promise<readonly Manifest[]> {
-    const thread = await takeThread(bulkhead, seat.generation > 0)
-    const lane = makeLane(bulkhead, seat)
-    const { id } = lane
-    thread.link.onLog((batch) => options.onLog(bulkhead, batch))
-    thread.link.onServe(options.servicesFor(bulkhead))
+  async #startSeat(seat: SupervisedSeat): Promise<readonly Manifest[]> {
+    const { bulkhead } = seat
+    const thread = await this.#takeThread(seat)
+    const lane = this.#makeLane(seat)
+    thread.link.onLog((batch) => this.#options.onLog(bulkhead, batch))
+    thread.link.onServe(this.#options.servicesFor(bulkhead))
+    try {
+      const manifests = await this.#load(lane, thread)
+      // Nobody waits for it any more.
+      if (bulkhead.isClosed) throw closedWhileStarting(bulkhead)
+      this.#serve(seat, lane, thread)
+      return manifests
+    } catch (error) {
+      const plugin = error instanceof HookringError ? error.plugin : undefined
+      this.#exits.terminateMeanwhile({ seat, lane, thread, plugin })
+      throw error
+    }
+  }
+
+  async #takeThread({ bulkhead, isReplacement }: SupervisedSeat): Promise<LaneThread> {
+    try {
+      return await this.#options.threads.take(bulkhead.options.profile, isReplacement)
+    } catch (error) {
+      throw bootFailure(bulkhead, error)
+    }
+  }
+
+  #makeLane(seat: SupervisedSeat): Lane {
+    return new Lane({
+      id: seat.nextLaneId(),
+      bulkhead: seat.bulkhead,
+      seat: seat.seat,
+      maxEventBytes: this.#options.maxEventBytes,
+      listener: this.#options.listener,
+      memory: this.#memories.take(seat),
+    })
+  }
+
+  /** @throws HookringError */
+  async #load(lane: Lane, thread: LaneThread): Promise<readonly Manifest[]> {
+    const { bulkhead, id, ring } = lane
     if (bulkhead.spec === null) throw new Error('bulkhead without a spec')
-    const spec = { ...bulkhead.spec, lane: id, buffer: lane.ring.buffer }
+    const spec: LaneSpec = { ...bulkhead.spec, lane: id, buffer: ring.buffer }
+    const { setupTimeoutMs } = this.#options
     let result: LoadResult
     try {
       result = await Promise.race([
-        thread.link.load(spec, options.setupTimeoutMs),
+        thread.link.load(spec, setupTimeoutMs),
         thread.ended.then((crash) => {
-          throw new HookringError('PLUGIN_CRASHED', crashedWhileLoading(lane, crash), { cause: crash })
+          throw crashedWhileLoading(lane, crash)
         }),
       ])
     } catch (error) {
-      const failure = loadFailure(lane, error, options.setupTimeoutMs)
-      letGoMeanwhile(lane, thread, failure.plugin)
-      throw failure
+      throw loadFailure(lane, error, setupTimeoutMs)
     }
-    if (!result.ok) {
-      letGoMeanwhile(lane, thread, result.plugin)
-      const cause = result.stack === undefined ? undefined : new Error(result.stack)
-      throw new HookringError(result.code, result.message, { plugin: result.plugin, cause })
-    }
-    if (bulkhead.isClosed) {
-      // Nobody waits for it any more.
-      letGoMeanwhile(lane, thread, undefined)
-      throw new HookringError('ENGINE_CLOSED', `bulkhead ${bulkhead.name} was closed while a lane of it started`)
-    }
+    if (result.ok) return result.manifests
+    const cause = result.stack === undefined ? undefined : new Error(result.stack)
+    throw new HookringError(result.code, result.message, { plugin: result.plugin, cause })
+  }
+
+  #serve(seat: SupervisedSeat, lane: Lane, thread: LaneThread): void {
     thread.link.onSent(() => lane.ring.announceControl())
-    thread.link.onLost((loss) => lost(lane, loss))
-    seat.lane = lane
+    thread.link.onLost((loss) => this.#lost(lane, loss))
+    seat.seat.lane = lane
     seat.thread = thread
     seat.failedStarts = 0
     lane.state = 'serving'
     lane.sinceMs = monotonicMs()
     void thread.ended.then((crash) => {
-      if (lane.state === 'serving') died(lane, crash)
+      if (lane.state === 'serving') this.#died(lane, crash)
     })
-    bulkhead.feed()
-    memories.prepareSoon(bulkhead, seat)
-    return result.manifests
+    seat.bulkhead.feed()
+    this.#memories.prepareSoon(seat)
   }
 
-  function died(lane: Lane, crash: Error | null): void {
+  /** The lane's thread ended by itself. */
+  #died(lane: Lane, crash: Error | null): void {
     const code = (crash as { code?: string } | null)?.code
     const reason: RestartReason =
       code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'memory' : crash?.message.startsWith('worker exited') ? 'exit' : 'crash'
     const blame = blameOf(lane, lane.ring.runningSlot(), monotonicMs())
     const sole = lane.bulkhead.plugins.length === 1 ? lane.bulkhead.plugins[0] : undefined
     const plugin = blame?.plugin?.name ?? sole?.name
-    if (blame === null && plugin !== undefined) options.onCrashBlamed(plugin)
-    replace(lane, reason, {
+    if (blame === null && plugin !== undefined) this.#options.onCrashBlamed(plugin)
+    this.replace(lane, reason, {
       plugin,
       hookpoint: blame?.hookpoint,
       message: `its thread ended: ${crash?.message ?? 'it stopped by itself'}`,
     })
   }
 
-  /** The lane lives, but what runs its plugins does not. */
-  function lost(lane: Lane, { reason, plugin: index, hookpoint, message }: LaneLoss): void {
+  /** The lane lives, but the process that runs its plugins does not. */
+  #lost(lane: Lane, { reason, plugin: index, hookpoint, message }: LaneLoss): void {
     if (lane.state !== 'serving') return
     const { plugins } = lane.bulkhead
     const plugin = plugins[index ?? (plugins.length === 1 ? 0 : -1)]?.name
-    if (plugin !== undefined && hookpoint === undefined) options.onCrashBlamed(plugin)
+    if (plugin !== undefined && hookpoint === undefined) this.#options.onCrashBlamed(plugin)
     if (reason === 'violation') lane.bulkhead.recorder?.recordViolation('frame')
-    replace(lane, reason, { plugin, hookpoint, message })
+    this.replace(lane, reason, { plugin, hookpoint, message })
   }
 
-  function replace(
-    lane: Lane,
-    reason: RestartReason,
-    detail: { plugin?: string | undefined; hookpoint?: string | undefined; message: string },
-  ): void {
-    if (lane.state === 'dead') return
-    const sinceMs = monotonicMs()
-    const { seat, bulkhead } = lane
-    const { thread } = seat
-    // What has come back counts, except from a worker that no longer follows the protocol.
-    if (reason !== 'violation') lane.drain(Number.POSITIVE_INFINITY)
-    lane.state = 'dead'
-    seat.lane = null
-    seat.thread = null
-    pump.forget(lane)
-    watchdog.forget(lane)
-    bulkhead.recorder?.recordRestart(reason)
-    const isShortLived =
-      lane.completions === 0 && sinceMs - lane.sinceMs < SHORT_LIFE_MS && reason !== 'hang' && reason !== 'stall'
-    seat.shortLives = isShortLived ? seat.shortLives + 1 : 0
-    if (!bulkhead.isClosing) {
-      seat.starting = startAgain(bulkhead, seat, lane.id, reason, detail, sinceMs).finally(() => {
-        seat.starting = null
-      })
-    }
-    expiry.loseLane(lane, reason === 'hang' || reason === 'stall' ? 'hang' : 'crash', detail.message, sinceMs)
-    bulkhead.feed()
-    if (thread !== null) letGoMeanwhile(lane, thread, detail.plugin)
-  }
-
-  async function startAgain(
-    bulkhead: Bulkhead,
-    seat: Seat,
-    lane: string,
-    reason: RestartReason,
-    { plugin, hookpoint, message }: { plugin?: string | undefined; hookpoint?: string | undefined; message: string },
-    sinceMs: number,
-  ): Promise<void> {
+  async #startAgain(seat: SupervisedSeat, { lane, reason, loss, sinceMs }: Replacement): Promise<void> {
+    const { bulkhead } = seat
+    const { emit, onCrashBlamed } = this.#options
     // The first successor starts at once.
-    if (seat.shortLives > 1) await pauseBefore(seat, seat.shortLives - 1)
+    if (seat.shortLives > 1) await seat.pauseBefore(seat.shortLives - 1)
     while (!bulkhead.isClosing) {
       try {
-        await startSeat(bulkhead, seat)
+        await this.#startSeat(seat)
         if (bulkhead.isClosing) return
-        emit('laneReplaced', {
-          bulkhead: bulkhead.name,
-          lane,
-          reason,
-          plugin,
-          hookpoint,
-          tookMs: monotonicMs() - sinceMs,
-          message,
-        })
+        const { plugin, hookpoint, message } = loss
+        const tookMs = monotonicMs() - sinceMs
+        emit('laneReplaced', { bulkhead: bulkhead.name, lane, reason, plugin, hookpoint, tookMs, message })
         return
       } catch (error) {
         if (bulkhead.isClosing) return
         seat.failedStarts += 1
-        const failure =
-          error instanceof HookringError
-            ? error
-            : new HookringError('PLUGIN_CRASHED', thrownText(error), { cause: error })
-        if (failure.plugin !== undefined) options.onCrashBlamed(failure.plugin)
+        const failure = startFailure(error)
+        if (failure.plugin !== undefined) onCrashBlamed(failure.plugin)
         emit('error', failure)
-        await pauseBefore(seat, seat.failedStarts)
+        await seat.pauseBefore(seat.failedStarts)
       }
     }
   }
 
-  async function shutdown(bulkhead: Bulkhead): Promise<void> {
-    await Promise.allSettled(bulkhead.seats.map((seat) => seat.thread?.link.shutdown(options.shutdownTimeoutMs + 500)))
-  }
-
-  function stop(bulkhead: Bulkhead): Promise<void> {
-    // A second stop must not end the threads in which the first one still destroys.
-    let stopping = stops.get(bulkhead)
-    if (stopping === undefined) {
-      stopping = end(bulkhead)
-      stops.set(bulkhead, stopping)
-    }
-    return stopping
-  }
-
-  async function end(bulkhead: Bulkhead): Promise<void> {
+  async #end(bulkhead: Bulkhead): Promise<void> {
     bulkhead.isClosing = true
-    await Promise.all(
-      bulkhead.seats.map(async (seat) => {
-        seat.endPause?.()
-        seat.memories.length = 0
-        if (seat.starting !== null) await Promise.race([seat.starting, pause(options.shutdownTimeoutMs)])
-        const { lane, thread } = seat
-        if (lane === null || thread === null) return
-        lane.state = 'draining'
-        try {
-          await Promise.race([thread.link.stop(2 * options.shutdownTimeoutMs + 500), thread.ended])
-        } catch {
-          // It does not answer: it is terminated below like one that does.
-        }
-        lane.drain(Number.POSITIVE_INFINITY)
-        lane.state = 'dead'
-        pump.forget(lane)
-        watchdog.forget(lane)
-        seat.lane = null
-        seat.thread = null
-        await letGo(lane, thread, undefined)
-      }),
-    )
+    await Promise.all(this.#seats.of(bulkhead).map((seat) => this.#endSeat(seat)))
     bulkhead.isClosed = true
   }
 
-  return { start, replace, shutdown, stop, settled }
+  async #endSeat(seat: SupervisedSeat): Promise<void> {
+    const { shutdownTimeoutMs } = this.#options
+    seat.endPause()
+    seat.memories.length = 0
+    if (seat.starting !== null) await Promise.race([seat.starting, pause(shutdownTimeoutMs)])
+    const { thread } = seat
+    const { lane } = seat.seat
+    if (lane === null || thread === null) return
+    lane.state = 'draining'
+    try {
+      await Promise.race([thread.link.stop(2 * shutdownTimeoutMs + ANSWER_SLACK_MS), thread.ended])
+    } catch {
+      // It does not answer: it is terminated below like one that does.
+    }
+    lane.drain(Number.POSITIVE_INFINITY)
+    this.#vacate(seat, lane)
+    await this.#exits.terminate({ seat, lane, thread, plugin: undefined })
+  }
+
+  /** From here on nobody gives the lane calls, or listens to it. */
+  #vacate(seat: SupervisedSeat, lane: Lane): void {
+    lane.state = 'dead'
+    seat.seat.lane = null
+    seat.thread = null
+    this.#options.pump.forget(lane)
+    this.#options.watchdog.forget(lane)
+  }
 }
 
-/** Waits before the nth try, until the bulkhead closes. An engine that waits here is open: it keeps the process alive. */
-function pauseBefore(seat: Seat, tries: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, Math.min(RETRY_MS * 2 ** (tries - 1), RETRY_MAX_MS))
-    seat.endPause = () => {
-      clearTimeout(timer)
-      resolve()
-    }
-  })
+interface Replacement {
+  /** Id of the lane that was lost. */
+  readonly lane: string
+  readonly reason: RestartReason
+  readonly loss: Loss
+  /** When it was given up (monotonic ms). */
+  readonly sinceMs: number
+}
+
+/** The lane runs on, but does not come back. */
+function isStandstill(reason: RestartReason): boolean {
+  return reason === 'hang' || reason === 'stall'
+}
+
+function closedWhileStarting({ name }: Bulkhead): HookringError {
+  return new HookringError('ENGINE_CLOSED', `bulkhead ${name} was closed while a lane of it started`)
 }
 
 function pause(ms: number): Promise<void> {

@@ -1,53 +1,63 @@
-/** How the threads of lanes end that are let go of. Host's thread only. */
-
+/**
+ * How a lane's thread ends: it is told to terminate, and when it has not exited after a while it is counted as a zombie
+ * and no longer waited for. Host's thread only.
+ */
 import type { Lane } from '../model/lane.js'
 import type { Emit } from '../telemetry/events.js'
 import type { LaneMemories } from './lane-memories.js'
 import type { LaneThread } from './lane-threads.js'
+import type { SupervisedSeat } from './seat.js'
 
-export interface Departures {
-  /** Terminates a thread in two stages: told to, and, if it does not, counted as a zombie and no longer waited for. */
-  letGo(lane: Lane, thread: LaneThread, plugin: string | undefined): Promise<void>
-  /** The same, with nobody waiting but, in the end, settled(). */
-  letGoMeanwhile(lane: Lane, thread: LaneThread, plugin: string | undefined): void
-  /** Resolves when every thread that was let go of meanwhile is gone, or is a zombie. Never rejects. */
-  settled(): Promise<void>
-}
-
-export interface DeparturesOptions {
+export interface ThreadExitsOptions {
   readonly memories: LaneMemories
+  /** How long a thread may take to exit, in milliseconds. */
   readonly terminateGraceMs: number
   readonly emit: Emit
   onZombie(change: 1 | -1): void
 }
 
-export function createDepartures({ memories, terminateGraceMs, emit, onZombie }: DeparturesOptions): Departures {
-  const underWay = new Set<Promise<void>>()
+/** A lane that is given up, with the thread that ran it. */
+export interface LeavingLane {
+  readonly seat: SupervisedSeat
+  readonly lane: Lane
+  readonly thread: LaneThread
+  /** Who is to blame, where that is known. */
+  readonly plugin: string | undefined
+}
 
-  async function letGo(lane: Lane, thread: LaneThread, plugin: string | undefined): Promise<void> {
-    const { bulkhead, seat } = lane
+export class ThreadExits {
+  readonly #options: ThreadExitsOptions
+  readonly #underWay = new Set<Promise<void>>()
+
+  constructor(options: ThreadExitsOptions) {
+    this.#options = options
+  }
+
+  /** Resolves when the thread has exited, or is a zombie. Never rejects. */
+  async terminate({ seat, lane, thread, plugin }: LeavingLane): Promise<void> {
+    const { memories, terminateGraceMs, emit, onZombie } = this.#options
     seat.leaving += 1
     const isGone = await thread.terminate(terminateGraceMs)
     seat.leaving -= 1
     if (isGone) {
-      memories.keep(lane)
+      memories.keep(seat, lane)
       return
     }
-    // A zombie may write to its own for ever.
-    memories.prepare(bulkhead, seat)
+    // A zombie may write to its own memory for ever.
+    memories.prepare(seat)
     onZombie(1)
-    emit('zombie', { bulkhead: bulkhead.name, lane: lane.id, plugin, graceMs: terminateGraceMs })
+    emit('zombie', { bulkhead: seat.bulkhead.name, lane: lane.id, plugin, graceMs: terminateGraceMs })
     void thread.gone.then(() => onZombie(-1))
   }
 
-  return {
-    letGo,
-    letGoMeanwhile(lane, thread, plugin) {
-      const departure = letGo(lane, thread, plugin).finally(() => underWay.delete(departure))
-      underWay.add(departure)
-    },
-    async settled() {
-      await Promise.all(underWay)
-    },
+  /** The same, with nobody waiting but, in the end, `settled`. */
+  terminateMeanwhile(leaving: LeavingLane): void {
+    const exit = this.terminate(leaving).finally(() => this.#underWay.delete(exit))
+    this.#underWay.add(exit)
+  }
+
+  /** Resolves when every thread that was terminated meanwhile has exited, or is a zombie. Never rejects. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay)
   }
 }

@@ -1,21 +1,20 @@
 /**
- * Finds lanes that do not come back: a hook that has taken a good part of its time (late: what waits behind it is moved
- * elsewhere), one that runs on past its time (hang), or a worker that neither runs a hook nor gives anything back (stall).
- * One wheel entry per busy lane, re-armed for the earliest moment at which there could be something to see; so a hang is
- * found to the tick, and a healthy lane costs a look every few milliseconds at most. Host's thread only.
+ * Finds lanes that do not come back: a hook has taken a good part of its time (late: what waits behind it moves to another
+ * lane), a hook runs on past its time (hang), or a worker neither runs a hook nor completes anything (stall). Each busy
+ * lane has one entry in the timing wheel, set to the earliest moment at which there could be something to see. So a hang
+ * is found to the tick, and a healthy lane costs a look every few milliseconds at most. Host's thread only.
  */
-
 import { marksOf } from '../calls/completion.js'
 import { blameOf, progressOf } from '../calls/expiry.js'
 import { OrphanedSlot } from '../model/call.js'
 import type { Lane } from '../model/lane.js'
 import type { Deadline } from '../primitives/timing-wheel.js'
 
-/** Calls behind a hook that has taken this share of its time do better elsewhere, with most of theirs left. */
+/** Calls behind a hook that has taken this share of its time do better in another lane, with most of their own left. */
 const LATE_SHARE = 0.25
-/** A lane that has nothing to show for this long besides its plugins' own time is stalled. */
+/** A lane that completes nothing for its plugins' own time and this much more is stalled. */
 const STALL_MS = 250
-/** Plugins with long timeouts get no finer look than this. */
+/** The longest time between two looks, however long the plugins' timeouts are. */
 const MAX_LOOK_AWAY_MS = 50
 
 export class Watch implements Deadline {
@@ -40,16 +39,8 @@ export interface Hang {
   readonly message: string
 }
 
-export interface Watchdog {
-  /** The lane has calls in flight. Cheap when it is watched already. */
-  busy(lane: Lane): void
-  /** The lane is given up. */
-  forget(lane: Lane): void
-  /** The wheel's callback. */
-  check(watch: Watch, nowMs: number): void
-}
-
 export interface WatchdogOptions {
+  /** Past a plugin's time, how long a hook may run before its lane counts as hung. */
   readonly hangMs: number
   readonly deadlines: () => { add(watch: Watch, nowMs: number): void; cancel(watch: Watch): void }
   readonly now: () => number
@@ -58,30 +49,38 @@ export interface WatchdogOptions {
   onLate(lane: Lane): void
 }
 
-export function createWatchdog({ hangMs, deadlines, now, onHang, onLate }: WatchdogOptions): Watchdog {
-  const watches = new Map<Lane, Watch>()
+export class Watchdog {
+  readonly #options: WatchdogOptions
+  readonly #watches = new Map<Lane, Watch>()
 
-  function arm(watch: Watch, dueMs: number, nowMs: number): void {
-    watch.dueMs = dueMs
-    watch.isArmed = true
-    deadlines().add(watch, nowMs)
+  constructor(options: WatchdogOptions) {
+    this.#options = options
   }
 
-  /** How long to look away from a lane in which no hook is late. */
-  function lookAwayMs(lane: Lane): number {
-    let shortestMs = Number.POSITIVE_INFINITY
-    for (const { timeoutMs } of lane.bulkhead.plugins) shortestMs = Math.min(shortestMs, timeoutMs)
-    return Math.max(1, Math.min(shortestMs * LATE_SHARE, MAX_LOOK_AWAY_MS))
+  /** The lane has calls in flight. Cheap when it is watched already. */
+  busy(lane: Lane): void {
+    let watch = this.#watches.get(lane)
+    if (watch === undefined) {
+      watch = new Watch(lane)
+      this.#watches.set(lane, watch)
+    }
+    if (watch.isArmed) return
+    const nowMs = this.#options.now()
+    watch.completionsSeen = lane.completions
+    watch.progressMs = nowMs
+    this.#arm(watch, nowMs + lookAwayMs(lane), nowMs)
   }
 
-  /** A lane in which every plugin takes all its time gives something back after this long. */
-  function mostQuietMs(lane: Lane): number {
-    let allMs = 0
-    for (const { timeoutMs } of lane.bulkhead.plugins) allMs += timeoutMs
-    return allMs + hangMs + STALL_MS
+  /** The lane is given up. */
+  forget(lane: Lane): void {
+    const watch = this.#watches.get(lane)
+    if (watch === undefined) return
+    this.#watches.delete(lane)
+    this.#options.deadlines().cancel(watch)
   }
 
-  function check(watch: Watch, nowMs: number): void {
+  /** The timing wheel's callback. */
+  check(watch: Watch, nowMs: number): void {
     const { lane } = watch
     watch.isArmed = false
     // Armed again with the next submission.
@@ -92,61 +91,70 @@ export function createWatchdog({ hangMs, deadlines, now, onHang, onLate }: Watch
     }
     const slot = lane.ring.runningSlot()
     const occupant = slot === -1 ? null : lane.occupantOf(slot)
-    if (occupant === null) {
-      const quietMs = nowMs - watch.progressMs
-      const longestMs = Math.max(...lane.bulkhead.plugins.map((plugin) => plugin.timeoutMs))
-      if (quietMs > longestMs + hangMs + STALL_MS) {
-        onHang(lane, stallOf(lane, quietMs, nowMs))
-        return
-      }
-      arm(watch, nowMs + lookAwayMs(lane), nowMs)
+    if (occupant === null) this.#checkIdle(watch, nowMs)
+    else this.#checkRunning(watch, slot, occupant instanceof OrphanedSlot ? 0 : occupant.tripMs, nowMs)
+  }
+
+  /** No hook runs, by the worker's account. */
+  #checkIdle(watch: Watch, nowMs: number): void {
+    const { lane } = watch
+    const quietMs = nowMs - watch.progressMs
+    const longestMs = Math.max(...lane.bulkhead.plugins.map((plugin) => plugin.timeoutMs))
+    if (quietMs > longestMs + this.#options.hangMs + STALL_MS) {
+      this.#options.onHang(lane, stallOf(lane, quietMs, nowMs))
       return
     }
-    const sinceMs = marksOf(lane, slot, occupant instanceof OrphanedSlot ? 0 : occupant.tripMs, nowMs).markMs
+    this.#arm(watch, nowMs + lookAwayMs(lane), nowMs)
+  }
+
+  #checkRunning(watch: Watch, slot: number, tripMs: number, nowMs: number): void {
+    const { lane } = watch
+    const { hangMs, onHang, onLate } = this.#options
+    const sinceMs = marksOf(lane, slot, tripMs, nowMs).markMs
     const blame = blameOf(lane, slot, nowMs)
     const timeoutMs = blame?.plugin?.timeoutMs ?? lookAwayMs(lane) / LATE_SHARE
     // The marks are the worker's word: one that moves them on for ever is held to what it gives back.
-    const limitMs = Math.min(sinceMs + timeoutMs + hangMs, watch.progressMs + mostQuietMs(lane))
+    const limitMs = Math.min(sinceMs + timeoutMs + hangMs, watch.progressMs + this.#mostQuietMs(lane))
     if (limitMs > nowMs) {
       const lateMs = sinceMs + timeoutMs * LATE_SHARE
       if (lateMs <= nowMs && !lane.isLate) onLate(lane)
       // A hook that is late is looked at again when it hangs; the next one may be late before that.
-      arm(watch, lateMs > nowMs ? Math.min(lateMs, limitMs) : Math.min(limitMs, nowMs + lookAwayMs(lane)), nowMs)
+      const nextMs = lateMs > nowMs ? lateMs : nowMs + lookAwayMs(lane)
+      this.#arm(watch, Math.min(nextMs, limitMs), nowMs)
       return
     }
+    const who = blame?.plugin?.name
     const ranMs = (nowMs - sinceMs).toFixed(1)
     onHang(lane, {
       reason: 'hang',
-      plugin: blame?.plugin?.name,
+      plugin: who,
       hookpoint: blame?.hookpoint,
-      message: `plugin ${blame?.plugin?.name ?? '(unknown)'} had been running for ${ranMs} ms at ${blame?.hookpoint}`,
+      message: `plugin ${who ?? '(unknown)'} had been running for ${ranMs} ms at ${blame?.hookpoint}`,
     })
   }
 
-  return {
-    busy(lane) {
-      let watch = watches.get(lane)
-      if (watch === undefined) {
-        watch = new Watch(lane)
-        watches.set(lane, watch)
-      }
-      if (watch.isArmed) return
-      const nowMs = now()
-      watch.completionsSeen = lane.completions
-      watch.progressMs = nowMs
-      arm(watch, nowMs + lookAwayMs(lane), nowMs)
-    },
-    forget(lane) {
-      const watch = watches.get(lane)
-      if (watch === undefined) return
-      watches.delete(lane)
-      deadlines().cancel(watch)
-    },
-    check,
+  #arm(watch: Watch, dueMs: number, nowMs: number): void {
+    watch.dueMs = dueMs
+    watch.isArmed = true
+    this.#options.deadlines().add(watch, nowMs)
+  }
+
+  /** A lane in which every plugin takes all its time gives something back after this long. */
+  #mostQuietMs({ bulkhead }: Lane): number {
+    let allMs = 0
+    for (const { timeoutMs } of bulkhead.plugins) allMs += timeoutMs
+    return allMs + this.#options.hangMs + STALL_MS
   }
 }
 
-/** Nobody runs a hook by the worker's account: the blame is on whoever is alone in the lane, or alone in having claimed calls. */
+/** How long to look away from a lane in which no hook is late. */
+function lookAwayMs({ bulkhead }: Lane): number {
+  let shortestMs = Number.POSITIVE_INFINITY
+  for (const { timeoutMs } of bulkhead.plugins) shortestMs = Math.min(shortestMs, timeoutMs)
+  return Math.max(1, Math.min(shortestMs * LATE_SHARE, MAX_LOOK_AWAY_MS))
+}
+
+/** No hook runs by the worker's account, so the plugin to blame is the only one in the lane, or the only one with claimed calls. */
 function stallOf(lane: Lane, quietMs: number, nowMs: number): Hang {
   const claimed = [...lane.calls()].filter((call) => lane.ring.isClaimed(call.slot))
   const suspects = new Set(claimed.map((call) => progressOf(lane, call, nowMs).current.name))

@@ -3,35 +3,31 @@
  * bounds the queue. Host's thread only.
  */
 import type { LaneSpec } from '../../contracts/control.js'
+import type { ChildProfile } from '../../contracts/process.js'
 import { seatOf } from '../fields/partition.js'
-import type { LaneThread, WorkerProfile } from '../lanes/lane-threads.js'
 import { type CallQueue, createCallQueue } from '../primitives/call-queue.js'
 import type { BulkheadRecorder } from '../telemetry/recorders.js'
 import type { Call } from './call.js'
 import type { Lane } from './lane.js'
-import type { LaneMemory } from './lane-memory.js'
 import type { ActivePlugin } from './plugin.js'
 
-/** A place for a lane: its generations come and go, its number and its partition of the keys stay. */
+/** A place for a lane: its generations come and go, its number and its partition of the keys stay. See also lanes/seat.ts. */
 export interface Seat {
   readonly index: number
   lane: Lane | null
-  thread: LaneThread | null
-  generation: number
-  /** For the next generation; made once there was time for it, and handed down from then on. */
-  readonly memories: LaneMemory[]
-  /** Generations whose threads were told to end and are not gone yet. */
-  leaving: number
-  /** The start of the next generation, while it is under way; never rejects. */
-  starting: Promise<void> | null
-  /** Lanes in a row that served for a moment, gave nothing back and died: the next one waits longer. */
-  shortLives: number
-  /** Ends the wait before the next start. */
-  endPause: (() => void) | null
-  /** Starts in a row that failed: the next one waits longer. */
-  failedStarts: number
-  /** Calls that must run in this seat's order. */
+  /** Calls that must run in this seat, in their order. */
   readonly waiting: CallQueue
+}
+
+/** What two lanes must have in common to take their threads from one pool. */
+export interface WorkerProfile {
+  readonly memoryMb: number
+  /** What plugins find in process.env; no more of the server's than the operator names. */
+  readonly env: Readonly<Record<string, string>>
+  /** Plugins in hardened compartments have threads of their own kind. */
+  readonly isHardened: boolean
+  /** Its plugins run in a child process, made as this says; null: in the thread. */
+  readonly child: ChildProfile | null
 }
 
 export interface BulkheadOptions {
@@ -68,14 +64,6 @@ export class Bulkhead {
     this.seats = Array.from({ length: options.workers }, (_, index) => ({
       index,
       lane: null,
-      thread: null,
-      generation: 0,
-      memories: [],
-      leaving: 0,
-      starting: null,
-      shortLives: 0,
-      endPause: null,
-      failedStarts: 0,
       waiting: createCallQueue(),
     }))
   }

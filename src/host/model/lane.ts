@@ -6,14 +6,13 @@ import { formatPath, HookringError } from '../../contracts/errors.js'
 import { monotonicMs } from '../../ring/clock.js'
 import { BROKEN, HostRing, type Submission } from '../../ring/host-ring.js'
 import { align8, extentBytes, repliesAt, replyAt } from '../../ring/layout.js'
-import { LaneDeadline } from '../calls/call-deadlines.js'
 import { FreeSlots, NO_SLOT } from '../primitives/free-list.js'
+import type { Deadline } from '../primitives/timing-wheel.js'
 import type { ViolationKind } from '../telemetry/recorders.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, OrphanedSlot } from './call.js'
 import type { HookpointState } from './hookpoint-state.js'
-import { LaneBytes } from './lane-bytes.js'
-import { type LaneMemory, OWN_EXTENT_BYTES } from './lane-memory.js'
+import { LaneBytes, type LaneMemory, OWN_EXTENT_BYTES } from './lane-bytes.js'
 import { beginTrip, firstDueMs } from './trip.js'
 
 /** What the engine hears from a lane. */
@@ -34,6 +33,18 @@ export interface LaneOptions {
   readonly maxEventBytes: number
   readonly listener: LaneListener
   readonly memory: LaneMemory
+}
+
+/** A lane's entry in the timing wheel: it stands at the earliest deadline of the calls in the lane. */
+export class LaneDeadline implements Deadline {
+  wheelPrev: Deadline | null = null
+  wheelNext: Deadline | null = null
+  dueMs = Number.POSITIVE_INFINITY
+  readonly lane: Lane
+
+  constructor(lane: Lane) {
+    this.lane = lane
+  }
 }
 
 export class Lane {

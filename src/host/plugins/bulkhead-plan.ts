@@ -7,8 +7,8 @@ import { HookringError } from '../../contracts/errors.js'
 import { DEFAULTS, MAX_PLUGINS_PER_BULKHEAD } from '../../contracts/options.js'
 import type { ChildProfile } from '../../contracts/process.js'
 import type { Boundary } from '../../contracts/runtimes.js'
-import type { WorkerProfile } from '../lanes/lane-threads.js'
-import type { BulkheadOptions } from '../model/bulkhead.js'
+
+import type { BulkheadOptions, WorkerProfile } from '../model/bulkhead.js'
 import type { Registration } from '../model/plugin.js'
 
 export interface BulkheadPlan extends BulkheadOptions {

@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { MessagePort } from 'node:worker_threads'
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { LogBatch } from '../../../dist/contracts/control.js'
-import { createLaneLink } from '../../../dist/host/lanes/lane-link.js'
+import { LaneLink } from '../../../dist/host/lanes/lane-link.js'
 
 const raw = (value: unknown) => ({ type: 'RAW', value })
 const call = (fields: object) => ({ id: 'a', type: 'APPLY', path: ['log'], argumentList: [], ...fields })
@@ -39,7 +39,7 @@ afterEach(() => {
 })
 
 function openLink() {
-  const link = createLaneLink()
+  const link = new LaneLink()
   onTestFinished(() => {
     link.close()
     link.ports.hostPort.close()

@@ -1,7 +1,8 @@
 /** Threads of lanes: spares, and what is left when they end. */
 import { expect, it, onTestFinished } from 'vitest'
 import type { ChildProfile } from '../../../dist/contracts/process.js'
-import { createLaneThreads, type WorkerProfile } from '../../../dist/host/lanes/lane-threads.js'
+import { LaneThreads } from '../../../dist/host/lanes/lane-threads.js'
+import type { WorkerProfile } from '../../../dist/host/model/bulkhead.js'
 import { until } from '../../support/lab.js'
 import { noSandbox, orphans, pluginProcesses } from '../../support/processes.js'
 
@@ -9,7 +10,7 @@ const PROFILE: WorkerProfile = { memoryMb: 64, env: {}, isHardened: false, child
 
 /** Threads with one spare to keep, and how many threads have been started. */
 function watched() {
-  const threads = createLaneThreads({ spares: 1, contract: 'delivery@1' })
+  const threads = new LaneThreads({ spares: 1, contract: 'delivery@1' })
   let started = 0
   const count = () => {
     started += 1
@@ -47,7 +48,7 @@ it.each([
 
 it.skipIf(noSandbox !== null)('a thread that is let go of while its child boots leaves no process behind', async () => {
   const before = new Set(orphans())
-  const threads = createLaneThreads({ spares: 0, contract: 'delivery@1' })
+  const threads = new LaneThreads({ spares: 0, contract: 'delivery@1' })
   const child: ChildProfile = {
     runtimes: ['module'],
     libraries: [],

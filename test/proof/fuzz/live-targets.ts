@@ -6,7 +6,7 @@ import type { MessagePort } from 'node:worker_threads'
 import fc from 'fast-check'
 import { createHookEngine, type HookEngine } from 'hookring'
 import { delivery } from 'hookring/contracts'
-import { createLaneLink } from '../../../dist/host/lanes/lane-link.js'
+import { LaneLink } from '../../../dist/host/lanes/lane-link.js'
 import { flags, numbers, pluginSpecs, silent, words } from './option-specs.js'
 import { type Target, tryInput, tryLater } from './target.js'
 import { anyThing, cloneable, mostly, objectOf, type Thing, thing } from './things.js'
@@ -130,7 +130,7 @@ const control: Target<[Thing[], Thing]> = {
   share: 3,
   cases: fc.tuple(fc.array(wire, { minLength: 1, maxLength: 20 }), answers),
   async check([messages, answer], tally) {
-    const link = createLaneLink()
+    const link = new LaneLink()
     const { hostPort, lanePort } = link.ports
     const batches: unknown[] = []
     link.onLog((batch) => batches.push(batch))

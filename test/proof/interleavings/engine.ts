@@ -4,11 +4,11 @@
  * host thread only.
  */
 
-import type { LaneDeadline } from '../../../dist/host/calls/call-deadlines.js'
-import type { LaneThread, WorkerProfile } from '../../../dist/host/lanes/lane-threads.js'
+import type { LaneThread } from '../../../dist/host/lanes/lane-threads.js'
 import type { Watch } from '../../../dist/host/lanes/watchdog.js'
+import type { WorkerProfile } from '../../../dist/host/model/bulkhead.js'
 import type { Call } from '../../../dist/host/model/call.js'
-import type { Lane, LaneListener } from '../../../dist/host/model/lane.js'
+import type { Lane, LaneDeadline, LaneListener } from '../../../dist/host/model/lane.js'
 import type { ActivePlugin, Registration } from '../../../dist/host/model/plugin.js'
 import type { Snapshot } from '../../../dist/host/model/route.js'
 import type { Emit } from '../../../dist/host/telemetry/events.js'
@@ -24,18 +24,29 @@ export interface StageThreads {
 
 export async function importEngine(dist: string) {
   const contract = await defineStageContract(dist)
-  const [bulkheads, breakers, calls, callDeadlines, completions, deadlines, dispatchers, expiries, hopsModule] =
-    await Promise.all([
-      importFrom(dist, 'host/model/bulkhead'),
-      importFrom(dist, 'host/primitives/circuit-breaker'),
-      importFrom(dist, 'host/model/call'),
-      importFrom(dist, 'host/calls/call-deadlines'),
-      importFrom(dist, 'host/calls/completion'),
-      importFrom(dist, 'host/primitives/timing-wheel'),
-      importFrom(dist, 'host/calls/dispatcher'),
-      importFrom(dist, 'host/calls/expiry'),
-      importFrom(dist, 'host/calls/hops'),
-    ])
+  const [
+    bulkheads,
+    breakers,
+    calls,
+    lanesModule,
+    callDeadlines,
+    completions,
+    deadlines,
+    dispatchers,
+    expiries,
+    hopsModule,
+  ] = await Promise.all([
+    importFrom(dist, 'host/model/bulkhead'),
+    importFrom(dist, 'host/primitives/circuit-breaker'),
+    importFrom(dist, 'host/model/call'),
+    importFrom(dist, 'host/model/lane'),
+    importFrom(dist, 'host/calls/call-deadlines'),
+    importFrom(dist, 'host/calls/completion'),
+    importFrom(dist, 'host/primitives/timing-wheel'),
+    importFrom(dist, 'host/calls/dispatcher'),
+    importFrom(dist, 'host/calls/expiry'),
+    importFrom(dist, 'host/calls/hops'),
+  ])
   const [metricsModule, states, hookpointStates, pumps, routes, supervisors, watchdogs, { monotonicMs }] =
     await Promise.all([
       importFrom(dist, 'host/telemetry/metrics'),
@@ -61,7 +72,7 @@ export async function importEngine(dist: string) {
     const wheel = deadlines.createDeadlines<Call | LaneDeadline | Watch>({
       buckets: 64,
       expire(entry, nowMs) {
-        if (entry instanceof callDeadlines.LaneDeadline) callTimes.sweep(entry, nowMs)
+        if (entry instanceof lanesModule.LaneDeadline) callTimes.sweep(entry, nowMs)
         else if (entry instanceof calls.Call) expiry.expire(entry, nowMs)
         else watchdog.check(entry, nowMs)
       },
@@ -79,7 +90,7 @@ export async function importEngine(dist: string) {
         if (bulkhead.queueDepth > 0) bulkhead.feed()
       },
     })
-    const watchdog = watchdogs.createWatchdog({
+    const watchdog = new watchdogs.Watchdog({
       hangMs: HANG_MS,
       deadlines: () => timer,
       now: monotonicMs,
@@ -109,8 +120,8 @@ export async function importEngine(dist: string) {
       violated: (lane, kind) => violated(lane, kind),
     })
     const expiry = expiries.createExpiry({ hops, completion, deadlines: callTimes, emit })
-    const supervisor = supervisors.createSupervisor({
-      threads: { take: async () => threads.take(), close: async () => {} },
+    const supervisor = new supervisors.Supervisor({
+      threads: { take: async () => threads.take() },
       hookpoints,
       expiry,
       pump,

@@ -285,9 +285,9 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
 }
 
 /** A link whose lane never logs, and has nothing else to say than what `parts` do. */
-function quietLink(parts: Pick<LaneLink, 'load' | 'shutdown' | 'stop' | 'onSent'>): LaneLink {
+function quietLink(parts: Pick<LaneLink, 'load' | 'shutdown' | 'stop' | 'onSent'>): LaneThread['link'] {
   const nothing = () => {}
-  return new Proxy(parts, { get: (of, key) => Reflect.get(of, key) ?? nothing }) as LaneLink
+  return { ...parts, onLog: nothing, onLost: nothing, onServe: nothing }
 }
 
 function outcomeOf({ kind, reason, code, failure }: Verdict, call: number): Outcome {

@@ -16,6 +16,7 @@ import type * as Watchdog from '../../../dist/host/lanes/watchdog.js'
 import type * as Bulkhead from '../../../dist/host/model/bulkhead.js'
 import type * as CallModule from '../../../dist/host/model/call.js'
 import type * as HookpointStateModule from '../../../dist/host/model/hookpoint-state.js'
+import type * as LaneModule from '../../../dist/host/model/lane.js'
 import type * as PluginState from '../../../dist/host/model/plugin.js'
 import type * as RouteModule from '../../../dist/host/model/route.js'
 import type * as Breaker from '../../../dist/host/primitives/circuit-breaker.js'
@@ -42,6 +43,7 @@ type Modules = {
   'host/calls/expiry': typeof Expiry
   'host/calls/hops': typeof Hops
   'host/telemetry/metrics': typeof Metrics
+  'host/model/lane': typeof LaneModule
   'host/model/plugin': typeof PluginState
   'host/model/hookpoint-state': typeof HookpointStateModule
   'host/calls/pump': typeof PumpModule

@@ -4,7 +4,7 @@ import type { Mutant } from './patched-copy.js'
 const HOST_LANE = 'host/model/lane.js'
 const LANE_BYTES = 'host/model/lane-bytes.js'
 const PUMP = 'host/calls/pump.js'
-const DEPARTURES = 'host/lanes/thread-exits.js'
+const THREAD_EXITS = 'host/lanes/thread-exits.js'
 const EXPIRY = 'host/calls/expiry.js'
 const CALL = 'host/model/call.js'
 const CHAIN = 'worker/calls/chain.js'
@@ -141,7 +141,7 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     name: 'memory-handed-down-early',
     mistake: 'the memory of a lane that was given up serves the next one before its thread is gone',
     first: ['replace-vs-complete'],
-    patches: [{ file: DEPARTURES, find: 'if (isGone) {', replace: 'if (isGone || true) {' }],
+    patches: [{ file: THREAD_EXITS, find: 'if (isGone) {', replace: 'if (isGone || true) {' }],
   },
   {
     name: 'late-call-kept',

@@ -50,14 +50,14 @@ const SCALED: readonly Patch[] = [
 
 /** An arena of two small extents that all events share. */
 const SMALL_ARENA: readonly Patch[] = [
-  { file: 'host/model/lane-memory.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
+  { file: 'host/model/lane-bytes.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
   {
     file: 'ring/extents.js',
     find: 'const SMALLEST_EXTENT_BYTES = 128;',
     replace: 'const SMALLEST_EXTENT_BYTES = 256;',
   },
   {
-    file: 'host/model/lane-memory.js',
+    file: 'host/model/lane-bytes.js',
     find: 'const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES;',
     replace: 'const OWN_EXTENT_BYTES = 0;',
   },

@@ -10,6 +10,24 @@ const ALONE = [
   'test/testing/readme.test.ts',
 ]
 
+/** Nothing here starts a lane, a process or a server. */
+const PURE = [
+  'test/contracts/{codec-*,event-json,exhook*,mqtt-topics,shipped}.test.ts',
+  'test/host/{calls,fields,model,plugins,primitives,telemetry}/**/*.test.ts',
+  'test/host/lanes/{lane-link,supervisor,watchdog}.test.ts',
+  'test/hooks/{acl,auth,delivery-contract,log-text,logger,sys}.test.ts',
+  'test/primitives/**/*.test.ts',
+  'test/ring/{extents,idle-strategy,layout,look-again,protocol,sides}.test.ts',
+  'test/testing/{generate,read-result,replay}.test.ts',
+  'test/tooling/**/*.test.ts',
+]
+
+/**
+ * `.ci/run` sets it: a machine that stands still for a moment is none of the code's doing. Where nothing is started, a
+ * failure is a failure.
+ */
+const retry = { count: Number(process.env.TEST_RETRIES ?? 0), delay: 2_000 }
+
 const shared = {
   pool: 'forks' as const,
   // For tests that start commands and say that they may run beside each other (`concurrent`).
@@ -28,18 +46,22 @@ export default defineConfig({
   test: {
     projects: [
       {
+        test: { ...shared, name: 'pure', include: PURE, maxWorkers: 2, sequence: { groupOrder: 0 } },
+      },
+      {
         // Two files at once, on any machine: a file runs lanes, processes and servers of its own.
         test: {
           ...shared,
           name: 'beside',
           include: ['test/**/*.test.ts'],
-          exclude: ALONE,
+          exclude: [...ALONE, ...PURE],
           maxWorkers: 2,
-          sequence: { groupOrder: 0 },
+          retry,
+          sequence: { groupOrder: 1 },
         },
       },
       {
-        test: { ...shared, name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 1 } },
+        test: { ...shared, name: 'alone', include: ALONE, maxWorkers: 1, retry, sequence: { groupOrder: 2 } },
       },
     ],
   },

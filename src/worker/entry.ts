@@ -9,10 +9,10 @@ import type { ChildProfile } from '../contracts/process.js'
 import { exposeLane, hostControl } from './control.js'
 import { createLane } from './lane-loop.js'
 import type { ChildNews } from './process/child-process.js'
-import { createHostServices } from './services.js'
 import { prepareWhileIdle } from './spare.js'
 import { captureOutput } from './thread/capture.js'
 import { hardenThread } from './thread/hardening.js'
+import { createHostServices } from './thread/host-services.js'
 import { createLogSender } from './thread/log-sender.js'
 
 export interface LaneTask {

@@ -14,13 +14,13 @@ import { LATE, within } from '../primitives/within.js'
 import { monotonicMs } from '../ring/clock.js'
 import { createLookAgain } from '../ring/look-again.js'
 import { NOTHING, WorkerRing } from '../ring/worker-ring.js'
-import { type Chain, createChain } from './calls/chain.js'
+import { Chain } from './calls/chain.js'
 import { type LoadedPlugin, loadPlugins } from './calls/loader.js'
 import type { ChildAhead } from './process/child-runtime.js'
 import type { Runtime } from './runtimes/runtime.js'
-import type { HostServices } from './services.js'
 import { runAs, setResidents, setRunning } from './thread/attribution.js'
 import { createHandleWatch } from './thread/handle-watch.js'
+import type { HostServices } from './thread/host-services.js'
 import type { LogSender } from './thread/log-sender.js'
 
 /** Calls between two looks at microtasks, control messages and the clock. */
@@ -103,10 +103,15 @@ export function createLane(
 
   async function serve(spec: LaneSpec, laneRing: WorkerRing): Promise<void> {
     let wake: (() => void) | null = null
-    const chain = createChain(spec, plugins, laneRing, (isWaiting) => {
-      // The next plugin may have less time than any that the sweep knows of.
-      if (isWaiting) deadlines.arm()
-      wake?.()
+    const chain = new Chain({
+      spec,
+      plugins,
+      ring: laneRing,
+      onSettled(isWaiting) {
+        // The next plugin may have less time than any that the sweep knows of.
+        if (isWaiting) deadlines.arm()
+        wake?.()
+      },
     })
     const look = createLookAgain({ maxUs: spec.wait === 'park' ? 0 : spec.spinUs, fades: spec.wait === 'adaptive' })
     const deadlines = createDeadlineSweep(chain)

@@ -1,21 +1,18 @@
 /**
  * Runs one hop: the plugins named by a slot's mask, in order, until one decides. Synchronous hooks run to the end in one
- * go; from the first promise on the hop continues when it settles, or is let go of at its deadline. The lane's thread only.
+ * go; from the first promise on the hop continues when it settles, or is detached at its deadline. The lane's thread only.
  */
-
 import { type CodecMemory, codecMemory } from '../../contracts/codec/memory.js'
 import type { LaneSpec } from '../../contracts/control.js'
-import { isThenable } from '../../plugin/result.js'
-import type { HookFunction } from '../../plugin/setup.js'
 import { monotonicMs } from '../../ring/clock.js'
 import * as layout from '../../ring/layout.js'
 import type { WorkerRing } from '../../ring/worker-ring.js'
 import { CallContext } from '../runtimes/call-context.js'
-import type { EventBytes } from '../runtimes/runtime.js'
-import { runAs, setRunning } from '../thread/attribution.js'
+import { setRunning } from '../thread/attribution.js'
+import { Invoker, type PendingHook } from './invoke.js'
 import type { LoadedPlugin } from './loader.js'
-import { createOutcomes, eventAt, eventBytes } from './outcomes.js'
 import { createRunPoint, type RunPoint } from './run-point.js'
+import { eventAt, eventBytes, SlotVerdicts } from './slot-verdicts.js'
 
 // A module's own constants are compiled in; another's are loaded and checked at each use.
 const {
@@ -29,81 +26,84 @@ const {
   TRACE_BYTES_WORD,
 } = layout
 
-/** A hop whose current hook has returned a promise. */
-interface PendingHop {
-  readonly slot: number
-  readonly point: number
-  readonly mask: number
-  readonly done: number
-  readonly plugin: LoadedPlugin
-  readonly event: unknown
-  readonly ctx: CallContext
-  readonly deadlineMs: number
-  isLetGo: boolean
+export interface ChainOptions {
+  readonly spec: Pick<LaneSpec, 'buffer' | 'hookpoints'>
+  readonly plugins: readonly LoadedPlugin[]
+  readonly ring: WorkerRing
+  /** A promise has settled and its hop has gone on; whether the hop waits for another. */
+  onSettled(isWaiting: boolean): void
 }
 
-export interface Chain {
+export class Chain {
+  readonly #ring: WorkerRing
+  readonly #plugins: readonly LoadedPlugin[]
+  readonly #memory: CodecMemory
+  readonly #points: readonly (RunPoint | null)[]
+  readonly #invoker: Invoker
+  readonly #onSettled: ChainOptions['onSettled']
+
+  constructor({ spec, plugins, ring, onSettled }: ChainOptions) {
+    this.#ring = ring
+    this.#plugins = plugins
+    this.#memory = codecMemory(spec.buffer)
+    this.#points = spec.hookpoints.map((point, at) =>
+      plugins.some(({ hooks }) => hooks[at] !== undefined) ? createRunPoint(point) : null,
+    )
+    this.#onSettled = onSettled
+    this.#invoker = new Invoker({
+      points: this.#points,
+      writer: new SlotVerdicts(ring, this.#memory),
+      onSettled: (hook, outcome) => this.#proceed(hook, outcome),
+    })
+  }
+
   /** Runs the slot's hop from its first plugin, entered at `nowMs`; when it came back from the last one. */
-  run(slot: number, nowMs: number): number
-  /** Hops that wait for a promise, let-go ones whose promise has not settled included. */
-  pendingCount(): number
+  run(slot: number, nowMs: number): number {
+    return this.#runFrom(slot, this.#ring.word(slot, HOOKPOINT_WORD), 0, nowMs)
+  }
+
+  /** Hops that wait for a promise, detached ones whose promise has not settled included. */
+  pendingCount(): number {
+    return this.#invoker.pending.size
+  }
+
   /** Whether any hook has ever returned a promise. */
-  hasAsync(): boolean
-  /** Lets go of the pending hops that are past their deadline; the next deadline (monotonic ms), or null. */
-  expire(nowMs: number): number | null
+  hasAsync(): boolean {
+    return this.#invoker.hasAsync
+  }
+
+  /** Detaches the pending hops that are past their deadline; the next deadline (monotonic ms), or null. */
+  expire(nowMs: number): number | null {
+    let next: number | null = null
+    for (const hook of this.#invoker.pending) {
+      if (hook.isDetached) continue
+      const { deadlineMs } = hook
+      if (deadlineMs <= nowMs) this.#detach(hook, nowMs)
+      else if (next === null || deadlineMs < next) next = deadlineMs
+    }
+    return next
+  }
+
   /** Aborts the signals of pending hops whose callers have given up. */
-  cancelPending(): void
-}
+  cancelPending(): void {
+    for (const { isDetached, call, ctx } of this.#invoker.pending) {
+      if (!isDetached && this.#ring.isCancelled(call)) ctx.abort('caller')
+    }
+  }
 
-/** @param onSettled told when a pending hook's promise has settled, after its hop went on; whether it waits for another. */
-export function createChain(
-  spec: LaneSpec,
-  plugins: readonly LoadedPlugin[],
-  ring: WorkerRing,
-  onSettled: (isWaiting: boolean) => void,
-): Chain {
-  const memory: CodecMemory = codecMemory(spec.buffer)
-  const points = spec.hookpoints.map((point, at) =>
-    plugins.some(({ hooks }) => hooks[at] !== undefined) ? createRunPoint(point) : null,
-  )
-  const { accept, fail } = createOutcomes(ring, memory)
-  const pending = new Set<PendingHop>()
-  // A hook that has returned a promise once is entered with its plugin's name on all that follows.
-  const isAsync: boolean[][] = plugins.map(() => [])
-  let hasAsync = false
-
-  function runFrom(slot: number, pointIndex: number, mask: number, alreadyDone: number, enteredMs: number): number {
-    const point = points[pointIndex] as RunPoint
+  /** @param alreadyDone the plugins that have run, as a mask */
+  #runFrom(slot: number, pointIndex: number, alreadyDone: number, enteredMs: number): number {
+    const ring = this.#ring
+    const mask = ring.word(slot, MASK_WORD)
     let done = alreadyDone
     let now = enteredMs
     for (let left = mask & ~done; left !== 0; left &= left - 1) {
-      const index = 31 - Math.clz32(left & -left)
-      const plugin = plugins[index]
-      const hook = plugin?.hooks[pointIndex]
-      if (plugin === undefined || hook === undefined) continue
-      const isFirst = done === 0
-      const deadlineMs = isFirst ? Math.min(ring.deadlineMs(slot), now + plugin.timeoutMs) : now + plugin.timeoutMs
-      const event = plugin.takes === 'bytes' ? bytesOf(slot) : openEvent(slot, point)
-      const ctx = new CallContext(plugin, deadlineMs, traceIdOf(slot))
-      let outcome: number
-      let isWaiting = false
-      ring.enter(slot, now, isFirst)
-      setRunning(plugin.name)
-      try {
-        const result = isAsync[index]?.[pointIndex] === true ? callAs(plugin.name, hook, event, ctx) : hook(event, ctx)
-        if (isThenable(result)) {
-          hasAsync = true
-          ;(isAsync[index] as boolean[])[pointIndex] = true
-          isWaiting = true
-          wait({ slot, point: pointIndex, mask, done, plugin, event, ctx, deadlineMs, isLetGo: false }, result)
-          return monotonicMs()
-        }
-        // What most hooks say, said once for all kinds of hookpoint.
-        outcome = result === undefined ? OUTCOME_CONTINUE : accept(slot, point, index, result)
-      } catch (error) {
-        outcome = fail(slot, index, error)
-      } finally {
-        if (!isWaiting) point.reader.close(event)
+      const plugin = this.#plugins[31 - Math.clz32(left & -left)]
+      if (plugin === undefined || plugin.hooks[pointIndex] === undefined) continue
+      const outcome = this.#enter(slot, pointIndex, plugin, now, done === 0)
+      if (typeof outcome !== 'number') {
+        outcome.done = done
+        return monotonicMs()
       }
       now = monotonicMs()
       // Before it goes on: the next plugin's time counts from here.
@@ -113,9 +113,9 @@ export function createChain(
         return now
       }
       const before = done
-      done |= 1 << index
+      done |= 1 << plugin.index
       if (hasMore(mask, done) && !ring.goOn(slot, before, done)) {
-        skip(slot)
+        this.#skip(slot)
         return now
       }
     }
@@ -124,96 +124,73 @@ export function createChain(
     return now
   }
 
-  function wait(hop: PendingHop, promise: PromiseLike<unknown>): void {
-    pending.add(hop)
-    // Settles once, whatever a thenable of the plugin's own making does.
-    Promise.resolve(promise).then(
-      (result) => proceed(hop, () => accept(hop.slot, points[hop.point] as RunPoint, hop.plugin.index, result)),
-      (error) => proceed(hop, () => fail(hop.slot, hop.plugin.index, error)),
-    )
+  #enter(
+    slot: number,
+    pointIndex: number,
+    plugin: LoadedPlugin,
+    nowMs: number,
+    isFirst: boolean,
+  ): number | PendingHook {
+    const ring = this.#ring
+    const ownMs = nowMs + plugin.timeoutMs
+    const ctx = new CallContext(plugin, isFirst ? Math.min(ring.deadlineMs(slot), ownMs) : ownMs, this.#traceIdOf(slot))
+    const event = this.#eventFor(plugin, slot, pointIndex)
+    ring.enter(slot, nowMs, isFirst)
+    return this.#invoker.invoke(slot, plugin, pointIndex, event, ctx)
   }
 
-  function proceed(hop: PendingHop, settle: () => number): void {
-    pending.delete(hop)
-    const others = pending.size
-    if (!hop.isLetGo) {
-      let outcome: number
-      try {
-        outcome = settle()
-      } catch (error) {
-        outcome = fail(hop.slot, hop.plugin.index, error)
-      }
-      ;(points[hop.point] as RunPoint).reader.close(hop.event)
-      const done = hop.done | (1 << hop.plugin.index)
-      ring.setEnded(hop.slot, monotonicMs())
-      if (outcome !== OUTCOME_CONTINUE) {
-        ring.complete(hop.slot)
-      } else if (!hasMore(hop.mask, done) || ring.goOn(hop.slot, hop.done, done)) {
-        runFrom(hop.slot, hop.point, hop.mask, done, monotonicMs())
-        ring.leave()
-        setRunning(undefined)
-      } else {
-        skip(hop.slot)
-      }
+  #eventFor({ takes }: LoadedPlugin, slot: number, pointIndex: number): unknown {
+    const at = eventAt(this.#ring, slot)
+    const bytes = eventBytes(this.#ring, slot)
+    if (takes === 'bytes') return { u8: this.#memory.u8, at, bytes }
+    return (this.#points[pointIndex] as RunPoint).reader.open(this.#memory, at, bytes)
+  }
+
+  #traceIdOf(slot: number): string | undefined {
+    const bytes = this.#ring.word(slot, TRACE_BYTES_WORD)
+    if (bytes === 0) return undefined
+    const at = this.#ring.word(slot, EXTENT_AT_WORD) + this.#ring.word(slot, EVENT_BYTES_WORD)
+    return this.#memory.buffer.toString('utf8', at, at + bytes)
+  }
+
+  /** A pending hook has settled: its hop goes on with the plugins behind it. */
+  #proceed(hook: PendingHook, outcome: number | null): void {
+    const others = this.pendingCount()
+    if (outcome !== null) this.#goOn(hook, outcome)
+    this.#onSettled(this.pendingCount() > others)
+  }
+
+  #goOn({ call: slot, plugin, point, done: before }: PendingHook, outcome: number): void {
+    const ring = this.#ring
+    const now = monotonicMs()
+    const done = before | (1 << plugin.index)
+    ring.setEnded(slot, now)
+    if (outcome !== OUTCOME_CONTINUE) {
+      ring.complete(slot)
+    } else if (!hasMore(ring.word(slot, MASK_WORD), done) || ring.goOn(slot, before, done)) {
+      this.#runFrom(slot, point, done, now)
+      ring.leave()
+      setRunning(undefined)
+    } else {
+      this.#skip(slot)
     }
-    onSettled(pending.size > others)
   }
 
   /** The host has given this trip up: what is left of it is done elsewhere, if at all. */
-  function skip(slot: number): void {
-    ring.setOutcome(slot, OUTCOME_SKIPPED, 0)
-    ring.complete(slot)
+  #skip(slot: number): void {
+    this.#ring.setOutcome(slot, OUTCOME_SKIPPED, 0)
+    this.#ring.complete(slot)
   }
 
-  function openEvent(slot: number, point: RunPoint): unknown {
-    return point.reader.open(memory, eventAt(ring, slot), eventBytes(ring, slot))
+  #detach(hook: PendingHook, nowMs: number): void {
+    const ring = this.#ring
+    hook.isDetached = true
+    hook.ctx.abort('deadline')
+    this.#invoker.close(hook)
+    ring.setOutcome(hook.call, OUTCOME_ABANDONED, hook.plugin.index)
+    ring.setEnded(hook.call, nowMs)
+    ring.complete(hook.call)
   }
-
-  function bytesOf(slot: number): EventBytes {
-    return { u8: memory.u8, at: eventAt(ring, slot), bytes: eventBytes(ring, slot) }
-  }
-
-  function traceIdOf(slot: number): string | undefined {
-    const bytes = ring.word(slot, TRACE_BYTES_WORD)
-    if (bytes === 0) return undefined
-    const at = ring.word(slot, EXTENT_AT_WORD) + ring.word(slot, EVENT_BYTES_WORD)
-    return memory.buffer.toString('utf8', at, at + bytes)
-  }
-
-  return {
-    run: (slot, nowMs) => runFrom(slot, ring.word(slot, HOOKPOINT_WORD), ring.word(slot, MASK_WORD), 0, nowMs),
-    pendingCount: () => pending.size,
-    hasAsync: () => hasAsync,
-    expire(nowMs) {
-      let next: number | null = null
-      for (const hop of pending) {
-        if (hop.isLetGo) continue
-        if (hop.deadlineMs > nowMs) {
-          if (next === null || hop.deadlineMs < next) next = hop.deadlineMs
-          continue
-        }
-        letGo(hop, nowMs)
-      }
-      return next
-    },
-    cancelPending() {
-      for (const hop of pending) if (!hop.isLetGo && ring.isCancelled(hop.slot)) hop.ctx.abort('caller')
-    },
-  }
-
-  function letGo(hop: PendingHop, nowMs: number): void {
-    hop.isLetGo = true
-    hop.ctx.abort('deadline')
-    ;(points[hop.point] as RunPoint).reader.close(hop.event)
-    ring.setOutcome(hop.slot, OUTCOME_ABANDONED, hop.plugin.index)
-    ring.setEnded(hop.slot, nowMs)
-    ring.complete(hop.slot)
-  }
-}
-
-/** Apart from the loop, so that the plain case makes no closure. */
-function callAs(plugin: string, hook: HookFunction, event: unknown, ctx: CallContext): unknown {
-  return runAs(plugin, () => hook(event, ctx))
 }
 
 function hasMore(mask: number, done: number): boolean {

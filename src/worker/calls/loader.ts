@@ -4,13 +4,12 @@
  */
 import type { LaneSpec, LoadResult, Manifest, PluginSpec } from '../../contracts/control.js'
 import { type ErrorCode, HookringError } from '../../contracts/errors.js'
-import type { RuntimeName } from '../../contracts/runtimes.js'
 import type { PluginLogger } from '../../plugin/index.js'
 import { describe } from '../../plugin/setup.js'
-import { moduleRuntime } from '../runtimes/module.js'
+import { RUNTIMES } from '../runtimes/index.js'
 import type { Runtime, RuntimePlugin } from '../runtimes/runtime.js'
-import type { HostServices } from '../services.js'
 import { nameResident, runAs } from '../thread/attribution.js'
+import type { HostServices } from '../thread/host-services.js'
 
 /** A plugin ready to be called. */
 export interface LoadedPlugin extends RuntimePlugin {
@@ -21,16 +20,6 @@ export interface LoadedPlugin extends RuntimePlugin {
 export interface Loading {
   readonly plugins: readonly LoadedPlugin[]
   readonly result: LoadResult
-}
-
-/** Each is imported when a lane needs it first: most lanes need one. */
-export const RUNTIMES: Readonly<Record<RuntimeName, () => Promise<Runtime>>> = {
-  module: async () => moduleRuntime,
-  compartment: async () => (await import('../runtimes/compartment/index.js')).compartmentRuntime,
-  quickjs: async () => (await import('../runtimes/quickjs/index.js')).quickjsRuntime,
-  wasm: async () => (await import('../runtimes/wasm/index.js')).wasmRuntime,
-  native: async () => (await import('../runtimes/native.js')).nativeRuntime,
-  exhook: async () => (await import('../runtimes/exhook/index.js')).exhookRuntime,
 }
 
 export interface LoadOptions {

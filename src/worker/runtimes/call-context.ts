@@ -4,18 +4,17 @@
  */
 
 import type { HookContext, PluginLogger } from '../../plugin/index.js'
-import { NO_SERVICES, type PluginServices } from '../../plugin/setup.js'
+import { NO_SERVICES, type PluginInstance, type PluginServices } from '../../plugin/setup.js'
 import { monotonicMs } from '../../ring/clock.js'
-import type { LoadedPlugin } from '../calls/loader.js'
 
 export class CallContext implements HookContext {
-  readonly #plugin: LoadedPlugin
+  readonly #plugin: PluginInstance
   readonly #deadlineMs: number
   readonly traceId: string | undefined
   #controller: AbortController | undefined
   #abortedBy: 'deadline' | 'caller' | undefined
 
-  constructor(plugin: LoadedPlugin, deadlineMs: number, traceId: string | undefined) {
+  constructor(plugin: PluginInstance, deadlineMs: number, traceId: string | undefined) {
     this.#plugin = plugin
     this.#deadlineMs = deadlineMs
     this.traceId = traceId

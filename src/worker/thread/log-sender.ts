@@ -3,15 +3,20 @@
  * control. Bounded: what finds no room is counted, and the count goes with the next batch.
  */
 import { inspect } from 'node:util'
-import type { LogLevel, LogLine } from '../../contracts/control.js'
+import type { LogBatch, LogLevel, LogLine } from '../../contracts/control.js'
 import type { PluginLogger } from '../../plugin/index.js'
-import type { RemoteHost } from '../control.js'
 
 /** A burst of a stack trace per call for some milliseconds; beyond it more lines tell nothing new. */
 const MAX_LINES = 1000
 const MAX_BATCH = 256
 const MAX_MESSAGE_CHARS = 8192
 const MAX_FIELDS = 32
+
+/** Takes batches: the host, or a lane's child process's pipe. */
+export interface LogReceiver {
+  /** Resolves when the next batch may come. */
+  log(batch: LogBatch): Promise<void>
+}
 
 export interface LogSender {
   send(line: LogLine): void
@@ -22,7 +27,7 @@ export interface LogSender {
   flushed(): Promise<void>
 }
 
-export function createLogSender(host: Pick<RemoteHost, 'log'>): LogSender {
+export function createLogSender(receiver: LogReceiver): LogSender {
   let waiting: LogLine[] = []
   let dropped = 0
   let underWay: Promise<void> | null = null
@@ -33,7 +38,7 @@ export function createLogSender(host: Pick<RemoteHost, 'log'>): LogSender {
     waiting = waiting.slice(MAX_BATCH)
     const batch = { lines, dropped }
     dropped = 0
-    underWay = host.log(batch).then(proceed, proceed)
+    underWay = receiver.log(batch).then(proceed, proceed)
   }
 
   function proceed(): void {

@@ -8,6 +8,7 @@ const THREAD_EXITS = 'host/lanes/thread-exits.js'
 const EXPIRY = 'host/calls/expiry.js'
 const CALL = 'host/model/call.js'
 const CHAIN = 'worker/calls/chain.js'
+const INVOKE = 'worker/calls/invoke.js'
 const WORKER_LANE = 'worker/lane-loop.js'
 
 export const LANE_MUTANTS: readonly Mutant[] = [
@@ -160,7 +161,7 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     name: 'let-go-settles',
     mistake: 'a hop that the lane has let go of is given back again when its promise settles',
     first: ['let-go-vs-settle'],
-    patches: [{ file: CHAIN, find: 'if (!hop.isLetGo) {', replace: 'if (hop) {' }],
+    patches: [{ file: INVOKE, find: 'if (pending.isDetached) {', replace: 'if (!pending) {' }],
   },
   {
     name: 'listens-once',

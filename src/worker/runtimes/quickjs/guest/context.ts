@@ -6,13 +6,8 @@
 import type { Protocol } from '../protocol.js'
 import type { GuestCall } from './hooks.js'
 import type { Intrinsics } from './intrinsics.js'
+import type { GuestAbout } from './setup.js'
 import type { GuestText } from './text.js'
-
-/** The plugin, as its hooks hear of it; filled by setup. */
-export interface GuestAbout {
-  name: string
-  config: unknown
-}
 
 export interface GuestContexts {
   /** What setup and hooks log by. */

@@ -5,7 +5,6 @@
  */
 
 import type { Protocol } from '../protocol.js'
-import type { GuestAbout } from './context.js'
 import type { Intrinsics } from './intrinsics.js'
 import type { GuestText } from './text.js'
 
@@ -15,6 +14,12 @@ interface GuestSetup {
   readonly config: unknown
   readonly contract: { readonly name: string; readonly version: number }
   readonly hookpoints: readonly { readonly name: string; readonly kind: string }[]
+}
+
+/** The plugin, as its hooks hear of it; filled by setup. */
+export interface GuestAbout {
+  name: string
+  config: unknown
 }
 
 /** The plugin as setup has made it. Hooks and kinds are by hookpoint. */

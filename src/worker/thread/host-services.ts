@@ -2,10 +2,9 @@
  * Host services as plugins see them: functions that ask over the control plane and reject with a coded error. The lane's
  * thread only.
  */
-import { MAX_SERVICE_CALLS } from '../contracts/control.js'
-import { HookringError, thrownText } from '../contracts/errors.js'
-import type { PluginServices } from '../plugin/setup.js'
-import type { RemoteHost } from './control.js'
+import { type HostControl, MAX_SERVICE_CALLS } from '../../contracts/control.js'
+import { HookringError, thrownText } from '../../contracts/errors.js'
+import type { PluginServices } from '../../plugin/setup.js'
 
 export interface HostServices {
   /** The functions of one plugin: its index in the lane, and what it was granted. */
@@ -14,7 +13,7 @@ export interface HostServices {
   underWay(): number
 }
 
-export function createHostServices(host: Pick<RemoteHost, 'serve'>): HostServices {
+export function createHostServices(host: Pick<HostControl, 'serve'>): HostServices {
   let underWay = 0
 
   async function ask(plugin: number, service: string, input: unknown): Promise<unknown> {

@@ -6,10 +6,10 @@ import type { LaneSpec, LoadResult, Manifest, PluginSpec } from '../../contracts
 import { type ErrorCode, HookringError } from '../../contracts/errors.js'
 import type { PluginLogger } from '../../plugin/index.js'
 import { describe } from '../../plugin/setup.js'
-import { RUNTIMES } from '../runtimes/index.js'
 import type { Runtime, RuntimePlugin } from '../runtimes/runtime.js'
 import { nameResident, runAs } from '../thread/attribution.js'
 import type { HostServices } from '../thread/host-services.js'
+import { RUNTIMES } from './runtimes.js'
 
 /** A plugin ready to be called. */
 export interface LoadedPlugin extends RuntimePlugin {

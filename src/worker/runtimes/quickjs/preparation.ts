@@ -10,11 +10,11 @@ import { monotonicMs } from '../../../ring/clock.js'
 import { codeOf } from '../code.js'
 import type { PluginPlace } from '../runtime.js'
 import { thrownBy } from './definition.js'
-import { guestSource } from './guest/index.js'
+import { PROTOCOL } from './guest/protocol.js'
+import { guestSource } from './guest-source.js'
 import { type Image, readImage, writeImage } from './image.js'
 import { createGuestLog } from './log.js'
 import type { Machine, Pointer } from './machine.js'
-import { PROTOCOL } from './protocol.js'
 import { createVm, memoryBytesFor, type Vm, VmBroken } from './vm.js'
 
 /** What import and setup may take together of the thread's time; a lane's setup has far longer, but nobody else runs. */

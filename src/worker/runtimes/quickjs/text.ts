@@ -3,7 +3,7 @@
  * guest is told becomes a text. A guest's text is not believed to be well-formed.
  */
 import { parseJson, setOwn } from '../../../contracts/codec/json.js'
-import { MARK } from './protocol.js'
+import { MARK } from './guest/protocol.js'
 
 interface Reading {
   /** What the text refers to, copied already. */

@@ -6,7 +6,7 @@ import { VERDICT_BRAND } from '../../../contracts/brands.js'
 import { HookringError } from '../../../contracts/errors.js'
 import { reject, replace } from '../../../plugin/index.js'
 import { thrownBy } from './definition.js'
-import { PROTOCOL } from './protocol.js'
+import { PROTOCOL } from './guest/protocol.js'
 import { readText } from './text.js'
 import type { Vm } from './vm.js'
 

@@ -4,8 +4,8 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { monotonicMs } from '../../../ring/clock.js'
+import { PROTOCOL } from './guest/protocol.js'
 import type { Callbacks, Pointer } from './machine.js'
-import { PROTOCOL } from './protocol.js'
 import { refresh, textOf, type VmState, word } from './vm-state.js'
 
 export interface VmServices {

@@ -1,6 +1,7 @@
 /** What a VM's parts share: where things stand in its memory, and how texts go in and out of it. The lane's thread only. */
+
+import { PROTOCOL } from './guest/protocol.js'
 import type { Pointer, QuickJs } from './machine.js'
-import { PROTOCOL } from './protocol.js'
 
 /** Thrown by every way in when the VM is broken, and when it breaks. */
 export class VmBroken extends Error {}

@@ -6,9 +6,9 @@
  * leaves it in the middle of something: it is broken then, and every way in says so.
  */
 import { monotonicMs } from '../../../ring/clock.js'
+import { PROTOCOL } from './guest/protocol.js'
 import { type Image, restoreImage, takeImage } from './image.js'
 import type { Pointer, Started } from './machine.js'
-import { PROTOCOL } from './protocol.js'
 import { callbacksFor, type VmServices } from './vm-services.js'
 import {
   allocate,

@@ -4,11 +4,11 @@
  * text, so it refers to nothing outside itself.
  */
 
-import type { MARK, Protocol } from '../protocol.js'
 import type { createGuestContexts } from './context.js'
 import type { installGlobals } from './globals.js'
 import type { createGuestHooks, GuestEventParts, GuestEvents, GuestMemory } from './hooks.js'
 import type { captureIntrinsics } from './intrinsics.js'
+import type { MARK, Protocol } from './protocol.js'
 import type { createGuestSetups, GuestTable } from './setup.js'
 import type { createGuestText } from './text.js'
 

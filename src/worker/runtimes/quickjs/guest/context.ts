@@ -3,9 +3,9 @@
  * refers to nothing outside itself.
  */
 
-import type { Protocol } from '../protocol.js'
 import type { GuestCall } from './hooks.js'
 import type { Intrinsics } from './intrinsics.js'
+import type { Protocol } from './protocol.js'
 import type { GuestAbout } from './setup.js'
 import type { GuestText } from './text.js'
 

@@ -3,8 +3,8 @@
  * Math.random that is seeded for each start. Runs in QuickJS from its source text, so it refers to nothing outside itself.
  */
 
-import type { Protocol } from '../protocol.js'
 import type { Intrinsics } from './intrinsics.js'
+import type { Protocol } from './protocol.js'
 import type { GuestText } from './text.js'
 
 export interface GuestGlobals {

@@ -3,8 +3,8 @@
  * are followed until they settle. Runs in QuickJS from its source text, so it refers to nothing outside itself.
  */
 
-import type { Protocol } from '../protocol.js'
 import type { Intrinsics } from './intrinsics.js'
+import type { Protocol } from './protocol.js'
 import type { GuestTable } from './setup.js'
 import type { GuestText } from './text.js'
 

@@ -4,8 +4,8 @@
  * refers to nothing outside itself.
  */
 
-import type { Protocol } from '../protocol.js'
 import type { Intrinsics } from './intrinsics.js'
+import type { Protocol } from './protocol.js'
 import type { GuestText } from './text.js'
 
 /** What the guest is told of the plugin and of what it must fit. */

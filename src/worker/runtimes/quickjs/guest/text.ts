@@ -4,8 +4,8 @@
  * source text, so it refers to nothing outside itself.
  */
 
-import type { MARK, Protocol } from '../protocol.js'
 import type { Intrinsics } from './intrinsics.js'
+import type { MARK, Protocol } from './protocol.js'
 
 export interface GuestText {
   /** Null: it takes more than `maxChars`, or as many bytes. */

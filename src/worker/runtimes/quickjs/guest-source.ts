@@ -1,14 +1,14 @@
-/** The source text of a guest's trusted part: the functions beside this file as they were compiled, and its events' classes. Pure. */
-import type { HookpointSpec } from '../../../../contracts/control.js'
-import { eventSource } from '../event-source.js'
-import { MARK, PROTOCOL } from '../protocol.js'
-import { bootGuest } from './boot.js'
-import { createGuestContexts } from './context.js'
-import { installGlobals } from './globals.js'
-import { createGuestHooks } from './hooks.js'
-import { captureIntrinsics } from './intrinsics.js'
-import { createGuestSetups } from './setup.js'
-import { createGuestText } from './text.js'
+/** The source text of a guest's trusted part: the functions of guest/ as they were compiled, and its events' classes. Pure. */
+import type { HookpointSpec } from '../../../contracts/control.js'
+import { eventSource } from './event-source.js'
+import { bootGuest } from './guest/boot.js'
+import { createGuestContexts } from './guest/context.js'
+import { installGlobals } from './guest/globals.js'
+import { createGuestHooks } from './guest/hooks.js'
+import { captureIntrinsics } from './guest/intrinsics.js'
+import { MARK, PROTOCOL } from './guest/protocol.js'
+import { createGuestSetups } from './guest/setup.js'
+import { createGuestText } from './guest/text.js'
 
 /** An expression: a function of (host, header, input) that gives { dispatch, enter }. */
 export function guestSource(hookpoints: readonly HookpointSpec[]): string {

@@ -100,7 +100,7 @@ async function load(schemas: readonly z.ZodType[]): Promise<Loaded> {
     async ask(hookpoint, schema, event) {
       const length = createEncoder(compileLayout(schema, ['on'])).encode(memory, BASE, BASE + ROOM, event)
       expect(length).toBeGreaterThan(0)
-      const ctx = new CallContext({ ...plugin, index: 0, timeoutMs: 10_000 }, monotonicMs() + 10_000, undefined)
+      const ctx = new CallContext(plugin, monotonicMs() + 10_000, undefined)
       const hook = plugin.hooks[hookpoints.findIndex(({ name }) => name === hookpoint)]
       const verdict = await hook?.({ u8: memory.u8, at: BASE, bytes: length }, ctx)
       return (verdict as { event: unknown }).event

@@ -1,18 +1,18 @@
 /**
- * connection@1: the five hooks of a server that speaks with its clients over connections (IPC), as the document "Connection
- * hooks" has them. Imported by servers and plugins alike; immutable, readable from any thread.
+ * connection@1: the five hooks of a server that speaks with its clients over connections (IPC), as Rayforce's `.ipc.on.*`
+ * hooks are. Imported by servers and plugins alike; immutable, readable from any thread.
  *
  * Bodies cross as the bytes that were on the wire, with the name of their codec, and answers go back the same way: a body
  * is any value (undefined, big integers, binary parts), and JSON would lose some of it; a plugin that looks at none of it
  * decodes nothing; and "no answer" stays apart from an answer that is nothing. `hookring/connection-plugin` has what decodes
- * them, and hooks in the document's own form.
+ * them, and hooks in Rayforce's form: `open(handle)`, `sync(message)`.
  */
 import { z } from 'zod'
 import { declareContract, type EventOutput } from './contract.js'
 import { gate, observe, respond, service } from './make-hookpoint.js'
 import { bytes, i32, u64 } from './types.js'
 
-/** The names that the document lets users set. */
+/** The hooks, and no others: what Rayforce lets users set of `.ipc.on`. */
 export const CONNECTION_HOOKS = ['open', 'close', 'sync', 'async', 'auth'] as const
 
 /** How bodies are written. */
@@ -35,27 +35,35 @@ function define(maxResponseBytes: number) {
       restricted: z.boolean(),
     }
 
+    const codec = z.enum(BODY_CODECS)
+    /** What host services take for the connection on whose behalf they are asked. Keep it to yourself. */
+    const ticket = u64()
+
     const openEvent = z.object({
       ...peer,
+      codec,
+      /** 0: none. */
+      ticket: ticket.default(0n),
       transport: z.enum(['tcp', 'unix']),
       /** `address:port`; empty for a unix socket. */
       remoteAddress: z.string(),
-      codec: z.enum(BODY_CODECS),
     })
 
     const closeEvent = z.object({
       ...peer,
+      codec: codec.default('msgpack'),
+      /** 0: none. */
+      ticket: ticket.default(0n),
       /** `client` ended it; it is `broken`; it was `idle` or `stalled`; a frame broke the `protocol`; the `server` ended it. */
       reason: z.enum(['client', 'broken', 'idle', 'stalled', 'protocol', 'server']),
     })
 
     const messageEvent = z.object({
       ...peer,
-      codec: z.enum(BODY_CODECS),
+      codec,
+      ticket,
       /** Well-formed: the server has looked at its shape. */
       body: bytes(),
-      /** What host services take for the connection on whose behalf they are asked. Keep it to yourself. */
-      ticket: u64(),
     })
 
     const authEvent = z.object({
@@ -90,6 +98,8 @@ function define(maxResponseBytes: number) {
         evaluate: service(z.object({ ticket: u64(), body: bytes() }), answer),
         /** Closes a connection. False: there is none. On behalf of a restricted one: that one alone. */
         disconnect: service(z.object({ ticket: u64(), handle: i32() }), z.boolean()),
+        /** Sends a connection a message that answers none of its own. False: there is none. On behalf of a restricted one: to that one alone. */
+        post: service(z.object({ ticket: u64(), handle: i32(), body: bytes() }), z.boolean()),
       },
     }
   })

@@ -1,4 +1,5 @@
 /** Bodies: what the codecs keep, what they refuse, and that nobody reserves memory that a body only promises. */
+import { runInNewContext } from 'node:vm'
 import { Encoder } from '@msgpack/msgpack'
 import fc from 'fast-check'
 import { decodeBody, encodeBody } from 'hookring/connection-plugin'
@@ -24,6 +25,12 @@ test.each([
   [Uint8Array.of(1, 2), Uint8Array.of(1, 2)],
   [new Date(5), new Date(5)],
   [{ a: undefined, b: [undefined] }, { b: [null] }],
+  [Object.create(null, { a: { value: 1, enumerable: true } }), { a: 1 }],
+  [
+    runInNewContext('({ a: [1], b: new Date(5), c: new Uint8Array([1]) })'),
+    { a: [1], b: new Date(5), c: Uint8Array.of(1) },
+  ],
+  [Buffer.from([1, 2]), Uint8Array.of(1, 2)],
 ])('MessagePack keeps %o', (value, expected) => {
   expect(readBody('msgpack', encodeBody('msgpack', value))).toEqual(expected)
 })
@@ -32,6 +39,8 @@ test.each([
   [undefined, null],
   [{ a: [1, 'x', null, true] }, { a: [1, 'x', null, true] }],
   [new Date(0), '1970-01-01T00:00:00.000Z'],
+  [new URL('http://a/'), 'http://a/'],
+  [{ toJSON: () => ({ a: 1 }) }, { a: 1 }],
 ])('JSON writes %o', (value, expected) => {
   expect(readBody('json', encodeBody('json', value))).toEqual(expected)
 })
@@ -39,6 +48,30 @@ test.each([
 test.each(['msgpack', 'json'] as const)('%s keeps 128 levels', (codec) => {
   expect(readBody(codec, encodeBody(codec, nested(127)))).toEqual(nested(127))
 })
+
+class Point {
+  x = 1
+}
+
+const LOST: readonly (readonly [what: string, value: unknown])[] = [
+  ['an Error', new Error('gone')],
+  ['an Error in a list', [new TypeError('gone')]],
+  ['a RegExp', /a/],
+  ['a Promise', Promise.resolve(1)],
+  ['a URL', new URL('http://a/')],
+  ['a Date that is no time', { at: new Date(Number.NaN) }],
+  ['a text in an object', Object('x')],
+  ['a number in an object', Object(1)],
+  ['a boolean in an object', Object(true)],
+  ['a bigint in an object', Object(1n)],
+  ['-0', { a: [-0] }],
+  ['a WeakMap', new WeakMap()],
+  ['a generator', (function* () {})()],
+  ['an instance of a class', new Point()],
+  ['a key that is a symbol', { [Symbol('x')]: 1 }],
+  ['an Intl.NumberFormat', new Intl.NumberFormat()],
+  ['an AbortSignal', AbortSignal.abort()],
+]
 
 const circular: unknown[] = []
 circular.push(circular)
@@ -55,6 +88,15 @@ test.each([
   ['msgpack', 'half a surrogate pair', ['\ud800']],
   ['msgpack', 'a key of half a surrogate pair', { '\ud800': 1 }],
   ['msgpack', 'a key __proto__', JSON.parse('{"__proto__":1}')],
+  ...LOST.map(([what, value]) => ['msgpack', what, value] as const),
+  ...LOST.filter(([what]) => what !== 'a URL').map(([what, value]) => ['json', what, [value]] as const),
+  ['msgpack', 'a Date of another realm', runInNewContext('new Date(5)')],
+  ['msgpack', 'a Float64Array', new Float64Array([1.5])],
+  ['msgpack', 'a DataView', new DataView(new ArrayBuffer(1))],
+  ['msgpack', 'an ArrayBuffer', { a: new ArrayBuffer(1) }],
+  ['msgpack', 'a SharedArrayBuffer', new SharedArrayBuffer(1)],
+  ['json', 'what toJSON gives', { toJSON: () => Number.NaN }],
+  ['json', 'a Float64Array', new Float64Array([1.5])],
   ['json', 'a bigint', 1n],
   ['json', 'NaN', Number.NaN],
   ['json', 'bytes', { a: Uint8Array.of(1) }],
@@ -111,7 +153,7 @@ const anyValue = fc.letrec((tie) => ({
   value: fc.oneof(
     { depthSize: 'small' },
     fc.constantFrom(null, true, false),
-    fc.double({ noNaN: true }),
+    fc.double({ noNaN: true }).filter((value) => !Object.is(value, -0)),
     fc.integer(),
     fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n }),
     fc.string({ unit: 'grapheme', maxLength: 300 }),

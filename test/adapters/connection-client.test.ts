@@ -77,7 +77,8 @@ test.each([
 test.each([
   ['says nothing', () => {}, 'CONNECTION_TIMEOUT'],
   ['hangs up', (socket: Socket) => socket.end(), 'CONNECTION_FAILED'],
-  ['says something else', (socket: Socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'), 'FRAME_TOO_LARGE'],
+  ['is one of HTTP', (socket: Socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'), 'HANDSHAKE_INVALID'],
+  ['is one of TLS', (socket: Socket) => socket.write(Buffer.of(0x15, 3, 1, 0, 2, 2, 40)), 'HANDSHAKE_INVALID'],
   ['answers before it greets', (socket: Socket) => socket.write(frame(6, [0, 0, 0, 1, 1])), 'HANDSHAKE_INVALID'],
   ['greets in another version', (socket: Socket) => socket.write(frame(2, new Uint8Array(14))), 'HANDSHAKE_INVALID'],
   ['refuses in no known words', (socket: Socket) => socket.write(frame(3, [1, 2])), 'FRAME_INVALID'],

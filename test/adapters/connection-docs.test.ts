@@ -1,4 +1,4 @@
-/** The page that leads from the document to the tests: its samples run, and the tests that it names are there. */
+/** The page that leads from Rayforce's hooks to the tests: its samples run, and the tests that it names are there. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { serve } from '../support/connections.js'
@@ -12,7 +12,7 @@ test('each test that docs/connection.md names is there', () => {
   const files = readdirSync(new URL('test/adapters/', ROOT)).filter((name) => name.startsWith('connection-'))
   const sources = [...files.map((name) => `test/adapters/${name}`), 'test/contracts/connection.test.ts'].map(read)
   const tests = sources.join('\n')
-  const tables = page.split('## The document, and the tests')[1]?.split('\n## ')[0] ?? ''
+  const tables = page.split('## Rayforce's hooks, and the tests')[1]?.split('\n## ')[0] ?? ''
   const rows = tables.split('\n').filter((line) => /^\| (?!---)/.test(line) && line.includes('`'))
   const named = rows.flatMap((row) => [...(row.split('|').at(-2) ?? '').matchAll(/`([^`]+)`/g)].map(([, name]) => name))
   expect(named.length).toBeGreaterThan(40)

@@ -1,5 +1,7 @@
 /** Bad input: each is a coded error or a count, nothing hangs, and the next client is served. */
-import { expect, test } from 'vitest'
+import { once } from 'node:events'
+import { connect as connectSocket } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
 import { frame, journal, raw, type Served, serve } from '../support/connections.js'
 import { until } from '../support/lab.js'
 
@@ -42,11 +44,27 @@ test.each([
   await stillServes(served)
 })
 
-test('another protocol is refused by its first bytes', async () => {
+const clientHello = Buffer.concat([Buffer.of(0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3), Buffer.alloc(194, 7)])
+
+test.each([
+  ['HTTP', Buffer.from('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n'), /^HTTP\/1\.1 400 .*not HTTP\.\s*$/s],
+  ['TLS', clientHello, '\x15\x03\x01\x00\x02\x02\n'],
+  ['kdb+', Buffer.from('ada:secret\x03\0', 'latin1'), /^$/],
+  ['kdb+', Buffer.from(':\0', 'latin1'), /^$/],
+  ['another protocol', Buffer.from('*1\r\n$4\r\nPING\r\n'), /not hookring's protocol/],
+])('a greeting of %s is told apart, and refused in words that its client understands', async (name, bytes, reply) => {
   const served = await open()
-  const bare = await served.socket()
-  bare.write(Buffer.from('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n'))
-  expect(await bare.error()).toMatchObject({ type: REFUSED, code: 'FRAME_TOO_LARGE' })
+  const socket = connectSocket(served.address as { port: number })
+  onTestFinished(() => void socket.destroy())
+  const got: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => got.push(chunk))
+  socket.write(bytes)
+  await once(socket, 'end')
+  expect(Buffer.concat(got).toString('latin1')).toMatch(reply)
+  expect(served.server.counts).toMatchObject({ opened: 0, refused: { handshake: 1 } })
+  expect(served.lines.map(({ message }) => message)).toEqual([
+    `this is not hookring's protocol: the first bytes are those of ${name}`,
+  ])
   await stillServes(served)
 })
 

@@ -15,7 +15,7 @@ const message = { ...peer, codec: 'json' as const, body: Buffer.from('1'), ticke
 const accepts = (name: keyof typeof connection.hookpoints, event: unknown) =>
   connection.hookpoints[name].event.safeParse(event).success
 
-test('connection@1 has the five hooks of the document, each of its kind', () => {
+test('connection@1 has five hooks, each of its kind', () => {
   expect(connection.id).toBe('connection@1')
   const kinds = Object.entries(connection.hookpoints).map(([name, { kind }]) => [name, kind])
   expect(Object.fromEntries(kinds)).toEqual({
@@ -26,7 +26,7 @@ test('connection@1 has the five hooks of the document, each of its kind', () => 
     auth: 'gate',
   })
   expect(kinds.map(([name]) => name)).toEqual([...CONNECTION_HOOKS])
-  expect(Object.keys(connection.services)).toEqual(['evaluate', 'disconnect'])
+  expect(Object.keys(connection.services)).toEqual(['evaluate', 'disconnect', 'post'])
 })
 
 test('events of connections are accepted as documented', () => {

@@ -1,17 +1,17 @@
 /**
  * Who is let in: the server's own check, then the auth hooks, which can only narrow. On the host's thread.
  */
-import type { Desk } from './desk.js'
+import type { ConnectionRegistry } from './connection-registry.js'
 import { type Hello, messageOf } from './handshake.js'
 import type { Lines } from './lines.js'
 import type { Peer, Requests } from './requests.js'
 import type { Client, ResolvedServerOptions } from './server-options.js'
 
-export interface AdmissionOptions {
+export interface AdmissionParts {
   readonly options: ResolvedServerOptions
   readonly requests: Pick<Requests, 'admits'>
-  readonly desk: Pick<Desk, 'takeHandle' | 'newTicket'>
-  readonly lines: Lines
+  readonly registry: Pick<ConnectionRegistry, 'takeHandle' | 'newTicket'>
+  readonly lines: Pick<Lines, 'error'>
 }
 
 export interface Applicant {
@@ -24,7 +24,7 @@ export interface Applicant {
 /** Null: refused. What it is refused for is not told, since it would tell that the password was right. Never rejects. */
 export async function admit(
   { hello, client, signal }: Applicant,
-  { options, requests, desk, lines }: AdmissionOptions,
+  { options, requests, registry, lines }: AdmissionParts,
 ): Promise<Peer | null> {
   const { checkCredentials, isRestricted } = options
   const { codec, user, password } = hello
@@ -35,7 +35,14 @@ export async function admit(
     if (signal.aborted) return null
     const who: Client = { ...client, user: isNamed ? user : null }
     const restricted = Boolean(isRestricted(who))
-    const peer: Peer = { ...who, codec, restricted, handle: desk.takeHandle(), ticket: desk.newTicket(), signal }
+    const peer: Peer = {
+      ...who,
+      codec,
+      restricted,
+      handle: registry.takeHandle(),
+      ticket: registry.newTicket(),
+      signal,
+    }
     return !isNamed || (await requests.admits(peer, password)) ? peer : null
   } catch (error) {
     lines.error({ remoteAddress: client.remoteAddress }, `a user could not be checked: ${messageOf(error)}`)

@@ -3,7 +3,8 @@
  * remembers anything.
  *
  * MessagePack is exact: a number stays a number (one that is no 32-bit integer travels as a double), a bigint a 64-bit
- * integer, a Uint8Array binary. What a codec would change on the way without a word is refused.
+ * integer, a Uint8Array binary. JSON has less: a Date is its text there, and what has a `toJSON` is what that says. Both
+ * write undefined as null, or leave it out of an object. What a codec would change on the way besides is refused.
  */
 import { Decoder, Encoder } from '@msgpack/msgpack'
 import { type BodyCodec, HookringError } from '../../contracts/index.js'
@@ -61,6 +62,7 @@ function refuseLoss(codec: BodyCodec, value: unknown, depth: number): void {
       return
     case 'number':
       if (codec === 'json' && !Number.isFinite(value)) throw invalid(codec, `holds ${value}`)
+      if (Object.is(value, -0)) throw invalid(codec, 'holds -0, which would arrive as 0')
       return
     case 'string':
       if (codec === 'msgpack') refuseText(value)
@@ -77,18 +79,53 @@ function refuseLoss(codec: BodyCodec, value: unknown, depth: number): void {
 
 function refuseLossIn(codec: BodyCodec, value: object, depth: number): void {
   if (depth >= MAX_BODY_DEPTH) throw invalid(codec, `is circular or nested deeper than ${MAX_BODY_DEPTH} levels`)
-  if (ArrayBuffer.isView(value)) {
-    if (codec === 'json') throw invalid(codec, 'holds bytes')
-  } else if (value instanceof Map || value instanceof Set || value instanceof ArrayBuffer) {
-    throw invalid(codec, `holds ${Object.prototype.toString.call(value)}`)
-  } else if (Array.isArray(value)) {
+  if (Array.isArray(value)) {
     for (const item of value) refuseLoss(codec, item, depth + 1)
-  } else if (!(value instanceof Date)) {
-    for (const [key, item] of Object.entries(value)) {
-      if (codec === 'msgpack') refuseKey(key)
-      refuseLoss(codec, item, depth + 1)
-    }
+  } else if (isPlain(value)) {
+    if (codec === 'json' && hasToJson(value)) refuseLoss(codec, value.toJSON(), depth + 1)
+    else refuseLossInFields(codec, value, depth)
+  } else refuseObject(codec, value, depth)
+}
+
+function refuseLossInFields(codec: BodyCodec, value: object, depth: number): void {
+  for (const symbol of Object.getOwnPropertySymbols(value)) {
+    if (Object.prototype.propertyIsEnumerable.call(value, symbol)) throw invalid(codec, 'has a key that is a symbol')
   }
+  for (const [key, item] of Object.entries(value)) {
+    if (codec === 'msgpack') refuseKey(key)
+    refuseLoss(codec, item, depth + 1)
+  }
+}
+
+/** An object that is no list and no record: few have a form in a codec. */
+function refuseObject(codec: BodyCodec, value: object, depth: number): void {
+  const what = describeObject(value)
+  if (what === 'Date') {
+    if (Number.isNaN(Number(value))) throw invalid(codec, 'holds a Date that is no time')
+    if (codec === 'msgpack' && !(value instanceof Date)) throw invalid(codec, 'holds a Date of another realm')
+  } else if (ArrayBuffer.isView(value)) {
+    if (codec === 'json') throw invalid(codec, 'holds bytes')
+    if (what !== 'Uint8Array') throw invalid(codec, `holds a ${what}, which would arrive as a Uint8Array: send one`)
+  } else if (codec === 'json' && hasToJson(value)) refuseLoss(codec, value.toJSON(), depth + 1)
+  else throw invalid(codec, `holds a ${what}, which would arrive as something else: send its fields, or a text`)
+}
+
+/** A record: of this realm or another, or without a prototype. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null
+}
+
+function hasToJson(value: object): value is { toJSON(): unknown } {
+  return typeof (value as { toJSON?: unknown }).toJSON === 'function'
+}
+
+/** `Date`, `Float64Array`, `Error`; of an instance of a class its name. */
+function describeObject(value: object): string {
+  const tag = Object.prototype.toString.call(value).slice(8, -1)
+  if (tag !== 'Object') return tag
+  const name: unknown = value.constructor?.name
+  return typeof name === 'string' && name !== '' ? name : 'object of a class'
 }
 
 function refuseKey(key: string): void {

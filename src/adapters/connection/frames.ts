@@ -15,9 +15,13 @@
  * | response 6 | server | u32 id, body                                                                         |
  * | error 7    | server | u32 id, an error                                                                     |
  * | goodbye 8  | server | an error: why the connection ends                                                    |
+ * | message 9  | server | body: a message that answers none of the client's                                    |
+ * | cancel 10  | client | u32 id of a sync whose answer is not wanted any more; none follows                   |
+ * | flush 11   | client | u32 id                                                                               |
+ * | flushed 12 | server | u32 id: what the client sent before that flush has been handled                      |
  *
- * Errors are JSON, whatever the bodies are: `{"code","message","status"?}`. The side of a client that ends ends the
- * connection.
+ * Errors are JSON, whatever the bodies are: `{"code","message","status"?}`. A client that ends its side has said
+ * all: what it sent is handled and answered, then the server ends its own.
  */
 import { HookringError } from '../../contracts/index.js'
 
@@ -32,6 +36,10 @@ export const FRAME = {
   response: 6,
   error: 7,
   goodbye: 8,
+  message: 9,
+  cancel: 10,
+  flush: 11,
+  flushed: 12,
 } as const
 
 /** Of the frames before the connection is open: a name and a password of 255 bytes each, and some. */
@@ -44,81 +52,86 @@ export interface Frame {
   readonly payload: Buffer
 }
 
-export interface FrameReader {
-  /** The next bytes of the stream. */
-  feed(chunk: Buffer): void
-  /** The next whole frame, or null. @throws HookringError FRAME_INVALID, FRAME_TOO_LARGE */
-  next(): Frame | null
-  /** A frame has begun and is not whole. */
-  readonly isWithin: boolean
-  maxBytes: number
-}
-
 /** The first room for a frame that comes in pieces; it doubles, so that a frame costs its sender as much as its taker. */
 const FIRST_PIECES_BYTES = 4096
 
-export function createFrameReader(maxBytes: number): FrameReader {
-  let rest: Buffer | null = null
-  // The frame that comes in pieces, its length included.
-  let pieces = Buffer.alloc(0)
-  let used = 0
+/** Cuts a stream of bytes into frames. */
+export class FrameReader {
+  maxBytes: number
+  #rest: Buffer | null = null
+  /** The frame that comes in pieces, its length included. */
+  #pieces = Buffer.alloc(0)
+  #used = 0
 
-  function wanted(head: Buffer): number {
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes
+  }
+
+  /** A frame has begun and is not whole. */
+  get isWithin(): boolean {
+    return this.#used > 0
+  }
+
+  /** The next bytes of the stream. */
+  feed(chunk: Buffer): void {
+    this.#rest = this.#rest === null ? chunk : Buffer.concat([this.#rest, chunk])
+  }
+
+  /** The next whole frame, or null. @throws HookringError FRAME_INVALID, FRAME_TOO_LARGE */
+  next(): Frame | null {
+    const whole = this.#used === 0 ? this.#takeWhole() : null
+    return whole ?? this.#takePieces()
+  }
+
+  /** The common case: a frame that lies in one chunk is not copied. */
+  #takeWhole(): Frame | null {
+    const rest = this.#rest
+    if (rest === null || rest.byteLength < 4) return null
+    const bytes = this.#wanted(rest)
+    if (rest.byteLength < bytes) return null
+    this.#rest = rest.byteLength === bytes ? null : rest.subarray(bytes)
+    return frameIn(rest.subarray(0, bytes))
+  }
+
+  #takePieces(): Frame | null {
+    if (this.#rest === null) return null
+    if (this.#used < 4 && !this.#gather(4)) return null
+    const bytes = this.#wanted(this.#pieces)
+    if (!this.#gather(bytes)) return null
+    const frame = frameIn(this.#pieces.subarray(0, bytes))
+    this.#pieces = Buffer.alloc(0)
+    this.#used = 0
+    return frame
+  }
+
+  #wanted(head: Buffer): number {
     const length = head.readUInt32BE(0)
     if (length === 0) throw new HookringError('FRAME_INVALID', 'a frame without a type')
-    if (length > reader.maxBytes) {
-      throw new HookringError('FRAME_TOO_LARGE', `a frame of ${length} bytes; at most ${reader.maxBytes} are taken`)
+    if (length > this.maxBytes) {
+      throw new HookringError('FRAME_TOO_LARGE', `a frame of ${length} bytes; at most ${this.maxBytes} are taken`)
     }
     return 4 + length
   }
 
-  /** Moves bytes from `rest` until `count` of the frame are there. */
-  function gather(count: number): boolean {
-    if (rest === null) return used >= count
-    const taken = Math.min(count - used, rest.byteLength)
-    if (used + taken > pieces.byteLength) {
-      const larger = Buffer.allocUnsafe(Math.min(count, Math.max(FIRST_PIECES_BYTES, (used + taken) * 2)))
-      pieces.copy(larger, 0, 0, used)
-      pieces = larger
+  /** Moves bytes from the rest until `count` of the frame are there. */
+  #gather(count: number): boolean {
+    const rest = this.#rest
+    if (rest === null) return this.#used >= count
+    const taken = Math.min(count - this.#used, rest.byteLength)
+    if (this.#used + taken > this.#pieces.byteLength) {
+      const larger = Buffer.allocUnsafe(Math.min(count, Math.max(FIRST_PIECES_BYTES, (this.#used + taken) * 2)))
+      this.#pieces.copy(larger, 0, 0, this.#used)
+      this.#pieces = larger
     }
-    rest.copy(pieces, used, 0, taken)
-    used += taken
-    rest = taken === rest.byteLength ? null : rest.subarray(taken)
-    return used >= count
+    rest.copy(this.#pieces, this.#used, 0, taken)
+    this.#used += taken
+    this.#rest = taken === rest.byteLength ? null : rest.subarray(taken)
+    return this.#used >= count
   }
+}
 
-  function take(whole: Buffer): Frame {
-    return { type: whole[4] as number, payload: whole.subarray(5) }
-  }
-
-  const reader: FrameReader = {
-    maxBytes,
-    get isWithin() {
-      return used > 0
-    },
-    feed(chunk) {
-      rest = rest === null ? chunk : Buffer.concat([rest, chunk])
-    },
-    next() {
-      if (used === 0 && rest !== null && rest.byteLength >= 4) {
-        const bytes = wanted(rest)
-        if (rest.byteLength >= bytes) {
-          const frame = take(rest.subarray(0, bytes))
-          rest = rest.byteLength === bytes ? null : rest.subarray(bytes)
-          return frame
-        }
-      }
-      if (rest === null) return null
-      if (used < 4 && !gather(4)) return null
-      const bytes = wanted(pieces)
-      if (!gather(bytes)) return null
-      const frame = take(pieces.subarray(0, bytes))
-      pieces = Buffer.alloc(0)
-      used = 0
-      return frame
-    },
-  }
-  return reader
+function frameIn(whole: Buffer): Frame {
+  return { type: whole[4] as number, payload: whole.subarray(5) }
 }
 
 export function frameOf(type: number, payload: Uint8Array): Buffer {
@@ -129,7 +142,7 @@ export function frameOf(type: number, payload: Uint8Array): Buffer {
   return frame
 }
 
-/** sync, response and error. */
+/** Frames whose payload begins with a number. */
 export function numberedFrameOf(type: number, id: number, payload: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(9 + payload.byteLength)
   frame.writeUInt32BE(5 + payload.byteLength, 0)

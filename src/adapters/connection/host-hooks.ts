@@ -30,29 +30,33 @@ export interface HookSlots {
   has(name: ConnectionHookName): boolean
 }
 
-export interface OwnedHookSlots extends HookSlots {
-  get<Name extends ConnectionHookName>(name: Name): HostHooks[Name] | undefined
-}
+/** The server's own view of its hooks: it may read them. */
+export class HookTable implements HookSlots {
+  readonly #hooks: Partial<HostHooks> = {}
 
-/** @throws HookringError HOOK_NAME_RESERVED */
-export function createHookSlots(initial: Partial<HostHooks>): OwnedHookSlots {
-  const hooks: Partial<HostHooks> = {}
-
-  const slots: OwnedHookSlots = {
-    set(name, hook) {
-      check(name)
-      if (typeof hook === 'function') hooks[name] = hook
-      else delete hooks[name]
-    },
-    clear: (name) => slots.set(name, undefined),
-    has(name) {
-      check(name)
-      return hooks[name] !== undefined
-    },
-    get: (name) => hooks[name],
+  /** @throws HookringError HOOK_NAME_RESERVED */
+  constructor(initial: Partial<HostHooks>) {
+    for (const [name, hook] of Object.entries(initial)) this.set(name as ConnectionHookName, hook as never)
   }
-  for (const [name, hook] of Object.entries(initial)) slots.set(name as ConnectionHookName, hook as never)
-  return slots
+
+  get<Name extends ConnectionHookName>(name: Name): HostHooks[Name] | undefined {
+    return this.#hooks[name]
+  }
+
+  set<Name extends ConnectionHookName>(name: Name, hook: HostHooks[Name] | null | undefined | 0): void {
+    check(name)
+    if (typeof hook === 'function') this.#hooks[name] = hook
+    else delete this.#hooks[name]
+  }
+
+  clear(name: ConnectionHookName): void {
+    this.set(name, undefined)
+  }
+
+  has(name: ConnectionHookName): boolean {
+    check(name)
+    return this.#hooks[name] !== undefined
+  }
 }
 
 function check(name: string): void {

@@ -13,19 +13,14 @@
  * const response = await client.sync({ select: 'orders' })
  * ```
  */
-export { type ConnectionClient, connect, type RequestOptions } from './client.js'
-export type { ConnectOptions } from './client-options.js'
+export { type ClientEvents, type ConnectionClient, connect, type RequestOptions } from './client.js'
+export type { ClientTls, ConnectOptions } from './client-options.js'
+export type { ConnectionEngine } from './connection-registry.js'
 export type { Users } from './credentials.js'
-export type { ConnectionEngine } from './desk.js'
 export type { RemoteError } from './handshake.js'
 export type { Caller, HookSlots, HostHooks } from './host-hooks.js'
+export type { Address, ListenOptions, ServerTls } from './listening.js'
 export type { CloseReason } from './requests.js'
-export {
-  type Address,
-  type ConnectionServer,
-  type ConnectionStatus,
-  createConnectionServer,
-  type ListenOptions,
-} from './server.js'
-export type { Refusal, ServerCounts } from './server-counts.js'
+export { type ConnectionServer, type ConnectionStatus, createConnectionServer } from './server.js'
+export type { ConnectionRefusal, ServerCounts } from './server-counts.js'
 export type { Client, ConnectionServerOptions, Handler, ServerRequest } from './server-options.js'

@@ -4,46 +4,54 @@
  */
 import type { Logger } from '../../index.js'
 
-export interface Lines {
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
+type Level = 'warn' | 'error'
 
 const LINES_PER_SECOND = 50
 
-/** @param now milliseconds */
-export function createLines(logger: Pick<Logger, 'warn' | 'error'> | undefined, now: () => number): Lines {
-  let second = 0
-  let lines = 0
-  let leftOut = 0
+export class Lines {
+  readonly #logger: Pick<Logger, Level> | undefined
+  readonly #now: () => number
+  #second = 0
+  #lines = 0
+  #leftOut = 0
 
-  function write(level: 'warn' | 'error', fields: object, message: string): void {
-    const current = Math.floor(now() / 1000)
-    if (current !== second) {
-      if (leftOut > 0) send('warn', { leftOut }, `${leftOut} lines were left out`)
-      second = current
-      lines = 0
-      leftOut = 0
-    }
-    lines += 1
-    if (lines > LINES_PER_SECOND) leftOut += 1
-    else send(level, fields, message)
+  /** `now` in milliseconds. */
+  constructor({ logger, now }: { logger: Pick<Logger, Level> | undefined; now(): number }) {
+    this.#logger = logger
+    this.#now = now
   }
 
-  function send(level: 'warn' | 'error', fields: object, message: string): void {
-    if (logger === undefined) {
+  warn(fields: object, message: string): void {
+    this.#write('warn', fields, message)
+  }
+
+  error(fields: object, message: string): void {
+    this.#write('error', fields, message)
+  }
+
+  #write(level: Level, fields: object, message: string): void {
+    const current = Math.floor(this.#now() / 1000)
+    if (current !== this.#second) {
+      const leftOut = this.#leftOut
+      this.#second = current
+      this.#lines = 0
+      this.#leftOut = 0
+      if (leftOut > 0) this.#send('warn', { leftOut }, `${leftOut} lines were left out`)
+    }
+    this.#lines += 1
+    if (this.#lines > LINES_PER_SECOND) this.#leftOut += 1
+    else this.#send(level, fields, message)
+  }
+
+  #send(level: Level, fields: object, message: string): void {
+    if (this.#logger === undefined) {
       process.stderr.write(`[hookring connection] ${level}: ${message} ${JSON.stringify(fields)}\n`)
       return
     }
     try {
-      logger[level](fields, message)
+      this.#logger[level](fields, message)
     } catch {
       // A logger that fails is no reason to fail a connection.
     }
-  }
-
-  return {
-    warn: (fields, message) => write('warn', fields, message),
-    error: (fields, message) => write('error', fields, message),
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The door `hookring/connection-plugin`: what authors of plugins for connection@1 import. Hooks in the document's own form,
- * the current handle, and the codecs of bodies. For a plugin's thread; bundles for guests too.
+ * The door `hookring/connection-plugin`: what authors of plugins for connection@1 import. Hooks in the form of
+ * Rayforce's `.ipc.on.*`, the current handle, and the codecs of bodies. For a plugin's thread; bundles for guests too.
  *
  * ```ts
  * export default definePlugin(connection, {
@@ -33,7 +33,7 @@ export { currentHandle, decodeBody, encodeBody, withHandle }
 
 type ConnectionContext = HookContext<unknown, ConnectionContract['services']>
 
-/** What the hooks are told besides what the document gives them. */
+/** What the hooks are told besides their own arguments. */
 export interface ConnectionCall {
   readonly handle: number
   /** Null where the server has no users. */
@@ -46,12 +46,20 @@ export interface ConnectionCall {
    * @throws HookringError SERVICE_UNAVAILABLE without the grant `evaluate`; SERVICE_FAILED with what the handler threw
    */
   evaluate(message: unknown): Promise<unknown>
+  /**
+   * Sends a connection a message that answers none of its own: this one, or another by its handle. False: there is none.
+   * In `open`, `close`, `sync` and `async`. On behalf of a restricted connection: to that one alone.
+   *
+   * @throws HookringError SERVICE_UNAVAILABLE without the grant `post`; SERVICE_FAILED with what the server said, of one
+   * that does not take what it is sent too
+   */
+  post(message: unknown, handle?: number): Promise<boolean>
 }
 
 /** Returned by `sync`: it has no answer, whoever comes next is asked. Any other value is the response, undefined too. */
 export const PASS: unique symbol = Symbol.for('hookring.connection.pass@1') as never
 
-/** The hooks of the document. Anything but a function is no hook. */
+/** The five hooks. Anything but a function is no hook. */
 export interface ConnectionHooks {
   open?(handle: number, call: ConnectionCall): unknown
   close?(handle: number, call: ConnectionCall): unknown
@@ -66,8 +74,9 @@ export interface ConnectionHooks {
 }
 
 /**
- * Makes hooks of connection@1 from hooks in the document's form: messages decoded, answers encoded, the current handle set
- * in all that follows from them, errors as the document's table has them. An error that a message provokes is an answer or
+ * Makes hooks of connection@1 from hooks in Rayforce's form: messages decoded, answers encoded, the current handle set in
+ * all that follows from them. What `open`, `close` and `async` throw is logged; what `sync` throws is the response; what
+ * `auth` throws refuses. An error that a message provokes is an answer or
  * a log line and no failure of the plugin: a client could otherwise have it quarantined.
  *
  * @throws HookringError HOOK_NAME_RESERVED for any other name
@@ -161,30 +170,42 @@ function settle<T>(
   return Promise.resolve(value).then((settled) => attempt(() => settled), onError)
 }
 
-interface Caller {
+interface Origin {
   readonly handle: number
   readonly user: string | null
   readonly restricted: boolean
+  readonly codec?: string
+  readonly ticket?: bigint
 }
 
 // Fields are read now: the event is closed when the hook has settled, and what it started may go on.
-function callOf({ handle, user, restricted }: Caller, ctx: ConnectionContext): ConnectionCall {
+function callOf({ handle, user, restricted, codec, ticket }: Origin, ctx: ConnectionContext): ConnectionCall {
+  const post = async (message: unknown, target = handle) => {
+    if (codec === undefined || ticket === undefined) {
+      throw new HookringError('SERVICE_UNAVAILABLE', 'post is not there in auth: the connection is not open yet')
+    }
+    const { post: service } = ctx.services
+    if (service === undefined) throw notGranted('post')
+    return service({ ticket, handle: target, body: encodeBody(codec as BodyCodec, message) })
+  }
   const evaluate = async () => {
     throw new HookringError('SERVICE_UNAVAILABLE', 'evaluate is there for messages only, in sync and async')
   }
-  return { handle, user, restricted, ctx, evaluate }
+  return { handle, user, restricted, ctx, evaluate, post }
 }
 
 function messageCallOf(event: HookEvent<ConnectionMessageEvent>, ctx: ConnectionContext): ConnectionCall {
   const { codec, ticket } = event
   const evaluate = async (message: unknown) => {
-    if (ctx.services.evaluate === undefined) {
-      throw new HookringError('SERVICE_UNAVAILABLE', "evaluate: the plugin was not granted it (services: ['evaluate'])")
-    }
+    if (ctx.services.evaluate === undefined) throw notGranted('evaluate')
     const { body } = await ctx.services.evaluate({ ticket, body: encodeBody(codec as BodyCodec, message) })
     return decodeBody(codec as BodyCodec, body)
   }
   return { ...callOf(event, ctx), evaluate }
+}
+
+function notGranted(name: string): HookringError {
+  return new HookringError('SERVICE_UNAVAILABLE', `${name}: the plugin was not granted it (services: ['${name}'])`)
 }
 
 function messageOf(error: unknown): string {

@@ -2,20 +2,23 @@
 import type { CloseReason } from './requests.js'
 
 /** Why a connection was not opened. */
-export type Refusal = 'handshake' | 'credentials' | 'timeout' | 'limit' | 'gone'
+export type ConnectionRefusal = 'handshake' | 'credentials' | 'timeout' | 'limit' | 'gone'
 
 export interface ServerCounts {
   /** Sockets, those that did not come to be connections included. */
   accepted: number
-  readonly refused: Record<Refusal, number>
+  readonly refused: Record<ConnectionRefusal, number>
   opened: number
   readonly closed: Record<CloseReason, number>
   sync: number
   async: number
-  /** Sync requests that were answered with a value, with an error, or not at all because the connection ended before. */
+  /** Sync requests that were answered with a value or with an error, or not at all: given up, or the connection ended before. */
   answered: number
   failed: number
   abandoned: number
+  /** Messages to clients that were sent, and those that were refused because their client does not take what it is sent. */
+  posted: number
+  unposted: number
   /** Async messages whose body could not be read. */
   unreadable: number
 }
@@ -31,6 +34,8 @@ export function createCounts(): ServerCounts {
     answered: 0,
     failed: 0,
     abandoned: 0,
+    posted: 0,
+    unposted: 0,
     unreadable: 0,
   }
 }

@@ -3,8 +3,8 @@
  */
 import { HookringError } from '../../contracts/index.js'
 import type { Logger } from '../../index.js'
+import type { ConnectionEngine } from './connection-registry.js'
 import { type CredentialCheck, createCredentialCheck, type Users } from './credentials.js'
-import type { ConnectionEngine } from './desk.js'
 import { DEFAULT_MAX_FRAME_BYTES } from './frames.js'
 import type { Caller, HostHooks } from './host-hooks.js'
 
@@ -39,10 +39,14 @@ export interface ConnectionServerOptions {
   maxFrameBytes?: number | undefined
   /** Connections at once, of all addresses. Default 1024. */
   maxConnections?: number | undefined
+  /** Connections at once that have not been let in yet, of all addresses. Default 256. */
+  maxHandshakes?: number | undefined
   /** Requests of one connection that are under way at once; past it the connection is read no further. Default 64. */
   maxOutstanding?: number | undefined
   /** Async messages that wait for lanes, of all connections; past it connections are read no further. Default 1024. */
   maxPendingAsync?: number | undefined
+  /** Bytes that may wait for one client: a message for one that is so far behind is refused. Default 16 MiB. */
+  maxUnsentBytes?: number | undefined
   /** From accept to the end of the handshake, auth hooks included. Default 5,000. */
   handshakeTimeoutMs?: number | undefined
   /** A request, from when it was read to its answer. Default 30,000. */
@@ -63,8 +67,10 @@ export interface ResolvedServerOptions {
   readonly isRestricted: (client: Client) => boolean
   readonly maxFrameBytes: number
   readonly maxConnections: number
+  readonly maxHandshakes: number
   readonly maxOutstanding: number
   readonly maxPendingAsync: number
+  readonly maxUnsentBytes: number
   readonly handshakeTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly stallTimeoutMs: number
@@ -76,9 +82,11 @@ const MAX_MS = 2_147_483_647
 const NUMBERS = {
   maxFrameBytes: { fallback: DEFAULT_MAX_FRAME_BYTES, min: 1024, max: 64 * 1024 * 1024 },
   maxConnections: { fallback: 1024, min: 1, max: 1_000_000 },
+  maxHandshakes: { fallback: 256, min: 1, max: 1_000_000 },
   maxOutstanding: { fallback: 64, min: 1, max: 65_536 },
   // What a lane has slots for by default.
   maxPendingAsync: { fallback: 1024, min: 1, max: 1_000_000 },
+  maxUnsentBytes: { fallback: 16 * 1024 * 1024, min: 65_536, max: 1024 * 1024 * 1024 },
   handshakeTimeoutMs: { fallback: 5_000, min: 1, max: MAX_MS },
   requestTimeoutMs: { fallback: 30_000, min: 1, max: MAX_MS },
   stallTimeoutMs: { fallback: 30_000, min: 1, max: MAX_MS },

@@ -3,36 +3,25 @@
  * on the host's thread.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { lstat, unlink } from 'node:fs/promises'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import type { Server as Listener, Socket } from 'node:net'
 import { HookringError } from '../../contracts/index.js'
-import { deskOf } from './desk.js'
-import { createFlow } from './flow.js'
+import { type ConnectionRegistry, registryOf } from './connection-registry.js'
+import { Flow } from './flow.js'
 import { FRAME, frameOf } from './frames.js'
-import { errorPayload, messageOf } from './handshake.js'
-import { type Caller, createHookSlots, type HookSlots } from './host-hooks.js'
-import { createLines } from './lines.js'
-import { createRequests } from './requests.js'
-import { type ServerConnection, serveConnection } from './server-connection.js'
+import { errorPayload } from './handshake.js'
+import { type Caller, type HookSlots, HookTable } from './host-hooks.js'
+import { Lines } from './lines.js'
+import { type Address, type ListenOptions, listenAt, type Transport } from './listening.js'
+import { type Peer, Requests } from './requests.js'
+import { ServerConnection } from './server-connection.js'
 import { createCounts, type ServerCounts } from './server-counts.js'
-import { type ConnectionServerOptions, resolveServerOptions } from './server-options.js'
-
-export interface ListenOptions {
-  /** Default 127.0.0.1. */
-  host?: string | undefined
-  /** 0: any that is free. */
-  port?: number | undefined
-  /** Of a unix socket, in place of host and port. Who may connect is who may write to it: mind its folder. */
-  path?: string | undefined
-}
-
-export type Address = { readonly host: string; readonly port: number } | { readonly path: string }
+import { type ConnectionServerOptions, type ResolvedServerOptions, resolveServerOptions } from './server-options.js'
 
 export interface ConnectionStatus {
   readonly handle: number
   readonly user: string | null
   readonly restricted: boolean
-  readonly transport: 'tcp' | 'unix'
+  readonly transport: Transport
   readonly remoteAddress: string
 }
 
@@ -49,6 +38,14 @@ export interface ConnectionServer extends AsyncDisposable {
   listen(options: ListenOptions): Promise<Address>
   /** Runs the handler, on behalf of the connection whose hook runs, restricted as it is. @throws what the handler does */
   evaluate(message: unknown): Promise<unknown>
+  /**
+   * Sends a client a message that answers none of its own; its `message` event. False: there is no such connection. Inside
+   * a hook of a restricted connection: to that one alone.
+   *
+   * @throws HookringError BODY_INVALID, FRAME_TOO_LARGE; REQUEST_OVERLOAD: the client does not take what it is sent, and
+   * more than `maxUnsentBytes` wait for it; CONNECTION_RESTRICTED
+   */
+  post(handle: number, message: unknown): boolean
   /** False: there is no such connection. */
   disconnect(handle: number): boolean
   /**
@@ -60,168 +57,176 @@ export interface ConnectionServer extends AsyncDisposable {
 
 const DEFAULT_GRACE_MS = 5_000
 const KEEP_ALIVE_MS = 60_000
+const NEVER = new AbortController().signal
 
 /** @throws HookringError OPTIONS_INVALID, HOOK_NAME_RESERVED */
-export function createConnectionServer(given: ConnectionServerOptions): ConnectionServer {
-  const options = resolveServerOptions(given)
-  const { engine, handler } = options
-  const desk = deskOf(engine)
-  const now = () => performance.now()
-  const lines = createLines(options.logger, now)
-  const slots = createHookSlots(options.hooks)
-  const scope = new AsyncLocalStorage<Caller | null>()
-  const flow = createFlow(() => engine.flush(), options.maxPendingAsync)
-  const requests = createRequests({ options, slots, scope, flow, lines })
-  const counts = createCounts()
-  const listeners = new Set<Server>()
-  const connections = new Set<ServerConnection>()
-  let sweep: NodeJS.Timeout | null = null
-  let closing: Promise<void> | null = null
+export function createConnectionServer(options: ConnectionServerOptions): ConnectionServer {
+  return new HookedServer(resolveServerOptions(options))
+}
 
-  function accept(socket: Socket, transport: 'tcp' | 'unix'): void {
-    counts.accepted += 1
-    if (connections.size >= options.maxConnections || closing !== null) {
-      counts.refused.limit += 1
+class HookedServer implements ConnectionServer {
+  readonly hooks: HookSlots
+  readonly counts = createCounts()
+  readonly #options: ResolvedServerOptions
+  readonly #registry: ConnectionRegistry
+  readonly #lines: Lines
+  readonly #scope = new AsyncLocalStorage<Caller | null>()
+  readonly #flow: Flow
+  readonly #requests: Requests
+  readonly #listeners = new Set<Listener>()
+  readonly #connections = new Set<ServerConnection>()
+  #sweep: NodeJS.Timeout | null = null
+  #closing: Promise<void> | null = null
+
+  constructor(options: ResolvedServerOptions) {
+    const { engine, logger, maxPendingAsync } = options
+    this.#options = options
+    this.#registry = registryOf(engine)
+    this.#lines = new Lines({ logger, now })
+    this.#flow = new Flow({ flush: () => engine.flush(), limit: maxPendingAsync })
+    const hooks = new HookTable(options.hooks)
+    this.#requests = new Requests({ options, hooks, scope: this.#scope, flow: this.#flow, lines: this.#lines })
+    this.hooks = {
+      clear: (name) => hooks.clear(name),
+      has: (name) => hooks.has(name),
+      set: (name, hook) => {
+        hooks.set(name, hook)
+        this.#warnOfAuth(name === 'auth' && hooks.has('auth'))
+      },
+    }
+    this.#warnOfAuth(hooks.has('auth') || engine.plugins.some((plugin) => plugin.hooks.includes('auth')))
+  }
+
+  get handle(): number {
+    return this.#scope.getStore()?.handle ?? -1
+  }
+
+  get connections(): readonly ConnectionStatus[] {
+    return [...this.#connections].flatMap(({ peer }) => (peer === null ? [] : [statusOf(peer)]))
+  }
+
+  async listen(where: ListenOptions): Promise<Address> {
+    if (this.#closing !== null) throw new HookringError('LISTEN_FAILED', 'the server is closing or closed')
+    const { listener, address } = await listenAt(where, {
+      ...this.#options,
+      accept: (socket, transport) => this.#accept(socket, transport),
+      refusedByTls: (remoteAddress, problem) => {
+        this.counts.accepted += 1
+        this.counts.refused.handshake += 1
+        this.#lines.warn({ remoteAddress }, `a peer could not be talked to by TLS: ${problem}`)
+      },
+    })
+    this.#listeners.add(listener)
+    this.#startSweep()
+    return address
+  }
+
+  async evaluate(message: unknown): Promise<unknown> {
+    const { handler } = this.#options
+    if (handler === null) throw new HookringError('REQUEST_UNHANDLED', 'the server has no handler')
+    const { handle = -1, user = null, restricted = false, signal = NEVER } = this.#scope.getStore() ?? {}
+    return handler(message, { kind: 'sync', handle, user, restricted, signal })
+  }
+
+  post(handle: number, message: unknown): boolean {
+    const caller = this.#scope.getStore() ?? null
+    if (caller?.restricted === true && caller.handle !== handle) {
+      const text = `connection ${caller.handle} is restricted and may write to itself alone, not ${handle}`
+      throw new HookringError('CONNECTION_RESTRICTED', text)
+    }
+    const connection = this.#find(handle)
+    connection?.post(message)
+    return connection !== undefined
+  }
+
+  disconnect(handle: number): boolean {
+    const connection = this.#find(handle)
+    connection?.end('server', 'the server closed the connection')
+    return connection !== undefined
+  }
+
+  close({ graceMs = DEFAULT_GRACE_MS } = {}): Promise<void> {
+    this.#closing ??= this.#close(graceMs)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #find(handle: number): ServerConnection | undefined {
+    for (const connection of this.#connections) if (connection.peer?.handle === handle) return connection
+    return undefined
+  }
+
+  #accept(socket: Socket, transport: Transport): void {
+    this.counts.accepted += 1
+    const why = this.#whyNot()
+    if (why !== null) {
+      this.counts.refused.limit += 1
       socket.on('error', () => {})
-      const message = closing === null ? 'the server has all the connections that it takes' : 'the server is closing'
-      socket.end(frameOf(FRAME.refused, errorPayload({ code: 'CONNECTION_LIMIT', message })), () =>
-        socket.destroySoon(),
-      )
+      const refused = frameOf(FRAME.refused, errorPayload({ code: 'CONNECTION_LIMIT', message: why }))
+      socket.end(refused, () => socket.destroySoon())
       return
     }
     socket.setNoDelay(true)
     // Clients that vanish without a word are found.
     if (transport === 'tcp') socket.setKeepAlive(true, KEEP_ALIVE_MS)
     const remoteAddress = transport === 'unix' ? '' : `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`
-    const gone = () => connections.delete(connection)
-    const connection: ServerConnection = serveConnection(
+    const connection: ServerConnection = new ServerConnection({
       socket,
-      { transport, remoteAddress },
-      { options, requests, desk, flow, lines, counts, now, gone },
-    )
-    connections.add(connection)
+      client: { transport, remoteAddress },
+      options: this.#options,
+      requests: this.#requests,
+      registry: this.#registry,
+      flow: this.#flow,
+      lines: this.#lines,
+      counts: this.counts,
+      now,
+      gone: () => this.#connections.delete(connection),
+    })
+    this.#connections.add(connection)
   }
 
-  function startSweep(): void {
-    if (sweep !== null) return
-    const { handshakeTimeoutMs, stallTimeoutMs, idleTimeoutMs } = options
+  #whyNot(): string | null {
+    const { maxConnections, maxHandshakes } = this.#options
+    if (this.#closing !== null) return 'the server is closing'
+    if (this.#connections.size >= maxConnections) return 'the server has all the connections that it takes'
+    if (this.#connections.size < maxHandshakes) return null
+    let handshakes = 0
+    for (const { isAdmitting } of this.#connections) if (isAdmitting) handshakes += 1
+    return handshakes < maxHandshakes ? null : 'too many connections wait to be let in'
+  }
+
+  #startSweep(): void {
+    if (this.#sweep !== null) return
+    const { handshakeTimeoutMs, stallTimeoutMs, idleTimeoutMs } = this.#options
     const shortest = Math.min(handshakeTimeoutMs, stallTimeoutMs, idleTimeoutMs || Number.POSITIVE_INFINITY)
-    sweep = setInterval(
-      () => {
-        const nowMs = now()
-        for (const connection of connections) connection.check(nowMs)
-      },
-      Math.min(Math.max(shortest / 4, 5), 1_000),
-    )
-    sweep.unref()
+    const sweep = () => {
+      const nowMs = now()
+      for (const connection of this.#connections) connection.check(nowMs)
+    }
+    this.#sweep = setInterval(sweep, Math.min(Math.max(shortest / 4, 5), 1_000))
+    this.#sweep.unref()
   }
 
-  async function close(graceMs: number): Promise<void> {
-    const ended = [...listeners].map((each) => new Promise<void>((resolve) => each.close(() => resolve())))
-    await Promise.all([...connections].map((connection) => connection.close(graceMs)))
+  async #close(graceMs: number): Promise<void> {
+    const ended = [...this.#listeners].map((each) => new Promise<void>((resolve) => each.close(() => resolve())))
+    await Promise.all([...this.#connections].map((connection) => connection.close(graceMs)))
     await Promise.all(ended)
-    if (sweep !== null) clearInterval(sweep)
+    if (this.#sweep !== null) clearInterval(this.#sweep)
   }
 
-  function warnOfAuth(isHooked: boolean): void {
-    if (!isHooked || options.checkCredentials !== null) return
-    lines.warn({}, 'auth is hooked, and never asked: the server has no users')
-  }
-  warnOfAuth(slots.has('auth') || engine.plugins.some(({ hooks }) => hooks.includes('auth')))
-
-  const server: ConnectionServer = {
-    hooks: {
-      clear: slots.clear,
-      has: slots.has,
-      set(name, hook) {
-        slots.set(name, hook)
-        warnOfAuth(name === 'auth' && slots.has('auth'))
-      },
-    },
-    get handle() {
-      return scope.getStore()?.handle ?? -1
-    },
-    get connections() {
-      return [...connections].flatMap(({ peer }) => {
-        if (peer === null) return []
-        const { handle, user, restricted, transport, remoteAddress } = peer
-        return [{ handle, user, restricted, transport, remoteAddress }]
-      })
-    },
-    counts,
-    async listen(where) {
-      if (closing !== null) throw new HookringError('LISTEN_FAILED', 'the server is closing or closed')
-      const transport = checkWhere(where)
-      const listener = createServer({ allowHalfOpen: true }, (socket) => accept(socket, transport))
-      await listenOn(listener, where)
-      listeners.add(listener)
-      startSweep()
-      const address = listener.address()
-      if (typeof address === 'string' || address === null) return { path: where.path as string }
-      return { host: address.address, port: address.port }
-    },
-    async evaluate(message) {
-      if (handler === null) throw new HookringError('REQUEST_UNHANDLED', 'the server has no handler')
-      const caller = scope.getStore() ?? null
-      const { handle = -1, user = null, restricted = false, signal = NEVER } = caller ?? {}
-      return handler(message, { kind: 'sync', handle, user, restricted, signal })
-    },
-    disconnect(handle) {
-      for (const connection of connections) {
-        if (connection.peer?.handle !== handle) continue
-        connection.end('server', 'the server closed the connection')
-        return true
-      }
-      return false
-    },
-    close({ graceMs = DEFAULT_GRACE_MS } = {}) {
-      closing ??= close(graceMs)
-      return closing
-    },
-    [Symbol.asyncDispose]: () => server.close(),
-  }
-  return server
-}
-
-const NEVER = new AbortController().signal
-
-function checkWhere({ path, port, ...rest }: ListenOptions): 'tcp' | 'unix' {
-  const unknown = Object.keys(rest).find((name) => name !== 'host')
-  const isRight = path === undefined ? Number.isInteger(port) : typeof path === 'string' && port === undefined
-  if (unknown === undefined && isRight) return path === undefined ? 'tcp' : 'unix'
-  throw new HookringError('OPTIONS_INVALID', 'listen takes { port, host } or { path }')
-}
-
-async function listenOn(listener: Server, { host = '127.0.0.1', port, path }: ListenOptions): Promise<void> {
-  const attempt = () =>
-    new Promise<void>((resolve, reject) => {
-      listener.once('error', reject)
-      listener.listen(path === undefined ? { host, port: port as number } : { path }, () => {
-        listener.off('error', reject)
-        resolve()
-      })
-    })
-  try {
-    await attempt().catch(async (error: NodeJS.ErrnoException) => {
-      if (path === undefined || error.code !== 'EADDRINUSE' || !(await isLeftBehind(path))) throw error
-      await unlink(path)
-      await attempt()
-    })
-  } catch (cause) {
-    const where = path ?? `${host}:${port}`
-    throw new HookringError('LISTEN_FAILED', `the server could not listen at ${where}: ${messageOf(cause)}`, { cause })
+  #warnOfAuth(isHooked: boolean): void {
+    if (!isHooked || this.#options.checkCredentials !== null) return
+    this.#lines.warn({}, 'auth is hooked, and never asked: the server has no users')
   }
 }
 
-/** Whether a path is that of a unix socket at which nobody listens: its server was killed. */
-async function isLeftBehind(path: string): Promise<boolean> {
-  if (!(await lstat(path)).isSocket()) return false
-  return new Promise((resolve) => {
-    const socket = connect({ path })
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(false)
-    })
-    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'))
-  })
+function statusOf({ handle, user, restricted, transport, remoteAddress }: Peer): ConnectionStatus {
+  return { handle, user, restricted, transport, remoteAddress }
+}
+
+function now(): number {
+  return performance.now()
 }

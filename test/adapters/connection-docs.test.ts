@@ -12,7 +12,7 @@ test('each test that docs/connection.md names is there', () => {
   const files = readdirSync(new URL('test/adapters/', ROOT)).filter((name) => name.startsWith('connection-'))
   const sources = [...files.map((name) => `test/adapters/${name}`), 'test/contracts/connection.test.ts'].map(read)
   const tests = sources.join('\n')
-  const tables = page.split('## Rayforce's hooks, and the tests')[1]?.split('\n## ')[0] ?? ''
+  const tables = page.split("## Rayforce's hooks, and the tests")[1]?.split('\n## ')[0] ?? ''
   const rows = tables.split('\n').filter((line) => /^\| (?!---)/.test(line) && line.includes('`'))
   const named = rows.flatMap((row) => [...(row.split('|').at(-2) ?? '').matchAll(/`([^`]+)`/g)].map(([, name]) => name))
   expect(named.length).toBeGreaterThan(40)

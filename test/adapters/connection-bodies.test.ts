@@ -26,10 +26,7 @@ test.each([
   [new Date(5), new Date(5)],
   [{ a: undefined, b: [undefined] }, { b: [null] }],
   [Object.create(null, { a: { value: 1, enumerable: true } }), { a: 1 }],
-  [
-    runInNewContext('({ a: [1], b: new Date(5), c: new Uint8Array([1]) })'),
-    { a: [1], b: new Date(5), c: Uint8Array.of(1) },
-  ],
+  [runInNewContext('({ a: [1], c: new Uint8Array([1]) })'), { a: [1], c: Uint8Array.of(1) }],
   [Buffer.from([1, 2]), Uint8Array.of(1, 2)],
 ])('MessagePack keeps %o', (value, expected) => {
   expect(readBody('msgpack', encodeBody('msgpack', value))).toEqual(expected)

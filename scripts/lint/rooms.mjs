@@ -107,8 +107,6 @@ export const CIRCLES_IN = 'host/model'
 export const UNFINISHED = {
   imports: [
     'src/host/calls/hooks.ts > src/host/api.ts',
-    'src/host/model/bulkhead.ts > src/host/lanes/lane-threads.ts',
-    'src/host/model/lane.ts > src/host/calls/call-deadlines.ts',
     'src/host/plugins/plugin-lookup.ts > src/host/api.ts',
     'src/host/primitives/call-queue.ts > src/host/model/call.ts',
     'src/testing/inline/index.ts > src/testing/logs.ts',

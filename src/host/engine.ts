@@ -25,7 +25,7 @@ import { type Lane, LaneDeadline, type LaneListener } from './model/lane.js'
 import type { Registration } from './model/plugin.js'
 import { createDirectory } from './plugins/plugin-lookup.js'
 import { createRegistrations } from './plugins/registrations.js'
-import { createRegistry } from './plugins/registry.js'
+import { Registry } from './plugins/registry.js'
 import { createServiceDesk } from './plugins/services.js'
 import { InFlightCount } from './primitives/in-flight-count.js'
 import { createDeadlines, createDeadlineTimer } from './primitives/timing-wheel.js'
@@ -34,7 +34,7 @@ import { createEnding } from './shutdown.js'
 import { createPluginSources } from './sources/locate.js'
 import { createDefaultLogger } from './telemetry/default-logger.js'
 import { createEmit } from './telemetry/events.js'
-import { createMetrics } from './telemetry/metrics.js'
+import { Metrics } from './telemetry/metrics.js'
 
 /**
  * Makes an engine and starts its plugins; resolves when every lane serves.
@@ -52,7 +52,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
   const logger: Logger = resolved.logger ?? createDefaultLogger()
   const emitter = new EventEmitter()
   const emit = createEmit(emitter, (error) => logger.error({ code: error.code, plugin: error.plugin }, error.message))
-  const metrics = createMetrics({ registry: resolved.registry, prefix: resolved.metricsPrefix, contract })
+  const metrics = new Metrics({ registry: resolved.registry, prefix: resolved.metricsPrefix, contract })
   const hookpoints = createHookpointStates(contract, metrics, DEFAULTS.maxReplyBytes)
   const hookpointsByName = new Map(hookpoints.map((hookpoint) => [hookpoint.name, hookpoint]))
   const sources = createPluginSources()
@@ -156,7 +156,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
       }
     },
   })
-  const registry = createRegistry({
+  const registry = new Registry({
     contract,
     hookpoints,
     metrics,

@@ -16,7 +16,7 @@ import {
   findField,
   shapesWithout,
   unknownField,
-} from './partition.js'
+} from './event-field.js'
 
 export interface MatchContext {
   /** The hookpoints that the plugin has hooks for; every field that is named must exist in all of their events. */

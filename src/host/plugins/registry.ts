@@ -1,15 +1,14 @@
 /**
- * The plugins of an engine and what they make of its hookpoints: registrations, bulkheads, routes. Changes are made one
- * after the other, each as a whole: a new snapshot is started beside the old one, takes over, and the old one is let go
- * when its last call has settled. What does not start changes nothing. Host's thread only.
+ * The plugins of an engine, and what they make of its hookpoints: registrations, bulkheads, routes. Changes are made one
+ * after the other, each as a whole: a new snapshot is started beside the present one and takes over; what only the old one
+ * used is stopped when its last call has settled. If something does not start, nothing changes. Host's thread only.
  */
 import type { Contract } from '../../contracts/contract.js'
 import type { LaneSpec, Manifest } from '../../contracts/control.js'
 import { HookringError } from '../../contracts/errors.js'
 import { DEFAULTS } from '../../contracts/options.js'
 import { monotonicMs } from '../../ring/clock.js'
-import { compileMatch } from '../fields/match.js'
-import { compilePartition, type EventShape } from '../fields/partition.js'
+import { compilePartition } from '../fields/partition.js'
 import type { Supervisor } from '../lanes/supervisor.js'
 import { Bulkhead } from '../model/bulkhead.js'
 import { type HookpointState, hookpointSpecs } from '../model/hookpoint-state.js'
@@ -18,14 +17,15 @@ import { compileRoute, type Snapshot, stepsIn } from '../model/route.js'
 import { InFlightCount } from '../primitives/in-flight-count.js'
 import type { Emit } from '../telemetry/events.js'
 import type { Metrics } from '../telemetry/metrics.js'
-import type { PluginRecorder } from '../telemetry/recorders.js'
+import type { BulkheadGauges } from '../telemetry/recorders.js'
+import { activate, shapesOf } from './activation.js'
 import { type BulkheadPlan, type PlanDefaults, planBulkheads } from './bulkhead-plan.js'
 
 export interface RegistryOptions {
-  readonly contract: Contract
+  readonly contract: Pick<Contract, 'name' | 'version'>
   readonly hookpoints: readonly HookpointState[]
   readonly metrics: Metrics
-  readonly supervisor: Supervisor
+  readonly supervisor: Pick<Supervisor, 'start' | 'stop'>
   readonly emit: Emit
   readonly defaults: PlanDefaults
   readonly lane: Pick<LaneSpec, 'wait' | 'spinUs' | 'shutdownTimeoutMs' | 'setupTimeoutMs'>
@@ -33,24 +33,10 @@ export interface RegistryOptions {
   onBulkhead(bulkhead: Bulkhead): void
 }
 
-export interface Registry {
-  /** Puts `next` in place of all registrations. @throws HookringError PLUGIN_..., OPTIONS_INVALID, BULKHEAD_FULL */
-  change(
-    next: (current: readonly Registration[]) => readonly Registration[] | Promise<readonly Registration[]>,
-  ): Promise<void>
-  readonly registrations: readonly Registration[]
-  readonly bulkheads: readonly Bulkhead[]
-  find(plugin: string): ActivePlugin | undefined
-  /** After a breaker has changed its state. */
-  refreshGuards(): void
-  /** Calls and observations that have not settled, of the present snapshot and of those that are let go. */
-  whenSettled(): Promise<void>
-  readonly unsettled: number
-  /** Stops everything. */
-  close(): Promise<void>
-}
+/** The registrations that are to be in place of the present ones. */
+type Change = (current: readonly Registration[]) => readonly Registration[] | Promise<readonly Registration[]>
 
-interface Current extends Snapshot {
+interface PluginSnapshot extends Snapshot {
   readonly registrations: readonly Registration[]
   readonly bulkheads: ReadonlyMap<string, RunningBulkhead>
   readonly plugins: readonly ActivePlugin[]
@@ -62,74 +48,107 @@ interface RunningBulkhead {
   readonly manifests: readonly Manifest[]
 }
 
-export function createRegistry(options: RegistryOptions): Registry {
-  const { contract, hookpoints, metrics, supervisor, defaults } = options
-  const specs = hookpointSpecs(hookpoints)
-  let current: Current = { calls: new InFlightCount(), registrations: [], bulkheads: new Map(), plugins: [] }
-  const leaving = new Set<Current>()
-  const stopping = new Set<Promise<unknown>>()
-  let lastChange: Promise<unknown> = Promise.resolve()
+export class Registry {
+  readonly #options: RegistryOptions
+  #current: PluginSnapshot = { calls: new InFlightCount(), registrations: [], bulkheads: new Map(), plugins: [] }
+  /** Snapshots that were replaced and have calls under way. */
+  readonly #leaving = new Set<PluginSnapshot>()
+  readonly #stopping = new Set<Promise<unknown>>()
+  #lastChange: Promise<unknown> = Promise.resolve()
 
-  function change(next: Parameters<Registry['change']>[0]): Promise<void> {
-    const mine = lastChange.then(async () => install(await next(current.registrations)))
-    lastChange = mine.catch(() => {})
+  constructor(options: RegistryOptions) {
+    this.#options = options
+  }
+
+  /** Of the present snapshot. */
+  get registrations(): readonly Registration[] {
+    return this.#current.registrations
+  }
+
+  /** Of the present snapshot, and of those that calls are still under way in. */
+  get bulkheads(): readonly Bulkhead[] {
+    const all = [this.#current, ...this.#leaving].flatMap(({ bulkheads }) => [...bulkheads.values()])
+    return [...new Set(all.map(({ bulkhead }) => bulkhead))]
+  }
+
+  /** Calls and observations that have not settled, of whichever snapshot. */
+  get unsettled(): number {
+    return [this.#current, ...this.#leaving].reduce((count, { calls }) => count + calls.count, 0)
+  }
+
+  find(plugin: string): ActivePlugin | undefined {
+    return this.#current.plugins.find(({ name }) => name === plugin)
+  }
+
+  /** Puts what `next` gives in place of all registrations. @throws HookringError PLUGIN_..., OPTIONS_INVALID, BULKHEAD_FULL */
+  change(next: Change): Promise<void> {
+    const mine = this.#lastChange.then(async () => this.#install(await next(this.#current.registrations)))
+    this.#lastChange = mine.catch(() => {})
     return mine
   }
 
-  async function install(registrations: readonly Registration[]): Promise<void> {
+  /** A breaker has changed its state. */
+  refreshGuards(): void {
+    for (const { route } of this.#options.hookpoints) {
+      if (route === null) continue
+      for (const step of stepsIn(route)) step.isGuarded = step.plugins.some(({ breaker }) => breaker.state !== 'closed')
+    }
+  }
+
+  /** Resolves when no call and no observation is under way. */
+  async whenSettled(): Promise<void> {
+    await Promise.all([this.#current, ...this.#leaving].map(({ calls }) => calls.whenZero()))
+  }
+
+  /** Stops everything. */
+  async close(): Promise<void> {
+    await this.#lastChange
+    for (const hookpoint of this.#options.hookpoints) hookpoint.route = null
+    const stops = this.bulkheads.map((bulkhead) => this.#options.supervisor.stop(bulkhead))
+    await Promise.all([...stops, ...this.#stopping])
+  }
+
+  async #install(registrations: readonly Registration[]): Promise<void> {
     const started: RunningBulkhead[] = []
     try {
-      const plans = planBulkheads(registrations, defaults)
-      const running = new Map<string, RunningBulkhead>()
-      const starting = [...plans.values()].map(async (plan) => {
-        const kept = current.bulkheads.get(plan.name)
-        if (kept !== undefined && samePlan(kept.plan, plan)) {
-          running.set(plan.name, kept)
-          return
-        }
-        const fresh = await startBulkhead(plan)
-        started.push(fresh)
-        running.set(plan.name, fresh)
-      })
-      const failed = (await Promise.allSettled(starting)).find((result) => result.status === 'rejected')
-      if (failed !== undefined) throw failed.reason
-      takeOver(registrations, running)
+      const running = await this.#start(planBulkheads(registrations, this.#options.defaults), started)
+      this.#takeOver(registrations, running)
     } catch (error) {
-      await Promise.all(started.map(({ bulkhead }) => supervisor.stop(bulkhead)))
+      await Promise.all(started.map(({ bulkhead }) => this.#options.supervisor.stop(bulkhead)))
       throw error
     }
   }
 
-  async function startBulkhead(plan: BulkheadPlan): Promise<RunningBulkhead> {
+  /** Starts those bulkheads that differ from the present ones, and adds them to `started` as they come. */
+  async #start(
+    plans: ReadonlyMap<string, BulkheadPlan>,
+    started: RunningBulkhead[],
+  ): Promise<Map<string, RunningBulkhead>> {
+    const running = new Map<string, RunningBulkhead>()
+    const starting = [...plans.values()].map(async (plan) => {
+      const kept = this.#current.bulkheads.get(plan.name)
+      if (kept !== undefined && isSamePlan(kept.plan, plan)) {
+        running.set(plan.name, kept)
+        return
+      }
+      const fresh = await this.#startBulkhead(plan)
+      started.push(fresh)
+      running.set(plan.name, fresh)
+    })
+    // All of them, so that none starts behind the back of whoever stops what has started.
+    const failed = (await Promise.allSettled(starting)).find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    return running
+  }
+
+  async #startBulkhead(plan: BulkheadPlan): Promise<RunningBulkhead> {
+    const { supervisor, onBulkhead } = this.#options
     const bulkhead = new Bulkhead(plan)
-    bulkhead.spec = {
-      contract: { name: contract.name, version: contract.version },
-      hookpoints: specs,
-      plugins: plan.registrations.map((registration) => ({
-        name: registration.name,
-        isNamed: registration.options.name !== undefined,
-        url: registration.url,
-        config: registration.options.config,
-        timeoutMs: registration.timeoutMs,
-        runtime: registration.runtime,
-        boundary: registration.boundary,
-        version: registration.options.version,
-        memoryMb: registration.options.limits?.memoryMb ?? DEFAULTS.guestMemoryMb,
-        services: registration.options.services ?? [],
-      })),
-      concurrency: plan.concurrency,
-      ...options.lane,
-    }
-    options.onBulkhead(bulkhead)
+    bulkhead.spec = this.#specOf(plan)
+    onBulkhead(bulkhead)
     const manifests = await supervisor.start(bulkhead)
     try {
-      for (const [index, registration] of plan.registrations.entries())
-        registration.name = (manifests[index] as Manifest).name
-      bulkhead.plugins = plan.registrations.map((registration, index) =>
-        activate(registration, bulkhead, index, manifests[index] as Manifest),
-      )
-      bulkhead.partition =
-        plan.partitionBy === null ? null : compilePartition(plan.partitionBy, shapesOf(bulkhead.plugins))
+      this.#activate(bulkhead, plan, manifests)
     } catch (error) {
       await supervisor.stop(bulkhead)
       throw error
@@ -137,114 +156,73 @@ export function createRegistry(options: RegistryOptions): Registry {
     return { plan, bulkhead, manifests }
   }
 
-  function activate(registration: Registration, bulkhead: Bulkhead, index: number, manifest: Manifest): ActivePlugin {
-    const { name, options: chosen } = registration
-    const hooks = new Set(manifest.hooks)
-    const shapes = hookpoints
-      .filter((hookpoint) => hooks.has(hookpoint.name))
-      .map(({ name, definition: { plan } }) => ({ hookpoint: name, plan }))
-    const onError = (error: unknown) =>
-      options.emit(
-        'error',
-        new HookringError('OPTIONS_INVALID', `match of plugin ${name} threw, the plugin is called: ${String(error)}`, {
-          plugin: name,
-          cause: error,
-        }),
-      )
-    const recorders: PluginRecorder[] = []
-    for (const hookpoint of hookpoints) {
-      if (hooks.has(hookpoint.name))
-        recorders[hookpoint.index] = metrics.recorder({ hookpoint: hookpoint.name, plugin: name })
-    }
+  #specOf(plan: BulkheadPlan): Bulkhead['spec'] {
+    const { contract, hookpoints, lane } = this.#options
     return {
-      registration,
-      name,
-      timeoutMs: registration.timeoutMs,
-      breaker: registration.breaker,
-      bulkhead,
-      index,
-      hooks,
-      match: chosen.match === undefined ? null : compileMatch(chosen.match, { shapes, onError }),
-      sample: chosen.sample,
-      isShadow: chosen.mode === 'shadow',
-      recorders,
+      contract: { name: contract.name, version: contract.version },
+      hookpoints: hookpointSpecs(hookpoints),
+      plugins: plan.registrations.map(({ name, options, url, timeoutMs, runtime, boundary }) => ({
+        name,
+        isNamed: options.name !== undefined,
+        url,
+        config: options.config,
+        timeoutMs,
+        runtime,
+        boundary,
+        version: options.version,
+        memoryMb: options.limits?.memoryMb ?? DEFAULTS.guestMemoryMb,
+        services: options.services ?? [],
+      })),
+      concurrency: plan.concurrency,
+      ...lane,
     }
   }
 
-  function shapesOf(plugins: readonly ActivePlugin[]): EventShape[] {
-    return hookpoints
-      .filter((hookpoint) => plugins.some((plugin) => plugin.hooks.has(hookpoint.name)))
-      .map(({ name, definition: { plan } }) => ({ hookpoint: name, plan }))
+  /** What its plugins said of themselves is known now: their names and hooks. @throws HookringError OPTIONS_INVALID */
+  #activate(bulkhead: Bulkhead, { registrations, partitionBy }: BulkheadPlan, manifests: readonly Manifest[]): void {
+    const { hookpoints, metrics, emit } = this.#options
+    for (const [index, registration] of registrations.entries()) registration.name = (manifests[index] as Manifest).name
+    bulkhead.plugins = registrations.map((registration, index) => {
+      const hooks = new Set((manifests[index] as Manifest).hooks)
+      return activate({ registration, bulkhead, index, hooks, hookpoints, metrics, emit })
+    })
+    if (partitionBy === null) return
+    const hooked = new Set(bulkhead.plugins.flatMap(({ hooks }) => [...hooks]))
+    bulkhead.partition = compilePartition(partitionBy, shapesOf(hookpoints, hooked))
   }
 
-  function takeOver(registrations: readonly Registration[], bulkheads: ReadonlyMap<string, RunningBulkhead>): void {
+  #takeOver(registrations: readonly Registration[], bulkheads: ReadonlyMap<string, RunningBulkhead>): void {
+    const { hookpoints, metrics } = this.#options
     const plugins = [...bulkheads.values()].flatMap(({ bulkhead }) => bulkhead.plugins).sort(inChainOrder)
     checkNames(plugins)
-    const previous = current
+    const previous = this.#current
     keepHeld(previous.registrations, registrations)
-    const snapshot: Current = { calls: new InFlightCount(), registrations, bulkheads, plugins }
-    for (const { bulkhead } of bulkheads.values()) {
+    for (const { bulkhead } of bulkheads.values())
       bulkhead.recorder = metrics.bulkheadRecorder(bulkhead.name, gaugesOf(bulkhead))
-    }
     for (const { name, breaker } of plugins) metrics.watchQuarantine(name, () => breaker.state)
-    current = snapshot
-    for (const hookpoint of hookpoints) hookpoint.route = compileRoute(hookpoint, plugins, snapshot)
-    for (const { name } of previous.plugins)
-      if (!plugins.some((plugin) => plugin.name === name)) metrics.removePlugin(name)
+    this.#current = { calls: new InFlightCount(), registrations, bulkheads, plugins }
+    for (const hookpoint of hookpoints) hookpoint.route = compileRoute(hookpoint, plugins, this.#current)
+    for (const { name } of previous.plugins) if (this.find(name) === undefined) metrics.removePlugin(name)
     for (const name of previous.bulkheads.keys()) if (!bulkheads.has(name)) metrics.removeBulkhead(name)
-    leaving.add(previous)
-    void previous.calls.whenZero().then(() => retire(previous))
+    this.#leaving.add(previous)
+    void previous.calls.whenZero().then(() => this.#retire(previous))
   }
 
   /** The snapshot's last call has settled: bulkheads that no other snapshot uses are stopped. */
-  async function retire(snapshot: Current): Promise<void> {
+  async #retire(snapshot: PluginSnapshot): Promise<void> {
     // First of all, so that of two snapshots that end together one stops what they share.
-    leaving.delete(snapshot)
-    const kept = new Set([current, ...leaving].flatMap((other) => [...other.bulkheads.values()]))
+    this.#leaving.delete(snapshot)
+    const kept = new Set([this.#current, ...this.#leaving].flatMap(({ bulkheads }) => [...bulkheads.values()]))
     const over = [...snapshot.bulkheads.values()].filter((running) => !kept.has(running))
-    const stopped = Promise.all(
-      over.map(({ bulkhead }) => {
-        for (let lane = 0; lane < bulkhead.seats.length; lane += 1) bulkhead.recorder?.recordRestart('reload')
-        return supervisor.stop(bulkhead)
-      }),
-    )
-    stopping.add(stopped)
+    const stopped = Promise.all(over.map(({ bulkhead }) => this.#stopRetired(bulkhead)))
+    this.#stopping.add(stopped)
     await stopped
-    stopping.delete(stopped)
+    this.#stopping.delete(stopped)
   }
 
-  return {
-    change,
-    get registrations() {
-      return current.registrations
-    },
-    get bulkheads() {
-      return [
-        ...new Set(
-          [current, ...leaving].flatMap((snapshot) => [...snapshot.bulkheads.values()].map(({ bulkhead }) => bulkhead)),
-        ),
-      ]
-    },
-    find: (name) => current.plugins.find((plugin) => plugin.name === name),
-    refreshGuards() {
-      for (const hookpoint of hookpoints) {
-        if (hookpoint.route === null) continue
-        for (const step of stepsIn(hookpoint.route))
-          step.isGuarded = step.plugins.some((plugin) => plugin.breaker.state !== 'closed')
-      }
-    },
-    async whenSettled() {
-      await Promise.all([current, ...leaving].map((snapshot) => snapshot.calls.whenZero()))
-    },
-    get unsettled() {
-      return [current, ...leaving].reduce((count, snapshot) => count + snapshot.calls.count, 0)
-    },
-    async close() {
-      await lastChange
-      for (const hookpoint of hookpoints) hookpoint.route = null
-      const all = this.bulkheads
-      await Promise.all([...all.map((bulkhead) => supervisor.stop(bulkhead)), ...stopping])
-    },
+  #stopRetired(bulkhead: Bulkhead): Promise<void> {
+    for (let lane = 0; lane < bulkhead.seats.length; lane += 1) bulkhead.recorder?.recordRestart('reload')
+    return this.#options.supervisor.stop(bulkhead)
   }
 }
 
@@ -262,7 +240,7 @@ function keepHeld(before: readonly Registration[], after: readonly Registration[
   }
 }
 
-function samePlan(a: BulkheadPlan, b: BulkheadPlan): boolean {
+function isSamePlan(a: BulkheadPlan, b: BulkheadPlan): boolean {
   return (
     a.registrations.length === b.registrations.length &&
     a.registrations.every((registration, index) => registration === b.registrations[index]) &&
@@ -284,7 +262,7 @@ function checkNames(plugins: readonly ActivePlugin[]): void {
   }
 }
 
-function gaugesOf(bulkhead: Bulkhead) {
+function gaugesOf(bulkhead: Bulkhead): BulkheadGauges {
   return {
     queueDepth: () => bulkhead.queueDepth,
     inFlight: () => bulkhead.inFlight,

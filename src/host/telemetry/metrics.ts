@@ -7,7 +7,14 @@ import { Registry } from 'prom-client'
 import type { HookpointKind } from '../../contracts/contract.js'
 import { HookringError } from '../../contracts/errors.js'
 import type { BreakerState } from '../primitives/circuit-breaker.js'
-import { closeFamilies, type Labels, type MetricsRegistry, openFamilies, type Row } from './metric-families.js'
+import {
+  closeFamilies,
+  type Labels,
+  type MetricFamilies,
+  type MetricsRegistry,
+  openFamilies,
+  type Row,
+} from './metric-families.js'
 import {
   type BulkheadEntry,
   type BulkheadGauges,
@@ -22,27 +29,6 @@ import {
 
 export type { MetricsRegistry } from './metric-families.js'
 
-export interface Metrics {
-  readonly registry: MetricsRegistry
-  /** The engine's own label, a small number that no other open engine of the registry has. */
-  readonly engine: string
-  /** Threads that were told to terminate and have not. They outlive their lanes and bulkheads. */
-  zombies: number
-  /** One per hookpoint; made at the first request. @throws HookringError HOOKPOINT_UNKNOWN */
-  hookpointRecorder(hookpoint: string): HookpointRecorder
-  /** One per plugin and hookpoint, kept over reloads. @throws HookringError HOOKPOINT_UNKNOWN */
-  recorder(at: { hookpoint: string; plugin: string }): PluginRecorder
-  /** `state` is read at scrape, until the plugin is removed. */
-  watchQuarantine(plugin: string, state: () => BreakerState): void
-  /** Drops every row of the plugin. Its recorders still count, unseen. */
-  removePlugin(plugin: string): void
-  /** One per bulkhead; asked again, it keeps its counts and takes the new gauges. */
-  bulkheadRecorder(bulkhead: string, gauges: BulkheadGauges): BulkheadRecorder
-  removeBulkhead(bulkhead: string): void
-  /** Takes the engine's rows out of the registry, and the metrics with the last engine. */
-  close(): void
-}
-
 export interface MetricsOptions {
   /** Of prom-client, or one that takes the same metrics; without one a registry is made. */
   registry?: object | undefined
@@ -52,27 +38,94 @@ export interface MetricsOptions {
 
 const QUARANTINE_VALUE: Readonly<Record<BreakerState, number>> = { closed: 0, 'half-open': 1, open: 2, held: 3 }
 
-/**
- * @throws HookringError OPTIONS_INVALID when the registry is none, or another metric in it has one of the names.
- */
-export function createMetrics(options: MetricsOptions): Metrics {
-  const { prefix, contract } = options
-  const registry = options.registry === undefined ? new Registry() : checkRegistry(options.registry)
-  const families = openFamilies(registry, prefix)
-  const engine = freeLabel(families.zombies.rows)
-  const base: Labels = { engine, contract: contract.id }
-  const hookpoints = new Map<string, HookpointRecorder>()
-  const plugins = new Map<string, PluginEntry>()
-  const bulkheads = new Map<string, BulkheadEntry>()
-  const ownRows = createScope()
-  let isClosed = false
+export class Metrics {
+  readonly registry: MetricsRegistry
+  /** The engine's own label, a small number that no other open engine of the registry has. */
+  readonly engine: string
+  /** Threads that were told to terminate and have not. They outlive their lanes and bulkheads. */
+  zombies = 0
+  readonly #prefix: string
+  readonly #contract: MetricsOptions['contract']
+  readonly #families: MetricFamilies
+  readonly #base: Labels
+  readonly #ownRows: RowScope
+  readonly #hookpoints = new Map<string, HookpointRecorder>()
+  readonly #plugins = new Map<string, PluginEntry>()
+  readonly #bulkheads = new Map<string, BulkheadEntry>()
+  #isClosed = false
 
-  function createScope(): RowScope {
+  /** @throws HookringError OPTIONS_INVALID when the registry is none, or another metric in it has one of the names. */
+  constructor({ registry, prefix, contract }: MetricsOptions) {
+    this.registry = registry === undefined ? new Registry() : checkRegistry(registry)
+    this.#prefix = prefix
+    this.#contract = contract
+    this.#families = openFamilies(this.registry, prefix)
+    this.engine = freeLabel(this.#families.zombies.rows)
+    this.#base = { engine: this.engine, contract: contract.id }
+    this.#ownRows = this.#createScope()
+    this.#ownRows.add('zombies', { labels: this.#base, read: () => this.zombies })
+  }
+
+  /** One per hookpoint; made at the first request. @throws HookringError HOOKPOINT_UNKNOWN */
+  hookpointRecorder(hookpoint: string): HookpointRecorder {
+    const labels = { ...this.#base, hookpoint }
+    return getOrMake(this.#hookpoints, hookpoint, () =>
+      createHookpointRecorder(this.#ownRows, labels, this.#kindOf(hookpoint)),
+    )
+  }
+
+  /** One per plugin and hookpoint, kept over reloads. @throws HookringError HOOKPOINT_UNKNOWN */
+  recorder({ hookpoint, plugin }: { hookpoint: string; plugin: string }): PluginRecorder {
+    const kind = this.#kindOf(hookpoint)
+    const { scope, recorders } = this.#pluginEntry(plugin)
+    const labels = { ...this.#base, hookpoint, plugin }
+    return getOrMake(recorders, hookpoint, () => createPluginRecorder(scope, labels, kind))
+  }
+
+  /** `state` is read at scrape, until the plugin is removed. */
+  watchQuarantine(plugin: string, state: () => BreakerState): void {
+    const entry = this.#pluginEntry(plugin)
+    if (entry.breakerState === null) {
+      const read = () => QUARANTINE_VALUE[entry.breakerState!()]
+      entry.scope.add('quarantined', { labels: { ...this.#base, plugin }, read })
+    }
+    entry.breakerState = state
+  }
+
+  /** Drops every row of the plugin. Its recorders still count, unseen. */
+  removePlugin(plugin: string): void {
+    this.#plugins.get(plugin)?.scope.drop()
+    this.#plugins.delete(plugin)
+  }
+
+  /** One per bulkhead; asked again, it keeps its counts and takes the new gauges. */
+  bulkheadRecorder(bulkhead: string, gauges: BulkheadGauges): BulkheadRecorder {
+    const labels = { ...this.#base, bulkhead }
+    const entry = getOrMake(this.#bulkheads, bulkhead, () => createBulkhead(this.#createScope(), labels, gauges))
+    entry.gauges = gauges
+    return entry.recorder
+  }
+
+  removeBulkhead(bulkhead: string): void {
+    this.#bulkheads.get(bulkhead)?.scope.drop()
+    this.#bulkheads.delete(bulkhead)
+  }
+
+  /** Takes the engine's rows out of the registry, and the metrics with the last engine. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const { scope } of [...this.#plugins.values(), ...this.#bulkheads.values()]) scope.drop()
+    this.#ownRows.drop()
+    if (this.#families.zombies.rows.size === 0) closeFamilies(this.registry, this.#prefix, this.#families)
+  }
+
+  #createScope(): RowScope {
     const drops: (() => void)[] = []
     return {
-      add(key, row) {
-        if (isClosed) return
-        const { rows } = families[key]
+      add: (key, row) => {
+        if (this.#isClosed) return
+        const { rows } = this.#families[key]
         rows.add(row)
         drops.push(() => rows.delete(row))
       },
@@ -82,63 +135,19 @@ export function createMetrics(options: MetricsOptions): Metrics {
     }
   }
 
-  function kindOf(hookpoint: string): HookpointKind {
-    if (!Object.hasOwn(contract.hookpoints, hookpoint)) {
-      throw new HookringError('HOOKPOINT_UNKNOWN', `contract ${contract.id} has no hookpoint ${hookpoint}`, {
-        hookpoint,
-      })
-    }
-    return contract.hookpoints[hookpoint]!.kind
+  #kindOf(hookpoint: string): HookpointKind {
+    const { id, hookpoints } = this.#contract
+    if (Object.hasOwn(hookpoints, hookpoint)) return hookpoints[hookpoint]!.kind
+    throw new HookringError('HOOKPOINT_UNKNOWN', `contract ${id} has no hookpoint ${hookpoint}`, { hookpoint })
   }
 
-  function pluginEntry(plugin: string): PluginEntry {
-    return getOrMake(plugins, plugin, () => ({ scope: createScope(), recorders: new Map(), breakerState: null }))
+  #pluginEntry(plugin: string): PluginEntry {
+    return getOrMake(this.#plugins, plugin, () => ({
+      scope: this.#createScope(),
+      recorders: new Map(),
+      breakerState: null,
+    }))
   }
-
-  const metrics: Metrics = {
-    registry,
-    engine,
-    zombies: 0,
-    hookpointRecorder: (hookpoint) =>
-      getOrMake(hookpoints, hookpoint, () =>
-        createHookpointRecorder(ownRows, { ...base, hookpoint }, kindOf(hookpoint)),
-      ),
-    recorder({ hookpoint, plugin }) {
-      const kind = kindOf(hookpoint)
-      const { scope, recorders } = pluginEntry(plugin)
-      return getOrMake(recorders, hookpoint, () => createPluginRecorder(scope, { ...base, hookpoint, plugin }, kind))
-    },
-    watchQuarantine(plugin, state) {
-      const entry = pluginEntry(plugin)
-      if (entry.breakerState === null) {
-        const read = () => QUARANTINE_VALUE[entry.breakerState!()]
-        entry.scope.add('quarantined', { labels: { ...base, plugin }, read })
-      }
-      entry.breakerState = state
-    },
-    removePlugin(plugin) {
-      plugins.get(plugin)?.scope.drop()
-      plugins.delete(plugin)
-    },
-    bulkheadRecorder(bulkhead, gauges) {
-      const entry = getOrMake(bulkheads, bulkhead, () => createBulkhead(createScope(), { ...base, bulkhead }, gauges))
-      entry.gauges = gauges
-      return entry.recorder
-    },
-    removeBulkhead(bulkhead) {
-      bulkheads.get(bulkhead)?.scope.drop()
-      bulkheads.delete(bulkhead)
-    },
-    close() {
-      if (isClosed) return
-      isClosed = true
-      for (const { scope } of [...plugins.values(), ...bulkheads.values()]) scope.drop()
-      ownRows.drop()
-      if (families.zombies.rows.size === 0) closeFamilies(registry, prefix, families)
-    },
-  }
-  ownRows.add('zombies', { labels: base, read: () => metrics.zombies })
-  return metrics
 }
 
 interface PluginEntry {

@@ -2,13 +2,9 @@ import fc from 'fast-check'
 import { bytes, defineContract, gate, u8, u64 } from 'hookring/contracts'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import {
-  compileFieldReader,
-  compilePartition,
-  findField,
-  hashKey,
-  seatOf,
-} from '../../../dist/host/fields/partition.js'
+import { compileFieldReader, findField } from '../../../dist/host/fields/event-field.js'
+import { hashKey } from '../../../dist/host/fields/hash.js'
+import { compilePartition, seatOf } from '../../../dist/host/fields/partition.js'
 
 /** The shape of an event as a hookpoint of a real contract has it. */
 function shapeOf(hookpoint: string, event: z.ZodType) {

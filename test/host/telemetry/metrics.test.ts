@@ -2,7 +2,7 @@ import { AggregatorRegistry, Counter, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import type { BreakerState } from '../../../dist/host/primitives/circuit-breaker.js'
 import { BUCKET_BOUNDS_US, FAMILIES } from '../../../dist/host/telemetry/metric-families.js'
-import { createMetrics, type Metrics } from '../../../dist/host/telemetry/metrics.js'
+import { Metrics } from '../../../dist/host/telemetry/metrics.js'
 import { FAILURE_INDEX, VERDICT_INDEX } from '../../../dist/host/telemetry/recorders.js'
 
 const contract = {
@@ -16,7 +16,7 @@ const contract = {
 } as const
 
 const create = (registry?: object, over: object = {}) =>
-  createMetrics({ prefix: 'hookring_', contract, registry, ...over })
+  new Metrics({ prefix: 'hookring_', contract, registry, ...over })
 
 const emptyBulkhead = { queueDepth: () => 0, inFlight: () => 0, lanes: () => [] }
 

@@ -59,7 +59,7 @@ export async function importEngine(dist: string) {
       importFrom(dist, 'ring/clock'),
     ])
   // Counters go on from schedule to schedule; nothing is decided by them.
-  const metrics = metricsModule.createMetrics({ registry: undefined, prefix: 'hookring_', contract })
+  const metrics = new metricsModule.Metrics({ registry: undefined, prefix: 'hookring_', contract })
   const gauges = { queueDepth: () => 0, inFlight: () => 0, lanes: () => [] }
   // Encoders are compiled code.
   const hookpoints = hookpointStates.createHookpointStates(contract, metrics, 256)

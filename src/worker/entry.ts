@@ -36,9 +36,9 @@ export default async function runLaneThread({ lanePort, hostPort, child, contrac
     booted: (pid) => lanePort.postMessage({ childBooted: pid }),
     gone: () => lanePort.postMessage({ childGone: true }),
   }
-  const ahead = child === null ? null : (await import('./process/child-runtime.js')).startAhead(child, news)
+  const prestarted = child === null ? null : (await import('./process/child-runtime.js')).prestartChild(child, news)
   const services = createHostServices(host)
-  const lane = createLane(sender, { ahead, onLost: (loss) => void host.lost(loss), services })
+  const lane = createLane(sender, { prestarted, onLost: (loss) => void host.lost(loss), services })
   exposeLane(lanePort, lane)
   const warmUp = child === null ? await preload(contract) : () => {}
   lanePort.postMessage({ ready: threadId })

@@ -16,7 +16,7 @@ import { createLookAgain } from '../ring/look-again.js'
 import { NOTHING, WorkerRing } from '../ring/worker-ring.js'
 import { Chain } from './calls/chain.js'
 import { type LoadedPlugin, loadPlugins } from './calls/loader.js'
-import type { ChildAhead } from './process/child-runtime.js'
+import type { PrestartedChild } from './process/child-runtime.js'
 import type { Runtime } from './runtimes/runtime.js'
 import { runAs, setResidents, setRunning } from './thread/attribution.js'
 import { createHandleWatch } from './thread/handle-watch.js'
@@ -41,7 +41,7 @@ export interface Lane extends LaneControl {
 
 export interface LaneBoundary {
   /** The child process in which its plugins will run, booting; null: they run here. */
-  readonly ahead: ChildAhead | null
+  readonly prestarted: PrestartedChild | null
   onLost(loss: LaneLoss): void
   /** Left out: there are none. */
   readonly services?: HostServices
@@ -49,7 +49,7 @@ export interface LaneBoundary {
 
 export function createLane(
   sender: LogSender,
-  { ahead, onLost, services }: LaneBoundary = { ahead: null, onLost() {} },
+  { prestarted, onLost, services }: LaneBoundary = { prestarted: null, onLost() {} },
 ): Lane {
   const handles = createHandleWatch()
   let ring: WorkerRing | null = null
@@ -74,7 +74,7 @@ export function createLane(
       logger: sender.logger,
       announce: (index) => laneRing.loading(index),
       services,
-      behind: await behind(spec),
+      childRuntime: await openChildRuntime(spec),
     })
     plugins = loading.plugins
     if (!loading.result.ok) {
@@ -95,10 +95,10 @@ export function createLane(
     return loading.result
   }
 
-  async function behind(spec: LaneSpec): Promise<Runtime | null> {
-    if (ahead === null) return null
-    const { runtimeBehind } = await import('./process/child-runtime.js')
-    return runtimeBehind({ ahead, spec, log: sender.send, onLost })
+  async function openChildRuntime(spec: LaneSpec): Promise<Runtime | null> {
+    if (prestarted === null) return null
+    const { ChildRuntime } = await import('./process/child-runtime.js')
+    return new ChildRuntime({ prestarted, spec, log: sender.send, onLost })
   }
 
   async function serve(spec: LaneSpec, laneRing: WorkerRing): Promise<void> {
@@ -150,7 +150,7 @@ export function createLane(
       // Lines that wait for the host's acknowledgement of the last ones need a loop to hear it, and so do host services.
       // So does whatever a child process has to say.
       const awaits = sender.isSending() || (services !== undefined && services.underWay() > 0)
-      const needsLoop = ahead !== null || chain.hasAsync() || controlCalls > 0 || awaits
+      const needsLoop = prestarted !== null || chain.hasAsync() || controlCalls > 0 || awaits
       if (needsLoop || handles.neededLoop() ? await lookWithTurns(laneRing, look) : lookInPlace(laneRing, look))
         continue
       if (ranSinceTurn) {

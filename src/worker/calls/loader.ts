@@ -28,12 +28,12 @@ export interface LoadOptions {
   readonly announce: (index: number) => void
   readonly services?: HostServices | undefined
   /** For plugins behind the process boundary: one runtime for all of them. */
-  readonly behind?: Runtime | null
+  readonly childRuntime?: Runtime | null
 }
 
 export async function loadPlugins(
   spec: LaneSpec,
-  { logger, announce, services, behind = null }: LoadOptions,
+  { logger, announce, services, childRuntime = null }: LoadOptions,
 ): Promise<Loading> {
   const plugins: LoadedPlugin[] = []
   const manifests: Manifest[] = []
@@ -41,7 +41,7 @@ export async function loadPlugins(
     announce(index)
     try {
       const { loaded, manifest } = await runAs(plugin.name, () =>
-        loadPlugin(spec, plugin, { index, logger, services, behind }),
+        loadPlugin(spec, plugin, { index, logger, services, childRuntime }),
       )
       plugins.push(loaded)
       manifests.push(manifest)
@@ -56,12 +56,13 @@ export async function loadPlugins(
 
 interface Place extends Pick<LoadOptions, 'logger' | 'services'> {
   readonly index: number
-  readonly behind: Runtime | null
+  readonly childRuntime: Runtime | null
 }
 
-async function loadPlugin(spec: LaneSpec, plugin: PluginSpec, { index, logger, services, behind }: Place) {
+async function loadPlugin(spec: LaneSpec, plugin: PluginSpec, { index, logger, services, childRuntime }: Place) {
   const { contract, hookpoints } = spec
-  const runtime = plugin.boundary === 'process' && behind !== null ? behind : await RUNTIMES[plugin.runtime]()
+  const runtime =
+    plugin.boundary === 'process' && childRuntime !== null ? childRuntime : await RUNTIMES[plugin.runtime]()
   const loaded = await runtime.load({
     plugin,
     contract,

@@ -1,17 +1,17 @@
 /** What a child's frames say, as the lane's chain takes it. Believes nothing of them but their kind. Pure. */
-import { type LogLine, logLineSchema } from '../../contracts/control-checks.js'
 import { HookringError } from '../../contracts/errors.js'
 import { reject } from '../../plugin/index.js'
 import { EncodedReply, StoppedAtDeadline } from '../runtimes/runtime.js'
-import { FROM_CHILD, type Frame, HEAD_BYTES, MAX_TEXT_BYTES } from './frames.js'
+import { FROM_CHILD, type Frame, HEAD_BYTES, MAX_JSON_DEPTH, MAX_TEXT_BYTES } from './frames.js'
+import { isDeeper } from './json-depth.js'
 
 /** How a call's promise settles. */
-export type Verdict = { readonly value: unknown } | { readonly error: Error }
+export type Settlement = { readonly value: unknown } | { readonly error: Error }
 
-const CONTINUES: Verdict = Object.freeze({ value: undefined })
+const CONTINUES: Settlement = Object.freeze({ value: undefined })
 
-/** Null: the frame is no verdict. */
-export function verdictIn(frame: Frame): Verdict | null {
+/** Null: the frame settles no call. */
+export function settlementIn(frame: Frame): Settlement | null {
   switch (frame.what) {
     case FROM_CHILD.continues:
       return CONTINUES
@@ -36,31 +36,13 @@ export function textIn({ buffer, at, bytes }: Frame): string {
   return buffer.toString('utf8', at + HEAD_BYTES, at + Math.min(bytes, HEAD_BYTES + MAX_TEXT_BYTES))
 }
 
-/** Undefined where it is no JSON. */
+/** Undefined where it is no JSON, or is nested more deeply than any honest frame. */
 export function jsonIn(frame: Frame): unknown {
+  const { payload } = frame
+  if (isDeeper(payload, MAX_JSON_DEPTH)) return undefined
   try {
-    return JSON.parse(frame.payload.toString('utf8'))
+    return JSON.parse(payload.toString('utf8'))
   } catch {
     return undefined
   }
-}
-
-export interface LogTaker {
-  /** A line, with the plugin's index (-1: none of them). */
-  onLog(line: Omit<LogLine, 'plugin'>, plugin: number): void
-  onDropped(lines: number): void
-}
-
-const MAX_LINES = 1024
-
-/** Takes the lines of a batch, as far as they are lines. */
-export function takeLog(frame: Frame, { onLog, onDropped }: LogTaker): void {
-  const { lines, dropped } = (jsonIn(frame) ?? {}) as { lines?: unknown; dropped?: unknown }
-  for (const line of Array.isArray(lines) ? lines.slice(0, MAX_LINES) : []) {
-    const { plugin, ...rest } = (line ?? {}) as { plugin?: unknown }
-    const checked = logLineSchema.safeParse({ ...rest, plugin: '' })
-    if (checked.success) onLog(checked.data, typeof plugin === 'number' ? plugin : -1)
-    else onDropped(1)
-  }
-  if (Number.isSafeInteger(dropped) && (dropped as number) > 0) onDropped(dropped as number)
 }

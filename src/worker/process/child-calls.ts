@@ -20,6 +20,7 @@ import type { LogSender } from '../thread/log-sender.js'
 import type { ChildPipe } from './child-pipe.js'
 import { FrameVerdicts } from './frame-verdicts.js'
 import { FROM_CHILD, type Frame, HEAD_BYTES, MAX_TEXT_BYTES, TO_CHILD } from './frames.js'
+import type { CrossingLine } from './log-frames.js'
 
 /** How a plugin is loaded; the lane's word, serialised by v8. */
 export interface LoadOrder {
@@ -118,7 +119,7 @@ export class ChildCalls {
   }
 
   /** A log line as it crosses: its plugin by index. */
-  indexed({ plugin, ...line }: LogLine): object {
+  crossing({ plugin, ...line }: LogLine): CrossingLine {
     return { ...line, plugin: this.#names.indexOf(plugin) }
   }
 

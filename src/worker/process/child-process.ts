@@ -1,8 +1,8 @@
 /**
- * Starts the child process of a lane, with as much of its sandbox as there is here, and knows how it ended. The lane's
- * thread only.
+ * The child process of a lane: started with as much of its sandbox as there is here, watched, and ended. The lane's thread
+ * only.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess as NodeChild, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import type { Duplex, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
@@ -10,32 +10,22 @@ import { HookringError } from '../../contracts/errors.js'
 import type { ChildProfile, LaneLoss } from '../../contracts/process.js'
 import { within } from '../../primitives/within.js'
 import { forkedBy } from '../../sandbox/bubblewrap.js'
-import { BadFrame, createFrameReader, FROM_CHILD, type Frame, HEAD_BYTES, PIPE_FD } from './frames.js'
+import { Cgroup } from './cgroup.js'
+import { ChildStderr, type LastWords, type StderrListener } from './child-stderr.js'
+import { BadFrame, FROM_CHILD, type Frame, FrameReader, HEAD_BYTES, type MostBytes, PIPE_FD } from './frames.js'
 import { type Broken, FILTER_FD, type Launch, planLaunch } from './sandbox.js'
+import { TaskWatch } from './task-watch.js'
 
-/** A child that has booted and waits for plugins. */
-export interface Child {
-  readonly pipe: Duplex
-  /** What its sandbox lacks; empty: nothing. */
-  readonly missing: readonly string[]
-  /** Frames and what goes wrong with them go to `listener` from here on. */
-  listen(listener: ChildListener, maxFrameBytes: number): void
-  kill(): void
-  /** Kills it, and resolves when it is gone. */
-  end(): Promise<void>
-}
-
-export interface ChildListener {
+export interface ChildListener extends StderrListener {
   frame(frame: Frame): void
   /** It has sent what is no frame; it is being killed. */
   broke(message: string): void
   /** It is gone, and everything that it wrote has been read. */
-  gone(ending: Ending): void
-  /** What it wrote to its standard error stream, beside the pipe. */
-  said(line: string): void
+  gone(exit: ChildExit): void
 }
 
-export interface Ending {
+/** How a child ended. */
+export interface ChildExit {
   readonly reason: Extract<LaneLoss['reason'], 'crash' | 'exit' | 'memory'>
   readonly message: string
 }
@@ -58,19 +48,22 @@ export interface StartOptions {
 const PROGRAM = fileURLToPath(new URL('./child.js', import.meta.url))
 /** What a process that died left in its pipes is read for as long; a pipe may be held open by nobody knows what. */
 const LAST_WORDS_MS = 200
-const MAX_STDERR_CHARS = 16 * 1024
-const MAX_LINE_CHARS = 1024
-const STDERR_WINDOW_MS = 10_000
+/** Shells and bubblewrap add this to a signal's number to tell of it in an exit code. */
+const BY_SIGNAL = 128
 
-/** @throws HookringError SANDBOX_MISSING, PLUGIN_CRASHED when it does not boot */
-export async function startChild(options: StartOptions): Promise<Child> {
+/**
+ * A child that has booted and waits for plugins.
+ * @throws HookringError SANDBOX_MISSING, PLUGIN_CRASHED when it does not boot
+ */
+export async function startChild({ profile, news }: StartOptions): Promise<ChildProcess> {
   const broken: Broken[] = []
   for (;;) {
-    const launch = planLaunch({ profile: options.profile, program: PROGRAM, broken })
-    if (launch.missing.length > 0 && options.profile.sandbox === 'required') throw sandboxMissing(launch.missing)
-    const started = await boot(launch, options)
-    if (!('broken' in started)) return started
-    broken.push(started.broken)
+    const launch = planLaunch({ profile, program: PROGRAM, broken })
+    if (launch.missing.length > 0 && profile.sandbox === 'required') throw sandboxMissing(launch.missing)
+    const child = new ChildProcess(launch, news)
+    const failed = await child.booting
+    if (failed === null) return child
+    broken.push(failed)
   }
 }
 
@@ -82,100 +75,166 @@ function sandboxMissing(missing: readonly string[]): HookringError {
   )
 }
 
-function boot(launch: Launch, { news }: StartOptions): Promise<Child | { broken: Broken }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(launch.command, launch.args, {
+export class ChildProcess {
+  /** What its sandbox lacks; empty: nothing. */
+  readonly missing: readonly string[]
+  /** Null: it has booted. Otherwise a tool of the sandbox that does not work here. */
+  readonly booting: Promise<Broken | null>
+  readonly #process: NodeChild
+  readonly #forks: boolean
+  readonly #news: ChildNews
+  readonly #reader: FrameReader
+  readonly #cgroup: Cgroup | null
+  readonly #gone: Promise<void>
+  #stderr: ChildStderr | null = null
+  #tasks: TaskWatch | null = null
+  #settleBoot: (failed: Broken | null) => void = () => {}
+  #failBoot: (error: HookringError) => void = () => {}
+  #listener: ChildListener | null = null
+  #exit: ChildExit | null = null
+
+  constructor(launch: Launch, news: ChildNews) {
+    this.missing = launch.missing
+    this.#forks = launch.forks
+    this.#news = news
+    this.#cgroup = launch.bounds === null ? null : Cgroup.create(launch.bounds)
+    // Nothing but the word that it is ready is taken before the lane listens.
+    this.#reader = new FrameReader(
+      () => HEAD_BYTES,
+      (frame) => this.#frame(frame),
+    )
+    this.booting = new Promise((resolve, reject) => {
+      this.#settleBoot = resolve
+      this.#failBoot = reject
+    })
+    const [command, ...args] = this.#cgroup?.entered(launch.command) ?? launch.command
+    this.#process = spawn(command as string, args, {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', ...(launch.filter === null ? [] : ['pipe' as const])],
       env: {},
       cwd: '/',
     })
-    const { pid } = child
-    if (pid === undefined) {
-      child.once('error', (cause) =>
-        reject(new HookringError('PLUGIN_CRASHED', `no child process: ${cause}`, { cause })),
-      )
-      return
-    }
-    child.once('exit', news.gone)
-    child.on('error', () => {})
-    if (launch.filter !== null) (child.stdio[FILTER_FD] as Duplex).on('error', () => {}).end(launch.filter)
-    const pipe = child.stdio[PIPE_FD] as Duplex
-    const stderr = readStderr(child.stderr as Readable, (line) => listener?.said(line))
-    let listener: ChildListener | null = null
-    let ending: Ending | null = null
+    this.#gone = this.#process.pid === undefined ? this.#neverStarted() : this.#run(launch)
+  }
 
-    const reader = createFrameReader(HEAD_BYTES, (frame) => {
-      if (listener !== null) listener.frame(frame)
-      else if (frame.what === FROM_CHILD.ready) {
-        news.booted(inmost())
-        resolve(handle)
-      }
-    })
-    /** Bubblewrap must outlive what it has forked: nobody else takes note of that one's death, least of all a server's init. */
-    const inmost = (): number => (launch.forks ? forkedBy(pid) : null) ?? pid
-    const kill = (): void => {
-      // Its number may be another process's by now.
-      if (child.exitCode !== null || child.signalCode !== null) return
-      try {
-        process.kill(inmost(), 'SIGKILL')
-      } catch {
-        // It is gone already.
-      }
+  get pipe(): Duplex {
+    return this.#process.stdio[PIPE_FD] as Duplex
+  }
+
+  /** Frames, and what goes wrong with them, go to `listener` from here on. */
+  listen(listener: ChildListener, mostBytes: MostBytes): void {
+    this.#listener = listener
+    this.#reader.mostBytes = mostBytes
+    this.#stderr?.listen(listener)
+    if (this.#exit !== null) listener.gone(this.#exit)
+  }
+
+  kill(): void {
+    const { exitCode, signalCode } = this.#process
+    // Its number may be another process's by now.
+    if (exitCode !== null || signalCode !== null) return
+    try {
+      process.kill(this.#inmost(), 'SIGKILL')
+    } catch {
+      // It is gone already.
     }
-    pipe.on('error', () => {})
-    pipe.on('data', (chunk: Buffer) => {
-      try {
-        reader.push(chunk)
-      } catch (error) {
-        if (!(error instanceof BadFrame)) throw error
-        // Nothing after a bad frame can be told apart.
-        pipe.removeAllListeners('data').destroy()
-        listener?.broke(error.message)
-        kill()
-      }
-    })
-    const gone = whenGone(child).then(({ code, signal }) => {
-      ending = endingOf({ code, signal, stderr: stderr.last() })
-      listener?.gone(ending)
-      const failed = /^(bwrap|prlimit): (.*)/m.exec(stderr.last())
-      if (failed === null) reject(new HookringError('PLUGIN_CRASHED', `its process did not boot: ${ending.message}`))
-      else resolve({ broken: { tool: failed[1] as Broken['tool'], said: failed[2] as string } })
-    })
-    const handle: Child = {
-      pipe,
-      missing: launch.missing,
-      listen(next, maxFrameBytes) {
-        listener = next
-        reader.maxBytes = maxFrameBytes
-        if (ending !== null) next.gone(ending)
-      },
-      kill,
-      async end() {
-        kill()
-        await gone
-      },
+  }
+
+  /** Kills it, and resolves when it is gone. */
+  async end(): Promise<void> {
+    this.kill()
+    await this.#gone
+  }
+
+  async #neverStarted(): Promise<void> {
+    const cause = await new Promise((resolve) => this.#process.once('error', resolve))
+    this.#cgroup?.remove()
+    this.#failBoot(new HookringError('PLUGIN_CRASHED', `no child process: ${cause}`, { cause }))
+  }
+
+  async #run({ filter, bounds }: Launch): Promise<void> {
+    const child = this.#process
+    child.once('exit', this.#news.gone)
+    child.on('error', () => {})
+    if (filter !== null) (child.stdio[FILTER_FD] as Duplex).on('error', () => {}).end(filter)
+    const stderr = new ChildStderr(child.stderr as Readable)
+    this.#stderr = stderr
+    this.pipe.on('error', () => {})
+    this.pipe.on('data', (chunk: Buffer) => this.#read(chunk))
+    if (bounds !== null && this.#cgroup === null && !bounds.hasTaskLimit) {
+      this.#tasks = new TaskWatch({ maxTasks: bounds.maxTasks, pid: () => this.#inmost(), kill: () => this.kill() })
     }
-  })
+    const { code, signal } = await whenGone(child, stderr)
+    const lastWords = stderr.end()
+    const isMemory = lastWords.isMemory || this.#cgroup?.wasOutOfMemory() === true
+    this.#ended(
+      exitOf({ code, signal, lastWords: { ...lastWords, isMemory }, killedFor: this.#tasks?.end() }),
+      lastWords,
+    )
+  }
+
+  #ended(exit: ChildExit, { tool, error }: LastWords): void {
+    this.#cgroup?.remove()
+    this.#exit = exit
+    this.#listener?.gone(exit)
+    if (tool === null) {
+      const why = error === '' ? '' : `: ${error}`
+      this.#failBoot(new HookringError('PLUGIN_CRASHED', `its process did not boot: ${exit.message}${why}`))
+    } else {
+      this.#settleBoot({ tool: tool.name as Broken['tool'], said: tool.said })
+    }
+  }
+
+  #frame(frame: Frame): void {
+    if (this.#listener !== null) this.#listener.frame(frame)
+    else if (frame.what === FROM_CHILD.ready) {
+      this.#news.booted(this.#inmost())
+      this.#settleBoot(null)
+    }
+  }
+
+  #read(chunk: Buffer): void {
+    try {
+      this.#reader.push(chunk)
+    } catch (error) {
+      if (!(error instanceof BadFrame)) throw error
+      // Nothing after a bad frame can be told apart.
+      this.pipe.removeAllListeners('data').destroy()
+      this.#listener?.broke(error.message)
+      this.kill()
+    }
+  }
+
+  /** Bubblewrap must outlive what it has forked: nobody else takes note of that one's death, least of all a server's init. */
+  #inmost(): number {
+    const pid = this.#process.pid as number
+    return (this.#forks ? forkedBy(pid) : null) ?? pid
+  }
+}
+
+interface RawExit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
 }
 
 /** Resolves when it has exited and what it wrote has been read. */
-async function whenGone(child: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+async function whenGone(child: NodeChild, stderr: ChildStderr): Promise<RawExit> {
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
-  const exit = await new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
-    child.once('exit', (code, signal) => resolve({ code, signal })),
-  )
+  const exit = await new Promise<RawExit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
+  stderr.drain()
   await within(closed, LAST_WORDS_MS)
   for (const stream of child.stdio) stream?.destroy()
   return exit
 }
 
-/** Shells and bubblewrap add this to a signal's number to tell of it in an exit code. */
-const BY_SIGNAL = 128
+interface HowItEnded extends RawExit {
+  readonly lastWords: Pick<LastWords, 'fatal' | 'isMemory'>
+  /** Why the lane killed it, if it did. */
+  readonly killedFor: string | undefined
+}
 
-function endingOf({ code, signal, stderr }: { code: number | null; signal: string | null; stderr: string }): Ending {
+function exitOf({ code, signal, lastWords: { fatal, isMemory }, killedFor }: HowItEnded): ChildExit {
+  if (killedFor !== undefined) return { reason: 'crash', message: `its process was ended: ${killedFor}` }
   const by = signal ?? (code !== null && code > BY_SIGNAL ? signalOf(code - BY_SIGNAL) : undefined)
-  const fatal = /^(?:FATAL ERROR|# Fatal).*$/m.exec(stderr)?.[0] ?? ''
-  const isMemory = /out of memory|Allocation failed/i.test(stderr)
   const how = by === undefined ? `exited with code ${code}` : `was ended by ${by}`
   const message = `its process ${how}${fatal === '' ? '' : `: ${fatal}`}`
   return { reason: isMemory ? 'memory' : by === undefined ? 'exit' : 'crash', message }
@@ -183,25 +242,4 @@ function endingOf({ code, signal, stderr }: { code: number | null; signal: strin
 
 function signalOf(number: number): string {
   return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? `signal ${number}`
-}
-
-/** Lines as they come, so many in a while; and the last of it, for what is said of its end. */
-function readStderr(stream: Readable, say: (line: string) => void): { last(): string } {
-  let last = ''
-  let said = 0
-  let sinceMs = 0
-  stream.on('error', () => {})
-  stream.setEncoding('utf8').on('data', (text: string) => {
-    last = (last + text).slice(-MAX_STDERR_CHARS)
-    const now = Date.now()
-    if (now - sinceMs > STDERR_WINDOW_MS) {
-      sinceMs = now
-      said = 0
-    }
-    if (said > MAX_STDERR_CHARS) return
-    said += text.length
-    for (const line of text.slice(0, MAX_STDERR_CHARS).split('\n')) if (line !== '') say(line.slice(0, MAX_LINE_CHARS))
-    if (said > MAX_STDERR_CHARS) say('… more than is logged')
-  })
-  return { last: () => last }
 }

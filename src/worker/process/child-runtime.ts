@@ -6,95 +6,97 @@ import { serialize } from 'node:v8'
 import type { LaneSpec, LogLine } from '../../contracts/control.js'
 import { HookringError } from '../../contracts/errors.js'
 import type { ChildProfile, LaneLoss } from '../../contracts/process.js'
+import type { HookFunction } from '../../plugin/setup.js'
 import { describe } from '../../plugin/setup.js'
+import type { CallContext } from '../runtimes/call-context.js'
 import { codeOf } from '../runtimes/code.js'
 import type { EventBytes, PluginPlace, Runtime, RuntimePlugin } from '../runtimes/runtime.js'
 import type { LoadOrder } from './child-calls.js'
-import { type Child, type ChildNews, startChild } from './child-process.js'
-import { HEAD_BYTES } from './frames.js'
-import { createLink, type Link } from './link.js'
+import { type ChildNews, type ChildProcess, startChild } from './child-process.js'
+import { Link } from './link.js'
 
-/** The child of a lane that is to be: it boots while the thread waits as a spare. */
-export interface ChildAhead {
+/** A child that boots while the lane's thread waits as a spare. */
+export interface PrestartedChild {
   readonly profile: ChildProfile
-  readonly started: Promise<Child>
+  readonly started: Promise<ChildProcess>
 }
 
-export interface BehindOptions {
-  readonly ahead: ChildAhead
-  readonly spec: LaneSpec
-  log(line: LogLine): void
-  onLost(loss: LaneLoss): void
-}
-
-export function startAhead(profile: ChildProfile, news: ChildNews): ChildAhead {
+export function prestartChild(profile: ChildProfile, news: ChildNews): PrestartedChild {
   const started = startChild({ profile, news })
   // Whoever loads plugins hears of how it failed.
   started.catch(() => news.booted(null))
   return { profile, started }
 }
 
-export function runtimeBehind({ ahead, spec, log, onLost }: BehindOptions): Runtime {
-  const residents = spec.plugins.map((plugin) => plugin.name)
-  const names = [...residents]
-  // The lane's memory holds the largest event with its replies, several times over.
-  const maxFrameBytes = spec.buffer.byteLength
-  let link: Promise<Link> | null = null
-  let loads = 0
-  let living = 0
+export interface ChildRuntimeOptions {
+  readonly prestarted: PrestartedChild
+  readonly spec: LaneSpec
+  log(line: LogLine): void
+  onLost(loss: LaneLoss): void
+}
 
-  async function open(place: PluginPlace): Promise<Link> {
-    const child = await started(place)
-    if (child.missing.length > 0) {
-      const message = `its process goes without ${child.missing.join('; ')}`
-      log({ level: 'warn', plugin: place.plugin.name, message })
-    }
-    return createLink({
-      child,
-      hangMs: ahead.profile.hangMs,
-      maxFrameBytes,
-      onLog: (line, plugin) => log({ ...line, plugin: nameOf(plugin) }),
-      onDropped: (lines) => log({ level: 'warn', plugin: nameOf(-1), message: `${lines} log lines were dropped` }),
-      onLost,
-    })
+export class ChildRuntime implements Runtime {
+  readonly #options: ChildRuntimeOptions
+  readonly #residents: readonly string[]
+  /** By which the child's plugins go, by index. */
+  readonly #names: string[]
+  /** The lane's memory holds the largest event with its replies, several times over. */
+  readonly #maxReplyBytes: number
+  #link: Promise<Link> | null = null
+  #loads = 0
+  #living = 0
+
+  constructor(options: ChildRuntimeOptions) {
+    this.#options = options
+    this.#residents = options.spec.plugins.map((plugin) => plugin.name)
+    this.#names = [...this.#residents]
+    this.#maxReplyBytes = options.spec.buffer.byteLength
   }
 
-  async function started({ plugin }: PluginPlace): Promise<Child> {
+  async load(place: PluginPlace): Promise<RuntimePlugin> {
+    const index = this.#loads
+    this.#loads += 1
+    this.#link ??= this.#open(place)
+    const link = await this.#link
+    this.#living += 1
     try {
-      return await ahead.started
+      return await this.#loadInto(link, place, index)
     } catch (error) {
-      const { code, message } = error as HookringError
-      throw new HookringError(code ?? 'PLUGIN_CRASHED', `plugin ${plugin.name}: ${message}`, { cause: error })
-    }
-  }
-
-  function nameOf(plugin: number): string {
-    return names[plugin] ?? (names.length === 1 ? (names[0] as string) : '(lane)')
-  }
-
-  async function load(place: PluginPlace): Promise<RuntimePlugin> {
-    const index = loads
-    loads += 1
-    link ??= open(place)
-    const opened = await link
-    living += 1
-    try {
-      return await loadBehind(place, opened, index)
-    } catch (error) {
-      await dispose(opened)
+      await this.#dispose(link)
       throw error
     }
   }
 
-  async function loadBehind(place: PluginPlace, opened: Link, index: number): Promise<RuntimePlugin> {
-    const { plugin, hookpoints } = place
-    const answer = await opened.load(index, await orderOf(place))
+  async #open(place: PluginPlace): Promise<Link> {
+    const { prestarted, log, onLost } = this.#options
+    const child = await startedFor(place, prestarted)
+    if (child.missing.length > 0) {
+      const message = `its process goes without ${child.missing.join('; ')}`
+      log({ level: 'warn', plugin: place.plugin.name, message })
+    }
+    return new Link({
+      child,
+      hangMs: prestarted.profile.hangMs,
+      maxReplyBytes: this.#maxReplyBytes,
+      onLog: (line, plugin) => log({ ...line, plugin: this.#nameOf(plugin) }),
+      onDropped: (lines) =>
+        log({ level: 'warn', plugin: this.#nameOf(-1), message: `${lines} log lines were dropped` }),
+      onLost,
+    })
+  }
+
+  #nameOf(plugin: number): string {
+    return this.#names[plugin] ?? (this.#names.length === 1 ? (this.#names[0] as string) : '(lane)')
+  }
+
+  async #loadInto(link: Link, place: PluginPlace, index: number): Promise<RuntimePlugin> {
+    const answer = await link.load(index, await this.#orderOf(place))
     if (!answer.ok) {
       const cause = answer.stack === undefined ? undefined : Object.assign(new Error(), { stack: answer.stack })
       throw new HookringError(answer.code, answer.message, { cause })
     }
     const { name } = answer
-    names[index] = name
+    this.#names[index] = name
     place.named(name)
     const hooked = new Set(answer.hooks)
     return {
@@ -103,27 +105,23 @@ export function runtimeBehind({ ahead, spec, log, onLost }: BehindOptions): Runt
       // The child has it, parsed.
       config: undefined,
       log: place.logger(name),
-      hooks: hookpoints.map((hookpoint, point) => {
-        if (!hooked.has(point)) return undefined
-        const target = { plugin: index, point, hookpoint: hookpoint.name, timeoutMs: plugin.timeoutMs }
-        return (event, ctx) => opened.call(target, event as EventBytes, ctx as Parameters<Link['call']>[2])
-      }),
-      onShutdown: answer.onShutdown ? () => opened.endLife(index, 'shutdown') : undefined,
-      destroy: () => opened.endLife(index, 'destroy'),
-      dispose: () => dispose(opened),
+      hooks: place.hookpoints.map((_, point) => (hooked.has(point) ? hookOf(link, place, index, point) : undefined)),
+      onShutdown: answer.onShutdown ? () => link.endLife(index, 'shutdown') : undefined,
+      destroy: () => link.endLife(index, 'destroy'),
+      dispose: () => this.#dispose(link),
     }
   }
 
-  async function orderOf(place: PluginPlace): Promise<Buffer> {
+  async #orderOf(place: PluginPlace): Promise<Buffer> {
     const { plugin, contract, hookpoints } = place
     const code = await codeOf(place)
     const order: LoadOrder = {
       plugin,
-      residents,
+      residents: this.#residents,
       contract,
       hookpoints,
       code,
-      maxReplyBytes: maxFrameBytes - HEAD_BYTES,
+      maxReplyBytes: this.#maxReplyBytes,
     }
     try {
       return serialize(order)
@@ -134,10 +132,23 @@ export function runtimeBehind({ ahead, spec, log, onLost }: BehindOptions): Runt
   }
 
   /** With the last of its plugins the child goes too. */
-  async function dispose(opened: Link): Promise<void> {
-    living -= 1
-    if (living === 0) await opened.end()
+  async #dispose(link: Link): Promise<void> {
+    this.#living -= 1
+    if (this.#living === 0) await link.end()
   }
+}
 
-  return { load }
+async function startedFor({ plugin }: PluginPlace, { started }: PrestartedChild): Promise<ChildProcess> {
+  try {
+    return await started
+  } catch (error) {
+    const { code, message } = error as HookringError
+    throw new HookringError(code ?? 'PLUGIN_CRASHED', `plugin ${plugin.name}: ${message}`, { cause: error })
+  }
+}
+
+function hookOf(link: Link, { plugin, hookpoints }: PluginPlace, index: number, point: number): HookFunction {
+  const hookpoint = hookpoints[point]?.name as string
+  const target = { plugin: index, point, hookpoint, timeoutMs: plugin.timeoutMs }
+  return (event, ctx) => link.call(target, event as EventBytes, ctx as CallContext)
 }

@@ -62,10 +62,37 @@ export const FROM_CHILD = {
   leaves: 29,
 } as const
 
-/** Lines of a batch and what is said of a failed load are text; more of it than this tells nothing new. */
+/** Reasons, and what was thrown: more of it than this tells nothing new. */
 export const MAX_TEXT_BYTES = 16 * 1024
-/** A full batch of log lines takes less, unless each is as long as it may be and written in the worst of scripts. */
-export const MAX_LOG_BYTES = 8 * 1024 * 1024
+/** Log lines of one frame. More lines take more frames, each of which waits for the one before it to be taken. */
+export const MAX_LOG_BYTES = 128 * 1024
+/** A plugin's name, the indexes of its hookpoints, or why it was refused. */
+const MAX_LOADED_BYTES = 64 * 1024
+/** Objects and arrays inside each other in a frame of JSON: the batch, its lines, a line, its fields, and eight in a field. */
+export const MAX_JSON_DEPTH = 12
+
+/**
+ * The most bytes of a child's frame, its head included, by what it is. Checked when the head has arrived, before anything is
+ * made for the rest of it. What is unknown has no bytes besides its head.
+ */
+export function mostBytesFromChild(what: number, maxReplyBytes: number): number {
+  switch (what) {
+    case FROM_CHILD.replaces:
+    case FROM_CHILD.responds:
+      return HEAD_BYTES + maxReplyBytes
+    case FROM_CHILD.rejects:
+    case FROM_CHILD.fails:
+    case FROM_CHILD.invalid:
+    case FROM_CHILD.done:
+      return HEAD_BYTES + MAX_TEXT_BYTES
+    case FROM_CHILD.log:
+      return HEAD_BYTES + MAX_LOG_BYTES
+    case FROM_CHILD.loaded:
+      return HEAD_BYTES + MAX_LOADED_BYTES
+    default:
+      return HEAD_BYTES
+  }
+}
 
 export interface Head {
   readonly what: number
@@ -135,57 +162,67 @@ export class Frame {
 /** What is wrong with a stream of frames; its end. */
 export class BadFrame extends Error {}
 
-export interface FrameReader {
-  /** @throws BadFrame for one that is too long */
-  push(chunk: Buffer): void
-  /** Of one frame, from here on. */
-  maxBytes: number
-}
+/** The most bytes of a frame, its head included, by what it is. */
+export type MostBytes = (what: number) => number
 
 /** Cuts a stream of bytes into frames. */
-export function createFrameReader(maxBytes: number, take: (frame: Frame) => void): FrameReader {
-  let gathered: Buffer | null = null
-  let filled = 0
+export class FrameReader {
+  /** Of frames whose head has not been read yet. */
+  mostBytes: MostBytes
+  readonly #take: (frame: Frame) => void
+  /** The beginning of a frame that has not arrived whole: `#filled` bytes of it. */
+  #gathered: Buffer | null = null
+  #filled = 0
 
-  function bytesOf(head: Buffer, at: number): number {
+  constructor(mostBytes: MostBytes, take: (frame: Frame) => void) {
+    this.mostBytes = mostBytes
+    this.#take = take
+  }
+
+  /** @throws BadFrame for one that is too long */
+  push(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length; ) {
+      at = this.#gathered === null ? this.#next(chunk, at) : this.#more(this.#gathered, chunk, at)
+    }
+  }
+
+  /** Takes a frame that has arrived whole, or makes room for one that has not. */
+  #next(chunk: Buffer, at: number): number {
+    const left = chunk.length - at
+    const bytes = left < HEAD_BYTES ? HEAD_BYTES : this.#bytesOf(chunk, at)
+    if (left >= bytes) {
+      this.#take(new Frame(chunk, at, bytes))
+      return at + bytes
+    }
+    this.#gathered = Buffer.allocUnsafeSlow(bytes)
+    this.#filled = 0
+    return at
+  }
+
+  #more(gathered: Buffer, chunk: Buffer, at: number): number {
+    const copied = chunk.copy(gathered, this.#filled, at, Math.min(chunk.length, at + gathered.length - this.#filled))
+    this.#filled += copied
+    if (this.#filled === gathered.length) this.#filledUp(gathered)
+    return at + copied
+  }
+
+  #filledUp(gathered: Buffer): void {
+    const bytes = this.#bytesOf(gathered, 0)
+    if (bytes > gathered.length) {
+      // Only the head was known to be coming.
+      this.#gathered = Buffer.allocUnsafeSlow(bytes)
+      gathered.copy(this.#gathered)
+      return
+    }
+    this.#gathered = null
+    this.#take(new Frame(gathered, 0, bytes))
+  }
+
+  #bytesOf(head: Buffer, at: number): number {
     const bytes = head.readUInt32LE(at + BYTES_AT)
-    if (bytes >= HEAD_BYTES && bytes <= reader.maxBytes) return bytes
-    throw new BadFrame(`a frame of ${bytes} bytes; from ${HEAD_BYTES} to ${reader.maxBytes} are allowed`)
+    const what = head[at + WHAT_AT] as number
+    const most = this.mostBytes(what)
+    if (bytes >= HEAD_BYTES && bytes <= most) return bytes
+    throw new BadFrame(`a frame of kind ${what} with ${bytes} bytes; ${HEAD_BYTES} to ${most} are allowed`)
   }
-
-  const reader: FrameReader = {
-    maxBytes,
-    push(chunk) {
-      let at = 0
-      while (at < chunk.length) {
-        const left = chunk.length - at
-        if (gathered === null) {
-          const bytes = left < HEAD_BYTES ? HEAD_BYTES : bytesOf(chunk, at)
-          if (left >= bytes) {
-            take(new Frame(chunk, at, bytes))
-            at += bytes
-            continue
-          }
-          gathered = Buffer.allocUnsafeSlow(bytes)
-          filled = 0
-        }
-        const copied = chunk.copy(gathered, filled, at, Math.min(chunk.length, at + gathered.length - filled))
-        at += copied
-        filled += copied
-        if (filled < gathered.length) return
-        const bytes = bytesOf(gathered, 0)
-        if (bytes > gathered.length) {
-          // Only the head was known to be coming.
-          const whole = Buffer.allocUnsafeSlow(bytes)
-          gathered.copy(whole)
-          gathered = whole
-          continue
-        }
-        const frame = new Frame(gathered, 0, bytes)
-        gathered = null
-        take(frame)
-      }
-    },
-  }
-  return reader
 }

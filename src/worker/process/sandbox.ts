@@ -11,14 +11,23 @@ import { filesOf } from './readable.js'
 import { syscallFilter } from './syscalls.js'
 
 export interface Launch {
-  readonly command: string
-  readonly args: readonly string[]
+  readonly command: readonly string[]
   /** The program runs in what the command forks, and the command waits for that. */
   readonly forks: boolean
   /** Bytes that the program reads from descriptor 4; null: it has none. */
   readonly filter: Uint8Array | null
+  /** What all that the child makes together may take; null where nothing can hold it to that. */
+  readonly bounds: LaunchBounds | null
   /** What this machine lacks, each with what to do; empty: the sandbox is whole. */
   readonly missing: readonly string[]
+}
+
+export interface LaunchBounds {
+  readonly memoryBytes: number
+  /** Threads and processes. */
+  readonly maxTasks: number
+  /** RLIMIT_NPROC holds the child to that. */
+  readonly hasTaskLimit: boolean
 }
 
 export interface LaunchOptions {
@@ -43,11 +52,23 @@ const SEMI_SPACE_MB = 8
  */
 const CPU_SECONDS = 24 * 3600
 const MAX_OPEN_FILES = 128
+/** Node.js has about twelve, of which eight grow with nothing; the rest are for native code. */
+const MAX_TASKS = 64
+/** The usual size. The hard limit is the same, so that native code cannot raise it: stacks are no data. */
+const STACK_BYTES = 8 * 1024 * 1024
+/** Queued signals and timers, which are memory of the kernel. */
+const MAX_PENDING_SIGNALS = 1024
+/**
+ * Of addresses, where native code could touch as many as it likes for the sake of the page tables: 1 byte of those for 512.
+ * WebAssembly reserves 10 GiB for each memory, and V8 some for itself.
+ */
+const NATIVE_ADDRESSES_GB = 16
+const GUEST_ADDRESSES_GB = 256
 
 /** The descriptor from which bubblewrap reads the filter of system calls. */
 export const FILTER_FD = 4
 
-export function planLaunch({ profile, program, broken }: LaunchOptions): Launch {
+export function planLaunch({ profile, program: script, broken }: LaunchOptions): Launch {
   const missing: string[] = []
   const find = (tool: Broken['tool'], what: string): string | null => {
     const failed = broken.find((other) => other.tool === tool)
@@ -62,23 +83,39 @@ export function planLaunch({ profile, program, broken }: LaunchOptions): Launch 
     return path
   }
   const files = filesOf(profile)
-  let command = [process.execPath, ...nodeFlags(profile, files), program]
-  let filter: Uint8Array | null = null
+  const program = [process.execPath, ...nodeFlags(profile, files), script]
   if (process.platform !== 'linux') {
     missing.push(`namespaces and limits (there are none on ${process.platform})`)
-    return { command: command[0] as string, args: command.slice(1), forks: false, filter, missing }
+    return { command: program, forks: false, filter: null, bounds: null, missing }
   }
   const bwrap = find('bwrap', 'namespaces without network, processes and files of the host')
-  if (bwrap !== null) {
-    filter = syscallFilter(process.arch)
-    command = [bwrap, ...namespaces(profile, files, filter !== null), '--', ...command]
-  } else {
-    const setpriv = findTool('setpriv', profile.searchPath)
-    if (setpriv !== null) command = [setpriv, '--no-new-privs', '--pdeathsig', 'KILL', '--', ...command]
-  }
   const prlimit = find('prlimit', 'limits of memory and CPU time')
-  if (prlimit !== null) command = [prlimit, ...limits(profile), '--', ...command]
-  return { command: command[0] as string, args: command.slice(1), forks: bwrap !== null, filter, missing }
+  // Inside, where a user's tasks are counted from none. The kernel lets root start as many as it likes.
+  const hasTaskLimit = bwrap !== null && prlimit !== null && process.getuid?.() !== 0
+  const counted = hasTaskLimit ? [prlimit as string, `--nproc=${MAX_TASKS}`, '--', ...program] : program
+  const filter = bwrap === null ? null : syscallFilter(process.arch)
+  const walled =
+    bwrap === null
+      ? [...privileges(profile), ...counted]
+      : [
+          bwrap,
+          ...namespaces(profile, {
+            files,
+            binaries: hasTaskLimit ? [prlimit as string] : [],
+            hasFilter: filter !== null,
+          }),
+          '--',
+          ...counted,
+        ]
+  const command = prlimit === null ? walled : [prlimit, ...limits(profile), '--', ...walled]
+  const bounds = { memoryBytes: dataMb(profile) * 1024 * 1024, maxTasks: MAX_TASKS, hasTaskLimit }
+  return { command, forks: bwrap !== null, filter, bounds, missing }
+}
+
+/** What is left where there is no bubblewrap. */
+function privileges({ searchPath }: ChildProfile): string[] {
+  const setpriv = findTool('setpriv', searchPath)
+  return setpriv === null ? [] : [setpriv, '--no-new-privs', '--pdeathsig', 'KILL', '--']
 }
 
 function nodeFlags({ memoryMb, runtimes }: ChildProfile, files: readonly string[]): string[] {
@@ -95,15 +132,26 @@ function nodeFlags({ memoryMb, runtimes }: ChildProfile, files: readonly string[
   ]
 }
 
-function limits({ memoryMb }: ChildProfile): string[] {
-  const dataMb = NODE_MB + codeRangeMb() + 3 * SEMI_SPACE_MB + memoryMb
+function limits(profile: ChildProfile): string[] {
+  const { runtimes } = profile
+  const addresses = runtimes.every((runtime) => runtime === 'native') ? NATIVE_ADDRESSES_GB : GUEST_ADDRESSES_GB
   return [
-    `--data=${dataMb * 1024 * 1024}`,
+    `--data=${dataMb(profile) * 1024 * 1024}`,
+    `--stack=${STACK_BYTES}`,
+    // Only native code can ask for addresses as it likes.
+    ...(runtimes.includes('native') ? [`--as=${addresses * 1024 ** 3}`] : []),
     `--cpu=${CPU_SECONDS}`,
     '--core=0',
     '--fsize=0',
     `--nofile=${MAX_OPEN_FILES}`,
+    `--sigpending=${MAX_PENDING_SIGNALS}`,
+    '--msgqueue=0',
+    '--memlock=0',
   ]
+}
+
+function dataMb({ memoryMb }: ChildProfile): number {
+  return NODE_MB + codeRangeMb() + 3 * SEMI_SPACE_MB + memoryMb
 }
 
 /** Newer V8s map all room for machine code writable at once, which counts as data though little of it is ever touched. */
@@ -119,11 +167,19 @@ function codeRangeMb(): number {
   return Math.ceil(mostBytes / 1024 / 1024)
 }
 
-function namespaces({ env, libraries }: ChildProfile, files: readonly string[], hasFilter: boolean): string[] {
-  const linked = [process.execPath, ...libraries].flatMap((binary) => librariesOf(binary))
+interface NamespaceOptions {
+  readonly files: readonly string[]
+  /** Besides Node.js and the plugins' libraries. */
+  readonly binaries: readonly string[]
+  readonly hasFilter: boolean
+}
+
+function namespaces({ env, libraries }: ChildProfile, { files, binaries, hasFilter }: NamespaceOptions): string[] {
+  const programs = [process.execPath, ...binaries]
+  const linked = [...programs, ...libraries].flatMap((binary) => librariesOf(binary))
   const folders = files.map((file) => file.replace(/\/\*$/, ''))
   return bubblewrapArgs({
-    readable: [...linked, process.execPath, ...folders],
+    readable: [...linked, ...programs, ...folders],
     env,
     filterFd: hasFilter ? FILTER_FD : null,
   })

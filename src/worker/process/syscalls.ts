@@ -22,14 +22,27 @@ const ARCHITECTURE_AT = 4
 const argumentAt = (index: number) => 16 + 8 * index
 
 const CLONE_THREAD = 0x0001_0000
-/** MAP_SHARED, and a bit of MAP_SHARED_VALIDATE. */
-const MAP_SHARED = 1
+/** MAP_SHARED, and a bit of MAP_SHARED_VALIDATE: memory that no limit counts as the process's own. */
+const MAP_SHARED = 0x01
+/** Memory that grows by being touched, and counts as stack. */
+const MAP_GROWSDOWN = 0x0100
+/** Larger pipes, leases, watches on folders, and locks on files, of which a process may hold any number. */
+const REFUSED_FCNTLS = {
+  F_SETLK: 6,
+  F_SETLKW: 7,
+  F_OFD_SETLK: 37,
+  F_OFD_SETLKW: 38,
+  F_SETLEASE: 1024,
+  F_NOTIFY: 1026,
+  F_SETPIPE_SZ: 1031,
+}
 
 interface Numbers {
   readonly architecture: number
   readonly clone: number
   readonly clone3: number
   readonly mmap: number
+  readonly fcntl: number
   /** Of another calling convention of the same architecture: calls with this bit are refused. */
   readonly foreignBit: number
   readonly refused: Readonly<Record<string, number>>
@@ -42,10 +55,22 @@ const NUMBERS: Readonly<Record<string, Numbers>> = {
     clone: 56,
     clone3: 435,
     mmap: 9,
+    fcntl: 72,
     foreignBit: 0x4000_0000,
     refused: {
       // The network namespace does not cover every family.
       socket: 41,
+      // Descriptors that are under way in a socket count for nobody.
+      socketpair: 53,
+      sendmsg: 46,
+      sendmmsg: 307,
+      inotify_init: 253,
+      inotify_init1: 294,
+      fanotify_init: 300,
+      remap_file_pages: 216,
+      mbind: 237,
+      migrate_pages: 256,
+      move_pages: 279,
       fork: 57,
       vfork: 58,
       ptrace: 101,
@@ -81,9 +106,19 @@ const NUMBERS: Readonly<Record<string, Numbers>> = {
     clone: 220,
     clone3: 435,
     mmap: 222,
+    fcntl: 25,
     foreignBit: 0,
     refused: {
       socket: 198,
+      socketpair: 199,
+      sendmsg: 211,
+      sendmmsg: 269,
+      inotify_init1: 26,
+      fanotify_init: 262,
+      remap_file_pages: 234,
+      mbind: 235,
+      migrate_pages: 238,
+      move_pages: 239,
       ptrace: 117,
       memfd_create: 279,
       memfd_secret: 447,
@@ -138,9 +173,13 @@ export function syscallFilter(architecture: string): Uint8Array | null {
     { code: LOAD_WORD, value: argumentAt(0) },
     ...unless({ code: JUMP_IF_ANY_BIT, value: CLONE_THREAD }, EPERM),
     { code: LOAD_WORD, value: NUMBER_AT },
-    { code: JUMP_IF_EQUAL, value: numbers.mmap, whenFalse: 3 },
+    { code: JUMP_IF_EQUAL, value: numbers.mmap, whenFalse: 4 },
     { code: LOAD_WORD, value: argumentAt(3) },
-    ...when({ code: JUMP_IF_ANY_BIT, value: MAP_SHARED }, EPERM),
+    ...when({ code: JUMP_IF_ANY_BIT, value: MAP_SHARED | MAP_GROWSDOWN }, EPERM),
+    { code: RETURN, value: ALLOW },
+    { code: JUMP_IF_EQUAL, value: numbers.fcntl, whenFalse: 1 + 2 * Object.keys(REFUSED_FCNTLS).length },
+    { code: LOAD_WORD, value: argumentAt(1) },
+    ...Object.values(REFUSED_FCNTLS).flatMap((command) => when({ code: JUMP_IF_EQUAL, value: command }, EPERM)),
     { code: RETURN, value: ALLOW },
   ])
 }

@@ -18,19 +18,13 @@ export type {
   TransformVerdict,
   Verdict,
 } from './contracts/verdict.js'
-export type {
-  EngineHooks,
-  EngineOptions,
-  HookEngine,
-  PluginChange,
-  PluginStatus,
-  Recording,
-  RecordingSummary,
-  RecordOptions,
-} from './host/api.js'
-export type { CallOptions } from './host/calls/dispatcher.js'
+export type { EngineOptions, HookEngine } from './host/api.js'
+export type { EngineHooks } from './host/calls/hooks.js'
 export { createHookEngine } from './host/engine.js'
-export type { CallTimes } from './host/model/trip.js'
+export type { CallOptions, CallTimes } from './host/model/call-options.js'
+export type { PluginChange } from './host/plugins/plugin-changes.js'
+export type { PluginStatus } from './host/plugins/plugin-lookup.js'
+export type { Recording, RecordingSummary, RecordOptions } from './host/recordings.js'
 export { createPluginSources, type PluginSources } from './host/sources/locate.js'
 export type { DeadLetter, EngineEvents, LaneReplaced, PluginQuarantined, Zombie } from './host/telemetry/events.js'
 export type { CallTraceMessage } from './host/telemetry/tracing.js'

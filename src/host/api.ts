@@ -2,19 +2,15 @@
  * The engine as a server sees it: its options, its hooks, its methods. Types alone; engine.ts makes one.
  */
 import type { z } from 'zod'
-import type { Contract, EventInput, Hookpoints, ProvidedServices, Services, VerdictOf } from '../contracts/contract.js'
-import type { engineOptionsSchema, MatchOption, PluginOptions } from '../contracts/options.js'
+import type { Contract, Hookpoints, ProvidedServices, Services } from '../contracts/contract.js'
+import type { engineOptionsSchema, PluginOptions } from '../contracts/options.js'
 import type { FailurePolicy } from '../contracts/policy.js'
-import type { CallOptions } from './calls/dispatcher.js'
+import type { EngineHooks } from './calls/hooks.js'
+import type { PluginChange } from './plugins/plugin-changes.js'
+import type { PluginStatus } from './plugins/plugin-lookup.js'
+import type { Recording, RecordOptions } from './recordings.js'
 import type { EngineEvents } from './telemetry/events.js'
 import type { MetricsRegistry } from './telemetry/metrics.js'
-
-/** `engine.hooks`: a function per hookpoint of the contract. */
-export type EngineHooks<Points extends Hookpoints> = {
-  readonly [Name in keyof Points]: Points[Name]['kind'] extends 'observe'
-    ? (event: EventInput<Points[Name]>, options?: CallOptions) => void
-    : (event: EventInput<Points[Name]>, options?: CallOptions) => Promise<VerdictOf<Points[Name]>>
-}
 
 export interface EngineOptions<Points extends Hookpoints, Offered extends Services = Services>
   extends Omit<z.input<typeof engineOptionsSchema>, 'contract' | 'plugins' | 'services' | 'onFailure'> {
@@ -23,61 +19,6 @@ export interface EngineOptions<Points extends Hookpoints, Offered extends Servic
   services?: ProvidedServices<Offered>
   plugins?: readonly PluginOptions[]
   onFailure?: FailurePolicy | undefined
-}
-
-export interface RecordOptions<Points extends Hookpoints = Hookpoints> {
-  /** Default: all of the contract. */
-  hookpoints?: readonly (keyof Points & string)[]
-  /** Share of calls that are recorded, above 0 and up to 1. Default 1. */
-  sample?: number
-  /**
-   * Fields whose values must not reach the file: `username`, `client.address`, `onAuth.username`, `headers.*`, through
-   * lists as well (`events.senderIdentity`). Others of the same type and length are written instead. Where the schema
-   * allows none (a format, a pattern), say what to write: `{ email: 'someone@example.com', username: true }`.
-   */
-  redact?: readonly string[] | Readonly<Record<string, unknown>>
-  /** The recording stops when the file has so many bytes. Default 256 MiB. */
-  maxBytes?: number
-}
-
-/** A recording under way. */
-export interface Recording extends AsyncDisposable {
-  /** Its absolute path. */
-  readonly file: string
-  /** The name of the shadow plugin that writes it: that of its metrics and log lines. */
-  readonly plugin: string
-  /** Events that its lane has taken so far. */
-  readonly recorded: number
-  /** Events that its lane had no room for, or lost. */
-  readonly dropped: number
-  /** Why it has stopped by itself (full, a disk that does not write), or null. */
-  readonly problem: string | null
-  /** Writes what is left and ends the file. Again: the same promise. */
-  stop(): Promise<RecordingSummary>
-}
-
-export interface RecordingSummary {
-  readonly file: string
-  /** Events in the file. */
-  readonly recorded: number
-  /** Events that the recorder's lane had no room for, or lost. */
-  readonly dropped: number
-  /** Events that came when the file was full or could not be written any more. */
-  readonly left: number
-  readonly problem: string | null
-}
-
-/** What to change of a plugin's options, given the present ones; null: nothing. Must not wait. */
-export type PluginChange = (present: Readonly<PluginOptions>) => Partial<PluginOptions> | null
-
-export interface PluginStatus {
-  readonly name: string
-  readonly bulkhead: string
-  readonly hooks: readonly string[]
-  readonly mode: 'enforce' | 'shadow'
-  /** The operator's option. */
-  readonly match: MatchOption | undefined
-  readonly state: 'active' | 'probing' | 'quarantined' | 'held'
 }
 
 export interface HookEngine<Points extends Hookpoints = Hookpoints, Offered extends Services = Services>

@@ -6,12 +6,10 @@ import { appendFile, open, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LayoutPlan } from '../contracts/codec/plan.js'
-import { refinementsOf } from '../contracts/codec/refinements.js'
-import type { Contract } from '../contracts/contract.js'
+import type { Contract, Hookpoints } from '../contracts/contract.js'
 import type { LogLine } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
 import { type Logger, type PluginOptions, parseOptions } from '../contracts/options.js'
-import { createEventWriter, fitsNode } from '../contracts/recording/event-json.js'
 import {
   RECORDER_SAYS,
   RECORDING_VERSION,
@@ -21,13 +19,54 @@ import {
   recorderSaysSchema,
   recordOptionsSchema,
 } from '../contracts/recording/format.js'
-import { fieldNames, nodesAt, type RedactedField } from '../contracts/recording/redaction.js'
 import { within } from '../primitives/within.js'
-import type { Recording, RecordingSummary } from './api.js'
+import { compileRedact } from './recording-redaction.js'
 import { type PluginRecorder, VERDICT_INDEX } from './telemetry/recorders.js'
 
 /** A slow disk holds up the recorder's lane, not the server: events wait, and then are dropped and counted. */
 const RECORDER_TIMEOUT_MS = 30_000
+
+export interface RecordOptions<Points extends Hookpoints = Hookpoints> {
+  /** Default: all of the contract. */
+  hookpoints?: readonly (keyof Points & string)[]
+  /** Share of calls that are recorded, above 0 and up to 1. Default 1. */
+  sample?: number
+  /**
+   * Fields whose values must not reach the file: `username`, `client.address`, `onAuth.username`, `headers.*`, through
+   * lists as well (`events.senderIdentity`). Others of the same type and length are written instead. Where the schema
+   * allows none (a format, a pattern), say what to write: `{ email: 'someone@example.com', username: true }`.
+   */
+  redact?: readonly string[] | Readonly<Record<string, unknown>>
+  /** The recording stops when the file has so many bytes. Default 256 MiB. */
+  maxBytes?: number
+}
+
+/** A recording under way. */
+export interface Recording extends AsyncDisposable {
+  /** Its absolute path. */
+  readonly file: string
+  /** The name of the shadow plugin that writes it: that of its metrics and log lines. */
+  readonly plugin: string
+  /** Events that its lane has taken so far. */
+  readonly recorded: number
+  /** Events that its lane had no room for, or lost. */
+  readonly dropped: number
+  /** Why it has stopped by itself (full, a disk that does not write), or null. */
+  readonly problem: string | null
+  /** Writes what is left and ends the file. Again: the same promise. */
+  stop(): Promise<RecordingSummary>
+}
+
+export interface RecordingSummary {
+  readonly file: string
+  /** Events in the file. */
+  readonly recorded: number
+  /** Events that the recorder's lane had no room for, or lost. */
+  readonly dropped: number
+  /** Events that came when the file was full or could not be written any more. */
+  readonly left: number
+  readonly problem: string | null
+}
 
 export interface RecordingsOptions {
   readonly contract: Contract
@@ -40,20 +79,18 @@ export interface RecordingsOptions {
   recordersOf(name: string): readonly PluginRecorder[]
 }
 
-export interface Recordings {
+export class Recordings {
+  readonly #options: RecordingsOptions
+  readonly #running = new Map<string, RunningRecording>()
+  #count = 0
+
+  constructor(options: RecordingsOptions) {
+    this.#options = options
+  }
+
   /** @throws HookringError OPTIONS_INVALID, HOOKPOINT_UNKNOWN */
-  start(file: string | URL, options: unknown): Promise<Recording>
-  /** Takes a line that a recorder meant for its host; false for all others. */
-  hears(line: LogLine): boolean
-  stopAll(): Promise<void>
-}
-
-export function createRecordings(options: RecordingsOptions): Recordings {
-  const { contract, logger } = options
-  const running = new Map<string, { recording: Recording; hear(said: RecorderSays): void }>()
-  let count = 0
-
-  async function start(to: string | URL, asked: unknown): Promise<Recording> {
+  async start(to: string | URL, asked: unknown): Promise<Recording> {
+    const { contract } = this.#options
     const chosen = parseOptions(recordOptionsSchema, asked ?? {}, 'record')
     const hookpoints = chosen.hookpoints ?? Object.keys(contract.hookpoints)
     const plans = new Map(hookpoints.map((hookpoint) => [hookpoint, planOf(contract, hookpoint)]))
@@ -69,9 +106,7 @@ export function createRecordings(options: RecordingsOptions): Recordings {
       sample: chosen.sample,
       redacted: Array.isArray(chosen.redact) ? chosen.redact : Object.keys(chosen.redact),
     })
-    const name = `recorder-${++count}`
-    const from = new URL('../hooks/recorder.js', import.meta.url)
-    from.searchParams.set('contract', contract.id)
+    const name = this.#nextName()
     const config: RecorderConfig = {
       file,
       startedAtMs,
@@ -82,103 +117,129 @@ export function createRecordings(options: RecordingsOptions): Recordings {
         redacted: redacted.get(hookpoint) ?? [],
       })),
     }
+    await this.#addRecorder(name, config, chosen.sample)
+    const recording = new RunningRecording(name, file, this.#options, () => this.#running.delete(name))
+    this.#running.set(name, recording)
+    return recording
+  }
+
+  /** Takes a line that a recorder meant for its host; false for all others. */
+  hears({ plugin, fields }: LogLine): boolean {
+    const said = fields?.[RECORDER_SAYS]
+    const heard = said === undefined ? undefined : this.#running.get(plugin)
+    if (heard === undefined) return false
+    const checked = recorderSaysSchema.safeParse(said)
+    if (checked.success) heard.hear(checked.data)
+    return true
+  }
+
+  async stopAll(): Promise<void> {
+    await Promise.all([...this.#running.values()].map((recording) => recording.stop()))
+  }
+
+  #nextName(): string {
+    this.#count += 1
+    return `recorder-${this.#count}`
+  }
+
+  async #addRecorder(name: string, config: RecorderConfig, sample: number): Promise<void> {
+    const from = new URL('../hooks/recorder.js', import.meta.url)
+    from.searchParams.set('contract', this.#options.contract.id)
     try {
-      await options.add({
+      await this.#options.add({
         from,
         name,
         config,
         mode: 'shadow',
-        sample: chosen.sample,
+        sample,
         timeoutMs: RECORDER_TIMEOUT_MS,
         onFailure: 'allow',
       })
     } catch (error) {
-      await rm(file, { force: true })
+      await rm(config.file, { force: true })
       throw error
     }
-    return follow(name, file)
+  }
+}
+
+class RunningRecording implements Recording {
+  readonly file: string
+  readonly plugin: string
+  readonly #options: RecordingsOptions
+  readonly #recorders: readonly PluginRecorder[]
+  readonly #onEnd: () => void
+  readonly #whenClosed: Promise<void>
+  #tellClosed!: () => void
+  #closed: Extract<RecorderSays, { state: 'closed' }> | null = null
+  #problem: string | null = null
+  #stopping: Promise<RecordingSummary> | null = null
+
+  constructor(plugin: string, file: string, options: RecordingsOptions, onEnd: () => void) {
+    this.plugin = plugin
+    this.file = file
+    this.#options = options
+    this.#recorders = options.recordersOf(plugin)
+    this.#onEnd = onEnd
+    this.#whenClosed = new Promise((resolve) => {
+      this.#tellClosed = resolve
+    })
   }
 
-  function follow(name: string, file: string): Recording {
-    const recorders = options.recordersOf(name)
-    let closed: Extract<RecorderSays, { state: 'closed' }> | null = null
-    let problem: string | null = null
-    let tellClosed: () => void
-    const whenClosed = new Promise<void>((resolve) => {
-      tellClosed = resolve
-    })
-    let stopping: Promise<RecordingSummary> | null = null
-    const sum = (read: (recorder: PluginRecorder) => number) =>
-      recorders.reduce((total, recorder) => total + read(recorder), 0)
+  get recorded(): number {
+    return this.#closed?.recorded ?? this.#sum(({ verdicts }) => verdicts[VERDICT_INDEX.continue] as number)
+  }
 
-    async function stop(): Promise<RecordingSummary> {
-      await options.remove(name).catch((error: HookringError) => {
-        // Somebody has taken the plugin out: it ends in the same way.
-        if (error.code !== 'PLUGIN_UNKNOWN') throw error
+  get dropped(): number {
+    return this.#sum(({ failures }) => failures.reduce((total, failed) => total + failed, 0))
+  }
+
+  get problem(): string | null {
+    return this.#problem
+  }
+
+  stop(): Promise<RecordingSummary> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  hear(said: RecorderSays): void {
+    if (said.state === 'closed') {
+      this.#closed = said
+      this.#tellClosed()
+      return
+    }
+    this.#problem ??= said.message
+    const { logger } = this.#options
+    logger.warn({ recording: this.file, dropped: this.dropped }, `recording has stopped: ${said.message}`)
+    // Nothing more can be written: its events need not cross any more.
+    void this.stop().catch(() => {})
+  }
+
+  async #stop(): Promise<RecordingSummary> {
+    await this.#options.remove(this.plugin).catch((error: HookringError) => {
+      // Somebody has taken the plugin out: it ends in the same way.
+      if (error.code !== 'PLUGIN_UNKNOWN') throw error
+    })
+    if (this.#closed === null) await within(this.#whenClosed, this.#options.stopTimeoutMs)
+    this.#onEnd()
+    const closed = this.#closed as Extract<RecorderSays, { state: 'closed' }> | null
+    const { recorded, left } = closed ?? { recorded: this.recorded, left: 0 }
+    const end = { recorded, dropped: this.dropped, left }
+    if (closed === null) this.#problem ??= 'the recorder did not say that it has written everything'
+    else {
+      await appendFile(this.file, `${JSON.stringify({ end })}\n`).catch((error: Error) => {
+        this.#problem ??= error.message
       })
-      if (closed === null) await within(whenClosed, options.stopTimeoutMs)
-      running.delete(name)
-      const { recorded, left } = closed ?? { recorded: recording.recorded, left: 0 }
-      const end = { recorded, dropped: recording.dropped, left }
-      if (closed === null) problem ??= 'the recorder did not say that it has written everything'
-      else {
-        await appendFile(file, `${JSON.stringify({ end })}\n`).catch((error: Error) => {
-          problem ??= error.message
-        })
-      }
-      return { file, ...end, problem }
     }
-
-    const recording: Recording = {
-      file,
-      plugin: name,
-      get recorded() {
-        return closed?.recorded ?? sum(({ verdicts }) => verdicts[VERDICT_INDEX.continue] as number)
-      },
-      get dropped() {
-        return sum(({ failures }) => failures.reduce((total, failed) => total + failed, 0))
-      },
-      get problem() {
-        return problem
-      },
-      stop() {
-        stopping ??= stop()
-        return stopping
-      },
-      async [Symbol.asyncDispose]() {
-        await recording.stop()
-      },
-    }
-    running.set(name, {
-      recording,
-      hear(said) {
-        if (said.state === 'closed') {
-          closed = said
-          tellClosed()
-          return
-        }
-        problem ??= said.message
-        logger.warn({ recording: file, dropped: recording.dropped }, `recording has stopped: ${said.message}`)
-        // Nothing more can be written: its events need not cross any more.
-        void recording.stop().catch(() => {})
-      },
-    })
-    return recording
+    return { file: this.file, ...end, problem: this.#problem }
   }
 
-  return {
-    start,
-    hears({ plugin, fields }) {
-      const said = fields?.[RECORDER_SAYS]
-      const heard = said === undefined ? undefined : running.get(plugin)
-      if (heard === undefined) return false
-      const checked = recorderSaysSchema.safeParse(said)
-      if (checked.success) heard.hear(checked.data)
-      return true
-    },
-    async stopAll() {
-      await Promise.all([...running.values()].map(({ recording }) => recording.stop()))
-    },
+  #sum(read: (recorder: PluginRecorder) => number): number {
+    return this.#recorders.reduce((total, recorder) => total + read(recorder), 0)
   }
 }
 
@@ -208,71 +269,5 @@ async function begin(file: string, header: RecordingHeader): Promise<void> {
       path: ['file'],
       cause: error,
     })
-  }
-}
-
-type Plans = ReadonlyMap<string, LayoutPlan>
-
-/** By hookpoint. A path names a field of every event that has it, or, behind a hookpoint's name, of that one's. */
-function compileRedact(
-  plans: Plans,
-  redact: readonly string[] | Readonly<Record<string, unknown>>,
-): Map<string, RedactedField[]> {
-  const found = new Map<string, RedactedField[]>()
-  const entries = Array.isArray(redact) ? redact.map((path): [string, unknown] => [path, true]) : Object.entries(redact)
-  for (const [path, value] of entries) {
-    for (const { hookpoint, parts } of placesOf(plans, path)) {
-      const field = value === true ? { parts } : { parts, value: replacementFor(plans, hookpoint, parts, path, value) }
-      if (value === true) checkHidden(plans, hookpoint, parts, path)
-      found.set(hookpoint, [...(found.get(hookpoint) ?? []), field])
-    }
-  }
-  return found
-}
-
-function placesOf(plans: Plans, path: string): { hookpoint: string; parts: string[] }[] {
-  const parts = path.split('.')
-  const [first, ...rest] = parts as [string, ...string[]]
-  const own = plans.get(first)
-  if (own !== undefined && nodesAt(own.root, rest).length > 0) return [{ hookpoint: first, parts: rest }]
-  const places = [...plans].filter(([, plan]) => nodesAt(plan.root, parts).length > 0)
-  if (places.length > 0) return places.map(([hookpoint]) => ({ hookpoint, parts }))
-  const known = [...plans].map(([hookpoint, { root }]) => `${hookpoint} (${fieldNames(root).join(', ')})`).join('; ')
-  throw new HookringError(
-    'OPTIONS_INVALID',
-    `record: redact: no event that is recorded has a field ${JSON.stringify(path)}; there are ${known}`,
-    { path: ['redact', path] },
-  )
-}
-
-/** In JSON form. */
-function replacementFor(plans: Plans, hookpoint: string, parts: readonly string[], path: string, value: unknown) {
-  const plan = plans.get(hookpoint) as LayoutPlan
-  for (const node of nodesAt(plan.root, parts)) {
-    const check = refinementsOf(plan).get(node)?.check
-    if (!fitsNode(node, value) || check?.(value).ok === false) continue
-    return createEventWriter({ root: node, fixedBytes: node.fixedBytes })(value)
-  }
-  throw new HookringError(
-    'OPTIONS_INVALID',
-    `record: redact: the value given for ${path} is none that ${hookpoint} allows there`,
-    { path: ['redact', path], hookpoint },
-  )
-}
-
-/** A format or pattern does not admit crossed out text: then the operator must say what to write. */
-function checkHidden(plans: Plans, hookpoint: string, parts: readonly string[], path: string): void {
-  const plan = plans.get(hookpoint) as LayoutPlan
-  for (const node of nodesAt(plan.root, parts)) {
-    const check = refinementsOf(plan).get(node)?.check
-    if (!check || node.kind !== 'string') continue
-    const length = Math.min(Math.max(8, node.minLength), node.maxLength)
-    if (check('x'.repeat(length)).ok) continue
-    throw new HookringError(
-      'OPTIONS_INVALID',
-      `record: redact: ${path} of ${hookpoint} does not allow x in place of its characters; ` +
-        `say what to write, with redact: { ${JSON.stringify(path)}: 'a value that fits' }`,
-      { path: ['redact', path], hookpoint },
-    )
   }
 }

@@ -1,81 +1,86 @@
 /**
- * The end of an engine, in two steps that a server can take apart: its plugins are told that it is shutting down while calls
- * go on; then the door is shut, what was accepted is waited for, and everything that the engine holds is let go of, in the
- * order in which the one needs the other. Host's thread only.
+ * The end of an engine, in two steps that a server can take apart. First its plugins are told that it is shutting down, while
+ * calls go on. Then calls are refused, the accepted ones are awaited, and everything that the engine holds is released, each
+ * part before what it needs. Host's thread only.
  */
-
 import { LATE, within } from '../primitives/within.js'
 import type { Expiry } from './calls/expiry.js'
 import type { LaneThreads } from './lanes/lane-threads.js'
 import type { Supervisor } from './lanes/supervisor.js'
 import type { Registry } from './plugins/registry.js'
-import type { DeadlineTimer } from './primitives/timing-wheel.js'
 import type { Recordings } from './recordings.js'
 import type { PluginSources } from './sources/locate.js'
 import type { Metrics } from './telemetry/metrics.js'
 
-export interface EndingOptions {
+export interface ShutdownOptions {
   /** For calls that were accepted; what is left then is named and given up. */
   readonly closeTimeoutMs: number
-  /** Calls are refused once it is shut. */
-  readonly door: { isOpen: boolean }
   readonly registry: Registry
   readonly supervisor: Supervisor
   readonly expiry: Pick<Expiry, 'giveUp'>
   readonly recordings: Pick<Recordings, 'stopAll'>
   readonly threads: Pick<LaneThreads, 'close'>
-  readonly deadlines: Pick<DeadlineTimer<never>, 'close'>
+  readonly timer: { close(): void }
   readonly sources: Pick<PluginSources, 'close'>
   readonly metrics: Pick<Metrics, 'close'>
 }
 
-export interface Ending {
-  /** Again: the same promise. */
-  shutdown(): Promise<void>
-  /** Again: the same promise. */
-  close(): Promise<void>
+/** Whether an engine takes calls. */
+export interface Openness {
+  isOpen: boolean
 }
 
-export function createEnding(options: EndingOptions): Ending {
-  const { registry, supervisor } = options
-  let shuttingDown: Promise<void> | null = null
-  let closing: Promise<void> | null = null
+export class Shutdown {
+  readonly #options: ShutdownOptions
+  readonly #engine: Openness
+  #shuttingDown: Promise<void> | null = null
+  #closing: Promise<void> | null = null
 
-  function shutdown(): Promise<void> {
-    shuttingDown ??= Promise.all(registry.bulkheads.map((bulkhead) => supervisor.shutdown(bulkhead))).then(() => {})
-    return shuttingDown
+  /** @param engine calls are refused once it is closed. */
+  constructor(engine: Openness, options: ShutdownOptions) {
+    this.#engine = engine
+    this.#options = options
   }
 
-  async function closeAll(): Promise<void> {
-    await shutdown()
-    options.door.isOpen = false
-    await drained()
-    await options.recordings.stopAll()
+  /** Tells the plugins. Again: the same promise. */
+  begin(): Promise<void> {
+    const { registry, supervisor } = this.#options
+    this.#shuttingDown ??= Promise.all(registry.bulkheads.map((bulkhead) => supervisor.shutdown(bulkhead))).then(
+      () => {},
+    )
+    return this.#shuttingDown
+  }
+
+  /** Ends everything. Again: the same promise. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeAll()
+    return this.#closing
+  }
+
+  async #closeAll(): Promise<void> {
+    const { registry, supervisor, recordings, threads, timer, sources, metrics } = this.#options
+    await this.begin()
+    this.#engine.isOpen = false
+    await this.#drained()
+    await recordings.stopAll()
     await registry.close()
     await supervisor.settled()
-    await options.threads.close()
-    options.deadlines.close()
-    await options.sources.close()
-    options.metrics.close()
+    await threads.close()
+    timer.close()
+    await sources.close()
+    metrics.close()
   }
 
   /** Waits for what was accepted; names what is left after closeTimeoutMs. */
-  async function drained(): Promise<void> {
-    if ((await within(registry.whenSettled(), options.closeTimeoutMs)) !== LATE) return
+  async #drained(): Promise<void> {
+    const { registry, expiry, closeTimeoutMs } = this.#options
+    if ((await within(registry.whenSettled(), closeTimeoutMs)) !== LATE) return
     for (const bulkhead of registry.bulkheads) {
       const left = [
         ...bulkhead.takeWaiting(),
         ...bulkhead.seats.flatMap(({ lane }) => (lane === null ? [] : [...lane.calls()])),
       ]
-      for (const call of left) options.expiry.giveUp(call)
+      for (const call of left) expiry.giveUp(call)
     }
-  }
-
-  return {
-    shutdown,
-    close() {
-      closing ??= closeAll()
-      return closing
-    },
   }
 }

@@ -229,6 +229,14 @@ export class HostRing {
     return Atomics.load(this.#words, COMPLETE_TAIL_WORD) !== this.#completeHead
   }
 
+  /** Looks for completions up to `attempts` times without sleeping. */
+  lookAgain(attempts: number): boolean {
+    for (let i = 0; i < attempts; i += 1) {
+      if (this.hasCompletions()) return true
+    }
+    return false
+  }
+
   /** Whether a completion belongs to the slot's present use. If so the slot is FREE from here on. */
   release(slot: number): boolean {
     const at = this.#slots + slot * SLOT_WORDS + STATE_WORD

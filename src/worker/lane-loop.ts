@@ -4,7 +4,7 @@
  *   Atomics.wait        while no plugin has anything of its own going on: lowest latency, no event loop
  *   Atomics.waitAsync   once a hook returned a promise, or a plugin keeps a timer, socket or other live handle
  *
- * Before it parks the loop looks again for a bounded time (ring/look-again.ts).
+ * Before it parks the loop looks again for a bounded time (ring/idle-strategy.ts).
  */
 import type { LaneControl, LaneSpec, LoadResult } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
@@ -12,7 +12,7 @@ import type { LaneLoss } from '../contracts/process.js'
 import { describe } from '../plugin/setup.js'
 import { LATE, within } from '../primitives/within.js'
 import { monotonicMs } from '../ring/clock.js'
-import { createLookAgain } from '../ring/look-again.js'
+import { createIdleStrategy, lookInPlace, lookWithTurns } from '../ring/idle-strategy.js'
 import { NOTHING, WorkerRing } from '../ring/worker-ring.js'
 import { Chain } from './calls/chain.js'
 import { type LoadedPlugin, loadPlugins } from './calls/loader.js'
@@ -113,7 +113,7 @@ export function createLane(
         wake?.()
       },
     })
-    const look = createLookAgain({ maxUs: spec.wait === 'park' ? 0 : spec.spinUs, fades: spec.wait === 'adaptive' })
+    const idle = createIdleStrategy(spec.wait, spec.spinUs)
     const deadlines = createDeadlineSweep(chain)
     let lastTurnMs = monotonicMs()
     let ranSinceTurn = false
@@ -151,8 +151,14 @@ export function createLane(
       // So does whatever a child process has to say.
       const awaits = sender.isSending() || (services !== undefined && services.underWay() > 0)
       const needsLoop = prestarted !== null || chain.hasAsync() || controlCalls > 0 || awaits
-      if (needsLoop || handles.neededLoop() ? await lookWithTurns(laneRing, look) : lookInPlace(laneRing, look))
-        continue
+      const budgetUs = idle.budgetUs()
+      if (budgetUs > 0) {
+        const hasWork =
+          needsLoop || handles.neededLoop()
+            ? await lookWithTurns(laneRing, idle, budgetUs)
+            : lookInPlace(laneRing, idle, budgetUs, LOOKS_PER_CLOCK)
+        if (hasWork) continue
+      }
       if (ranSinceTurn) {
         // Timers that are due and immediates that a synchronous hook left behind run before the thread sleeps.
         await takeTurn()
@@ -253,36 +259,6 @@ function runBatch(ring: WorkerRing, chain: Chain, concurrency: number): number {
   ring.leave()
   setRunning(undefined)
   return ran
-}
-
-function lookInPlace(ring: WorkerRing, look: ReturnType<typeof createLookAgain>): boolean {
-  const budgetUs = look.budgetUs()
-  if (budgetUs === 0) return false
-  const until = monotonicMs() + budgetUs / 1000
-  do {
-    if (ring.lookAgain(LOOKS_PER_CLOCK)) {
-      look.hit()
-      return true
-    }
-  } while (monotonicMs() < until)
-  look.miss()
-  return false
-}
-
-/** The same with a turn of the event loop between looks, so that plugins' own work is not held up. */
-async function lookWithTurns(ring: WorkerRing, look: ReturnType<typeof createLookAgain>): Promise<boolean> {
-  const budgetUs = look.budgetUs()
-  if (budgetUs === 0) return false
-  const until = monotonicMs() + budgetUs / 1000
-  do {
-    if (ring.lookAgain(1)) {
-      look.hit()
-      return true
-    }
-    await new Promise<void>((resolve) => setImmediate(resolve))
-  } while (monotonicMs() < until)
-  look.miss()
-  return false
 }
 
 /** One timer for the deadlines of all pending hops. */

@@ -12,16 +12,18 @@ import * as layout from '../../ring/layout.js'
 import { type Call, ensureRare } from '../model/call.js'
 import type { Lane } from '../model/lane.js'
 import type { ActivePlugin } from '../model/plugin.js'
-import { addTimes, recordOutcome, type Times } from '../model/trip.js'
+import { addTimes, type Times } from '../model/trip.js'
 import { VERDICT_INDEX, type ViolationKind } from '../telemetry/recorders.js'
+import { failureMessage } from './failures.js'
 import type { Hops } from './hops.js'
+import { type Marks, markMsOf, startedMsOf } from './marks.js'
+import { recordRuns } from './runs.js'
 
 // A module's own constants are compiled in; another's are loaded and checked at each use.
 const {
   ANSWER_BYTES_WORD,
   CODE_WORD,
   HAS_CODE_WORD,
-  MARK_AT_WORD,
   MESSAGE_BYTES,
   MESSAGE_BYTES_WORD,
   OUTCOME_ABANDONED,
@@ -35,7 +37,6 @@ const {
   REPLACED_AREA_WORD,
   REPLACED_BY_WORD,
   REPLACED_BYTES_WORD,
-  STARTED_AT_WORD,
 } = layout
 
 /** Raised inside this module alone: the worker wrote what no honest worker writes. */
@@ -46,67 +47,66 @@ class Violation {
   }
 }
 
-/** When the worker entered and left plugin code, checked; milliseconds. */
-export interface Marks {
-  readonly startedMs: number
-  readonly markMs: number
-}
-
 interface Refused {
   readonly plugin: ActivePlugin
   readonly problem: string
 }
 
-export interface Completion {
-  /** Takes a call's completed trip. */
-  take(lane: Lane, slot: number, call: Call, nowMs: number): void
-  /** The event as replaced by the plugins that have run, if it was; for a trip that will not complete. */
-  salvage(lane: Lane, slot: number, call: Call): void
+export interface CompletionOptions {
+  readonly hops: Pick<Hops, 'proceed' | 'decide' | 'fail'>
+  /** The worker broke the protocol with this call. */
+  violated(lane: Lane, kind: ViolationKind, call: Call): void
 }
 
-export function createCompletion(
-  hops: Pick<Hops, 'proceed' | 'decide' | 'fail'>,
-  onViolation: (lane: Lane, call: Call, kind: ViolationKind) => void,
-): Completion {
-  function take(lane: Lane, slot: number, call: Call, nowMs: number): void {
+export class Completion {
+  readonly #hops: CompletionOptions['hops']
+  readonly #violated: CompletionOptions['violated']
+
+  constructor({ hops, violated }: CompletionOptions) {
+    this.#hops = hops
+    this.#violated = violated
+  }
+
+  /** Takes a call's completed trip. */
+  take(lane: Lane, slot: number, call: Call, nowMs: number): void {
     try {
-      read(lane, slot, call, nowMs)
+      this.#read(lane, slot, call, nowMs)
     } catch (error) {
       if (!(error instanceof Violation)) throw error
-      onViolation(lane, call, error.kind)
+      this.#violated(lane, error.kind, call)
     }
   }
 
-  /** What most hops come to stands here in full, small enough to be compiled in one piece; the rest stands apart. */
-  function read(lane: Lane, slot: number, call: Call, nowMs: number): void {
+  /** What most this.#hops come to stands here in full, small enough to be compiled in one piece; the rest stands apart. */
+  #read(lane: Lane, slot: number, call: Call, nowMs: number): void {
     const { ring } = lane
     const { tripMs, hookpoint } = call
     // It was not published.
     if (!call.hasBegun) throw new Violation('state')
-    const startedMs = within(ring.slotDouble(slot, STARTED_AT_WORD), tripMs, nowMs)
-    const markMs = within(ring.slotDouble(slot, MARK_AT_WORD), startedMs, nowMs)
+    const startedMs = startedMsOf(lane, slot, tripMs, nowMs)
+    const markMs = markMsOf(lane, slot, startedMs, nowMs)
     hookpoint.recorder.recordWaiting((startedMs - tripMs) * 1000)
     if (call.times !== null) addTimes(call, startedMs - tripMs, markMs - startedMs)
     const outcome = ring.slotWord(slot, OUTCOME_WORD)
     if (outcome === OUTCOME_CONTINUE && hookpoint.kind !== 'transform') {
       recordRuns(lane, call, call.mask, markMs - startedMs, nowMs)
-      hops.proceed(call, call.mask)
+      this.#hops.proceed(call, call.mask)
     } else {
-      readRarer(lane, slot, call, outcome, { startedMs, markMs }, nowMs)
+      this.#readRarer(lane, slot, call, outcome, { startedMs, markMs }, nowMs)
     }
   }
 
-  function readRarer(lane: Lane, slot: number, call: Call, outcome: number, marks: Marks, nowMs: number): void {
+  #readRarer(lane: Lane, slot: number, call: Call, outcome: number, marks: Marks, nowMs: number): void {
     const ranMs = marks.markMs - marks.startedMs
     switch (outcome) {
       case OUTCOME_CONTINUE: {
-        const refused = takeReplacement(lane, slot, call)
+        const refused = this.#takeReplacement(lane, slot, call)
         if (refused !== null) {
-          refuseReplacement(lane, call, refused, marks, nowMs, call.mask)
+          this.#refuseReplacement(lane, call, refused, marks, nowMs, call.mask)
           return
         }
         recordRuns(lane, call, call.mask, ranMs, nowMs)
-        hops.proceed(call, call.mask)
+        this.#hops.proceed(call, call.mask)
         return
       }
       case OUTCOME_REJECT: {
@@ -117,83 +117,68 @@ export function createCompletion(
         const code =
           ring.slotWord(slot, HAS_CODE_WORD) === 1 ? { code: ring.slotWord(slot, CODE_WORD) & 0x7fffffff } : {}
         recordRuns(lane, call, upTo(call, plugin), ranMs, nowMs, plugin, VERDICT_INDEX.reject)
-        hops.decide(call, { kind: 'reject', reason, ...code, plugin: plugin.name, ...allowed(call) })
+        this.#hops.decide(call, { kind: 'reject', reason, ...code, plugin: plugin.name, ...allowed(call) })
         return
       }
       case OUTCOME_RESPOND: {
         const plugin = decider(lane, slot, call)
         if (call.hookpoint.kind !== 'respond') throw new Violation('code')
-        answer(lane, slot, call, plugin, marks, nowMs)
+        this.#answer(lane, slot, call, plugin, marks, nowMs)
         return
       }
       case OUTCOME_ERROR:
-        failed(lane, slot, call, 'error', marks, nowMs)
+        this.#failed(lane, slot, call, 'error', marks, nowMs)
         return
       case OUTCOME_INVALID:
-        failed(lane, slot, call, 'invalid', marks, nowMs)
+        this.#failed(lane, slot, call, 'invalid', marks, nowMs)
         return
       case OUTCOME_ABANDONED:
-        failed(lane, slot, call, 'timeout', marks, nowMs)
+        this.#failed(lane, slot, call, 'timeout', marks, nowMs)
         return
       default:
         throw new Violation('code')
     }
   }
 
-  function answer(lane: Lane, slot: number, call: Call, plugin: ActivePlugin, marks: Marks, nowMs: number): void {
+  #answer(lane: Lane, slot: number, call: Call, plugin: ActivePlugin, marks: Marks, nowMs: number): void {
     const bytes = lane.ring.slotWord(slot, ANSWER_BYTES_WORD)
     if (bytes < 0 || bytes > call.hookpoint.replyRoom(call.eventBytes)) throw new Violation('bounds')
     const copy = lane.bytes.copyOut(lane.replyAt(slot, call, 0), bytes)
     const checked = parse(call.hookpoint.replyReader as EventReader, copy)
     if (!checked.ok) {
-      failed(lane, slot, call, 'invalid', marks, nowMs, misfitMessage('answer', checked))
+      this.#failed(lane, slot, call, 'invalid', marks, nowMs, misfitMessage('answer', checked))
       return
     }
     recordRuns(lane, call, upTo(call, plugin), marks.markMs - marks.startedMs, nowMs, plugin, VERDICT_INDEX.respond)
-    hops.decide(call, { kind: 'respond', value: checked.value, plugin: plugin.name, ...allowed(call) })
+    this.#hops.decide(call, { kind: 'respond', value: checked.value, plugin: plugin.name, ...allowed(call) })
   }
 
-  function failed(
-    lane: Lane,
-    slot: number,
-    call: Call,
-    kind: FailureKind,
-    marks: Marks,
-    nowMs: number,
-    text?: string,
-  ): void {
+  #failed(lane: Lane, slot: number, call: Call, kind: FailureKind, marks: Marks, nowMs: number, text?: string): void {
     const plugin = decider(lane, slot, call)
     const before = upTo(call, plugin) & ~(1 << plugin.index)
-    const refused = takeReplacement(lane, slot, call)
+    const refused = this.#takeReplacement(lane, slot, call)
     if (refused !== null) {
-      refuseReplacement(lane, call, refused, marks, nowMs, upTo(call, plugin))
+      this.#refuseReplacement(lane, call, refused, marks, nowMs, upTo(call, plugin))
       return
     }
     recordRuns(lane, call, before, marks.markMs - marks.startedMs, nowMs)
     plugin.recorders[call.hookpoint.index]!.calls += 1
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
     const what = kind === 'timeout' ? 'its promise was pending at the deadline' : (text ?? message(lane, slot))
-    hops.fail(call, plugin, kind, failureMessage(plugin, call, kind, what, times), times, before)
+    this.#hops.fail(call, plugin, kind, failureMessage(plugin, call, kind, what, times), times, before)
   }
 
   /** A replacement that the layout can hold and the schema refuses: its plugin's failure, after those in `done` have run. */
-  function refuseReplacement(
-    lane: Lane,
-    call: Call,
-    refused: Refused,
-    marks: Marks,
-    nowMs: number,
-    done: number,
-  ): void {
+  #refuseReplacement(lane: Lane, call: Call, refused: Refused, marks: Marks, nowMs: number, done: number): void {
     const { plugin, problem } = refused
     recordRuns(lane, call, done & ~(1 << plugin.index), marks.markMs - marks.startedMs, nowMs)
     plugin.recorders[call.hookpoint.index]!.calls += 1
     const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
-    hops.fail(call, plugin, 'invalid', failureMessage(plugin, call, 'invalid', problem, times), times, done)
+    this.#hops.fail(call, plugin, 'invalid', failureMessage(plugin, call, 'invalid', problem, times), times, done)
   }
 
   /** Makes the worker's replacement, if there is one, the call's own: copied out, decoded, validated. */
-  function takeReplacement(lane: Lane, slot: number, call: Call): Refused | null {
+  #takeReplacement(lane: Lane, slot: number, call: Call): Refused | null {
     if (call.hookpoint.kind !== 'transform') return null
     const area = lane.ring.slotWord(slot, REPLACED_AREA_WORD)
     if (area === 0) return null
@@ -210,85 +195,15 @@ export function createCompletion(
     return null
   }
 
-  function salvage(lane: Lane, slot: number, call: Call): void {
+  /** The event as replaced by the plugins that have run, if it was; for a trip that will not complete. */
+  salvage(lane: Lane, slot: number, call: Call): void {
     try {
-      takeReplacement(lane, slot, call)
+      this.#takeReplacement(lane, slot, call)
     } catch (error) {
       if (!(error instanceof Violation)) throw error
-      onViolation(lane, call, error.kind)
+      this.#violated(lane, error.kind, call)
     }
   }
-
-  return { take, salvage }
-}
-
-/** What a failure's message says: who, where, why, how long it waited and ran. */
-export function failureMessage(
-  plugin: ActivePlugin,
-  call: Call,
-  kind: FailureKind,
-  what: string,
-  times: Times,
-): string {
-  const took = `waited ${times.waitedMs.toFixed(1)} ms, ran ${times.ranMs.toFixed(1)} ms`
-  const verb =
-    { timeout: 'timed out', crash: 'crashed', error: 'threw', invalid: 'gave no valid verdict' }[kind as string] ?? kind
-  const limitMs = Math.min(plugin.timeoutMs, call.rare.capMs - call.tripMs)
-  const limit = kind === 'timeout' ? ` after ${Math.round(limitMs * 10) / 10} ms` : ''
-  return `plugin ${plugin.name} ${verb}${limit} at ${call.hookpoint.name}: ${what} (${took})`
-}
-
-/** Times from the slot, held within what is possible. */
-export function marksOf(lane: Lane, slot: number, tripMs: number, nowMs: number): Marks {
-  const startedMs = within(lane.ring.slotDouble(slot, STARTED_AT_WORD), tripMs, nowMs)
-  return { startedMs, markMs: within(lane.ring.slotDouble(slot, MARK_AT_WORD), startedMs, nowMs) }
-}
-
-/** Counts the runs of the plugins in `mask`, which have not failed. */
-export function recordRuns(
-  lane: Lane,
-  call: Call,
-  mask: number,
-  ranMs: number,
-  nowMs: number,
-  decider: ActivePlugin | null = null,
-  verdict: number = VERDICT_INDEX.continue,
-): void {
-  const { plugins } = lane.bulkhead
-  if (mask !== 0 && (mask & (mask - 1)) === 0 && call.isPlain) {
-    const plugin = plugins[31 - Math.clz32(mask)] as ActivePlugin
-    recordRun(call, plugin, ranMs * 1000, nowMs, plugin === decider ? verdict : VERDICT_INDEX.continue)
-  } else {
-    recordEach(plugins, call, mask, ranMs, nowMs, decider, verdict)
-  }
-}
-
-/** One stretch of time for the hop: shared out evenly where several plugins ran in it. */
-function recordEach(
-  plugins: readonly ActivePlugin[],
-  call: Call,
-  mask: number,
-  ranMs: number,
-  nowMs: number,
-  decider: ActivePlugin | null,
-  verdict: number,
-): void {
-  const ranUs = (ranMs * 1000) / bitCount(mask)
-  const { replacement, hasNewEvent } = call.rare
-  for (let left = mask; left !== 0; left &= left - 1) {
-    const plugin = plugins[31 - Math.clz32(left & -left)] as ActivePlugin
-    const hasReplaced = hasNewEvent && replacement?.by === plugin.name
-    const undecided = hasReplaced ? VERDICT_INDEX.replace : VERDICT_INDEX.continue
-    recordRun(call, plugin, ranUs, nowMs, plugin === decider ? verdict : undecided)
-  }
-}
-
-function recordRun(call: Call, plugin: ActivePlugin, ranUs: number, nowMs: number, verdict: number): void {
-  const recorder = plugin.recorders[call.hookpoint.index]!
-  recorder.calls += 1
-  recorder.recordRunning(ranUs)
-  recorder.verdicts[verdict]! += 1
-  recordOutcome(call, plugin, 'success', nowMs)
 }
 
 function decider(lane: Lane, slot: number, call: Call): ActivePlugin {
@@ -336,15 +251,4 @@ function upTo(call: Call, plugin: ActivePlugin): number {
 
 function allowed(call: Call): { failure?: Failure } {
   return call.rare.failure === null ? {} : { failure: call.rare.failure }
-}
-
-function within(value: number, low: number, high: number): number {
-  // NaN compares false with everything, and ends as `low`.
-  return value > low ? (value < high ? value : Math.max(low, high)) : low
-}
-
-function bitCount(mask: number): number {
-  let count = 0
-  for (let left = mask; left !== 0; left &= left - 1) count += 1
-  return count
 }

@@ -9,7 +9,7 @@ export const MAX_TRACE_ID_BYTES = 256
 const SCRATCH_BYTES = 8192
 
 /** The function throws HookringError EVENT_INVALID, EVENT_TOO_LARGE. */
-export function createEncodeAside(maxEventBytes: number): (call: Call, event: unknown) => HeldBytes {
+export function createWaitingEncoder(maxEventBytes: number): (call: Call, event: unknown) => HeldBytes {
   let scratch: CodecMemory | null = null
 
   return (call, event) => {

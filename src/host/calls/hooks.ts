@@ -2,24 +2,47 @@
  * Makes `engine.hooks`: a function per hookpoint. The functions are what servers call all day, so they do the least:
  * without subscribers one property is read and nothing else happens. Host's thread only.
  */
-import type { Contract, Hookpoints } from '../../contracts/contract.js'
+import type { Contract, EventInput, Hookpoints, VerdictOf } from '../../contracts/contract.js'
 import { HookringError } from '../../contracts/errors.js'
 import { CONTINUE, type Verdict } from '../../contracts/verdict.js'
-import type { EngineHooks } from '../api.js'
+import type { CallOptions } from '../model/call-options.js'
 import type { HookpointState } from '../model/hookpoint-state.js'
 import type { Emit } from '../telemetry/events.js'
-import type { CallOptions, Dispatcher } from './dispatcher.js'
+import type { Dispatcher } from './dispatcher.js'
+
+/** Methods that NestJS asks every provider for, and calls. */
+const LIFECYCLE_METHODS: ReadonlySet<string> = new Set([
+  'onModuleInit',
+  'onModuleDestroy',
+  'onApplicationBootstrap',
+  'onApplicationShutdown',
+])
+
+/** `engine.hooks`: a function per hookpoint of the contract. */
+export type EngineHooks<Points extends Hookpoints> = {
+  readonly [Name in keyof Points]: Points[Name]['kind'] extends 'observe'
+    ? (event: EventInput<Points[Name]>, options?: CallOptions) => void
+    : (event: EventInput<Points[Name]>, options?: CallOptions) => Promise<VerdictOf<Points[Name]>>
+}
+
+export interface HooksOptions {
+  readonly contract: Contract
+  readonly hookpoints: readonly HookpointState[]
+  readonly dispatcher: Dispatcher
+  readonly engine: { readonly isOpen: boolean }
+  readonly emit: Emit
+}
 
 /** One promise for every call that nobody is asked about. */
 const CONTINUED: Promise<Verdict> = Promise.resolve(CONTINUE)
 
-export function createHooks<Points extends Hookpoints>(
-  contract: Contract,
-  hookpoints: readonly HookpointState[],
-  dispatcher: Dispatcher,
-  engine: { readonly isOpen: boolean },
-  emit: Emit,
-): EngineHooks<Points> {
+export function createHooks<Points extends Hookpoints>({
+  contract,
+  hookpoints,
+  dispatcher,
+  engine,
+  emit,
+}: HooksOptions): EngineHooks<Points> {
   const closed = (hookpoint: string) =>
     new HookringError('ENGINE_CLOSED', `${hookpoint} was called on an engine that is closing or closed`, { hookpoint })
 
@@ -40,18 +63,27 @@ export function createHooks<Points extends Hookpoints>(
               : Promise.reject(closed(hookpoint.name))
           }
   }
-  return Object.freeze(Object.assign(Object.create(unknownHookpoint(contract)), functions)) as EngineHooks<Points>
+  return Object.assign(Object.create(unknownHookpoint(contract)), functions) as EngineHooks<Points>
 }
 
-/** Sits behind the functions, so that it costs them nothing: a misspelt hookpoint is named, not `undefined`. */
+/**
+ * Sits behind the functions, so that it costs them nothing. A name that looks like a misspelt hookpoint is a function that
+ * says which hookpoints there are; any other is undefined, as of every object: inspectors and containers ask for names.
+ */
 function unknownHookpoint(contract: Contract): object {
+  const names = Object.keys(contract.hookpoints)
+  const lowerCase = new Set(names.map((name) => name.toLowerCase()))
   return new Proxy(Object.create(null), {
     get(_, key) {
-      if (typeof key === 'symbol' || key === 'then' || key === 'toJSON' || key === 'constructor') return undefined
-      const known = Object.keys(contract.hookpoints).join(', ')
-      throw new HookringError('HOOKPOINT_UNKNOWN', `contract ${contract.id} has no hookpoint ${key}; it has ${known}`, {
-        hookpoint: key,
-      })
+      if (typeof key === 'symbol' || LIFECYCLE_METHODS.has(key)) return undefined
+      if (!/^on[A-Z]/.test(key) && !lowerCase.has(key.toLowerCase())) return undefined
+      return () => {
+        throw new HookringError(
+          'HOOKPOINT_UNKNOWN',
+          `contract ${contract.id} has no hookpoint ${key}; it has ${names.join(', ')}`,
+          { hookpoint: key },
+        )
+      }
     },
   })
 }

@@ -23,7 +23,8 @@ import {
 import type { Emit } from '../telemetry/events.js'
 import { FAILURE_INDEX } from '../telemetry/recorders.js'
 import type { CallDeadlines } from './call-deadlines.js'
-import { createEncodeAside } from './encode-waiting.js'
+import { createWaitingEncoder } from './encode-waiting.js'
+import { failureOf, quarantineMessage } from './failures.js'
 import type { Pump } from './pump.js'
 
 export interface HopsOptions {
@@ -34,84 +35,85 @@ export interface HopsOptions {
   random(): number
 }
 
-export interface Hops {
-  /** Whether a plugin is to be asked about the event: its sample and its match. */
-  wants(plugin: ActivePlugin, event: unknown): boolean
-  /** Reads what the route needs to know of the event: match and sample, partitions. */
-  prepare(call: Call, event: unknown): void
-  /** On to the first hop. */
-  start(call: Call, event: unknown): void
-  /** The plugins in `done` have run, the call goes on with the rest of its chain. */
-  proceed(call: Call, done: number): void
-  /** The chain is decided. */
-  decide(call: Call, verdict: Verdict): void
-  /** A plugin gave no verdict; `done` have run before it. The policy decides. */
-  fail(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times, done: number): void
-  /** Ends a call without verdict. */
-  refuse(call: Call, error: Error): void
-  /** Nobody waits for the call any more: what has not begun is taken back, what runs is told. */
-  withdraw(call: Call): void
-}
+export class Hops {
+  readonly #deadlines: HopsOptions['deadlines']
+  readonly #pump: HopsOptions['pump']
+  readonly #emit: Emit
+  readonly #random: () => number
+  readonly #encodeWaiting: ReturnType<typeof createWaitingEncoder>
+  readonly #cancelDeadline: (call: Call) => void
 
-export function createHops({ maxEventBytes, deadlines, pump, emit, random }: HopsOptions): Hops {
-  const encodeAside = createEncodeAside(maxEventBytes)
-  const cancelDeadline = (call: Call) => deadlines.forget(call)
-
-  function wants(plugin: ActivePlugin, event: unknown): boolean {
-    return (plugin.sample >= 1 || random() < plugin.sample) && (plugin.match === null || plugin.match(event))
+  constructor({ maxEventBytes, deadlines, pump, emit, random }: HopsOptions) {
+    this.#deadlines = deadlines
+    this.#pump = pump
+    this.#emit = emit
+    this.#random = random
+    this.#encodeWaiting = createWaitingEncoder(maxEventBytes)
+    this.#cancelDeadline = (call) => deadlines.forget(call)
   }
 
-  function select(call: Call, event: unknown): void {
+  /** Reads what the route needs to know of the event: match and sample, partitions. */
+  prepare(call: Call, event: unknown): void {
+    if (call.route.isSelective) this.#select(call, event)
+    if (call.route.isPartitioned) this.#partition(call, event)
+  }
+
+  /** Whether a plugin is to be asked about the event: its sample and its match. */
+  wants(plugin: ActivePlugin, event: unknown): boolean {
+    return (plugin.sample >= 1 || this.#random() < plugin.sample) && (plugin.match === null || plugin.match(event))
+  }
+
+  #select(call: Call, event: unknown): void {
     const masks = new Int32Array(call.route.steps.length)
     for (const [index, step] of call.route.steps.entries()) {
       let { mask } = step
       for (const plugin of step.plugins) {
-        if (!wants(plugin, event)) mask &= ~(1 << plugin.index)
+        if (!this.wants(plugin, event)) mask &= ~(1 << plugin.index)
       }
       masks[index] = mask
     }
     ensureRare(call).stepMasks = masks
   }
 
-  function partition(call: Call, event: unknown): void {
+  #partition(call: Call, event: unknown): void {
     ensureRare(call).stepHashes = Int32Array.from(call.route.steps, ({ bulkhead }) => bulkhead.partition?.(event) ?? 0)
   }
 
-  /** What most calls begin with, small enough to be compiled with what calls it. */
-  function start(call: Call, event: unknown): void {
+  /** On to the first hop. Fast path, small enough for V8 to inline. */
+  start(call: Call, event: unknown): void {
     const step = call.route.steps[0]
     if (step === undefined || step.isGuarded || call.rare.stepMasks !== null) {
-      advance(call, event)
+      this.#advance(call, event)
       return
     }
     call.step = 0
     call.left = step.mask
-    submit(call, step, event, null)
+    this.#submit(call, step, event, null)
   }
 
   /** On to the next plugins that are to run; settles when there are none. `event` is given while no bytes are held. */
-  function advance(call: Call, event: unknown, from: HeldBytes | null = null): void {
+  #advance(call: Call, event: unknown, from: HeldBytes | null = null): void {
     while (call.left === 0) {
       if (call.rare.blockedBy !== null) {
-        failQuarantined(call, call.rare.blockedBy)
+        this.#failQuarantined(call, call.rare.blockedBy)
         return
       }
       call.step += 1
       const step = call.route.steps[call.step]
       if (step === undefined) {
-        settleChain(call)
+        this.#settleChain(call)
         return
       }
       call.left = call.rare.stepMasks === null ? step.mask : (call.rare.stepMasks[call.step] as number)
-      if (step.isGuarded && call.left !== 0) admit(call, step)
+      if (step.isGuarded && call.left !== 0) this.#admit(call, step)
     }
-    cancelDeadline(call)
+    this.#cancelDeadline(call)
     endTrip(call)
-    submit(call, stepOf(call), event, from)
+    this.#submit(call, stepOf(call), event, from)
   }
 
   /** Leaves out what is quarantined and allowed to be missing; stops the chain before what is not. */
-  function admit(call: Call, step: Step): void {
+  #admit(call: Call, step: Step): void {
     const now = monotonicMs()
     for (const plugin of step.plugins) {
       const bit = 1 << plugin.index
@@ -123,7 +125,7 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
         else plugin.breaker.forgoProbe(now)
         continue
       }
-      countFailure(call, plugin, 'quarantined')
+      this.#countFailure(call, plugin, 'quarantined')
       if (
         plugin.registration.policies[call.hookpoint.kind].quarantined === 'allow' ||
         call.hookpoint.kind === 'observe'
@@ -138,88 +140,89 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     }
   }
 
-  function failQuarantined(call: Call, plugin: ActivePlugin): void {
+  #failQuarantined(call: Call, plugin: ActivePlugin): void {
     const failure = failureOf(call, plugin, 'quarantined', quarantineMessage(call, plugin), NO_TIMES)
-    end(call, plugin, failure)
+    this.#end(call, plugin, failure)
   }
 
-  function submit(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
+  #submit(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
     const lane = step.bulkhead.pick(call)
     try {
       if (lane !== null && (from === null ? lane.submitEvent(call, event) : lane.submitBytes(call, from))) {
-        pump.submitted(lane)
+        this.#pump.submitted(lane)
       } else {
-        queueUp(call, step, event, from)
+        this.#queueUp(call, step, event, from)
       }
     } catch (error) {
-      refuse(call, error as Error)
+      this.refuse(call, error as Error)
     }
   }
 
   /** Lets the call wait, with its event's bytes, unless there are too many that wait. */
-  function queueUp(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
-    call.held = from === null ? encodeAside(call, event) : copyOf(call, from)
+  #queueUp(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
+    call.held = from === null ? this.#encodeWaiting(call, event) : copyOf(call, from)
     call.lane = null
     if (!step.bulkhead.enqueue(call)) {
-      overload(call, step)
+      this.#overload(call, step)
       return
     }
     const nowMs = monotonicMs()
     beginTrip(call, nowMs)
-    if (call.hookpoint.kind !== 'observe') deadlines.watch(call, nowMs)
+    if (call.hookpoint.kind !== 'observe') this.#deadlines.watch(call, nowMs)
   }
 
-  function overload(call: Call, step: Step): void {
+  #overload(call: Call, step: Step): void {
     const plugin = firstIn(step, call.left)
     const { bulkhead } = step
     if (call.hookpoint.kind === 'observe') {
       if (bulkhead.recorder !== null) bulkhead.recorder.dropped += 1
       for (const each of step.plugins) {
         if ((call.left & (1 << each.index)) === 0) continue
-        countFailure(call, each, 'overload')
-        deadLetter(call, each, 'overload')
+        this.#countFailure(call, each, 'overload')
+        this.#deadLetter(call, each, 'overload')
       }
       call.left = 0
-      advance(call, undefined, call.held)
+      this.#advance(call, undefined, call.held)
       return
     }
     const message = `bulkhead ${bulkhead.name} is full: ${bulkhead.inFlight} calls in flight, ${bulkhead.queueDepth} waiting`
-    fail(call, plugin, 'overload', message, NO_TIMES, 0)
+    this.fail(call, plugin, 'overload', message, NO_TIMES, 0)
   }
 
-  function proceed(call: Call, done: number): void {
+  /** The plugins in `done` have run; the call goes on with the rest of its chain. */
+  proceed(call: Call, done: number): void {
     call.left &= ~done
-    // What most chains come to, small enough to be compiled with what calls it.
+    // Fast path, small enough for V8 to inline.
     if (
       call.isPlain &&
       call.left === 0 &&
       call.step + 1 === call.route.steps.length &&
       call.hookpoint.kind !== 'respond'
     ) {
-      settle(call, CONTINUE, cancelDeadline)
+      settle(call, CONTINUE, this.#cancelDeadline)
     } else if (call.rare.hasNewEvent) {
-      proceedWithNewEvent(call)
+      this.#proceedWithNewEvent(call)
     } else {
-      advance(call, undefined, call.lane === null ? call.held : call.lane.heldBytes(call))
+      this.#advance(call, undefined, call.lane === null ? call.held : call.lane.heldBytes(call))
     }
   }
 
   /** Encoded anew for whoever comes next; whom it concerns may have changed with it. */
-  function proceedWithNewEvent(call: Call): void {
+  #proceedWithNewEvent(call: Call): void {
     if (endsChain(call)) {
-      settleChain(call)
+      this.#settleChain(call)
       return
     }
     ensureRare(call).hasNewEvent = false
     const event = call.rare.replacement?.event
-    if (call.route.isSelective) select(call, event)
-    advance(call, event)
+    if (call.route.isSelective) this.#select(call, event)
+    this.#advance(call, event)
   }
 
-  function settleChain(call: Call): void {
+  #settleChain(call: Call): void {
     const failure = call.rare.failure === null ? {} : { failure: call.rare.failure }
     if (call.rare.replacement !== null) {
-      decide(call, {
+      this.decide(call, {
         kind: 'replace',
         event: call.rare.replacement.event,
         plugin: call.rare.replacement.by,
@@ -227,40 +230,35 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       })
     } else {
       if (call.hookpoint.kind === 'respond') call.hookpoint.recorder.unanswered += 1
-      decide(call, call.rare.failure === null ? CONTINUE : { kind: 'continue', failure: call.rare.failure })
+      this.decide(call, call.rare.failure === null ? CONTINUE : { kind: 'continue', failure: call.rare.failure })
     }
   }
 
-  function decide(call: Call, verdict: Verdict): void {
+  /** The chain is decided. */
+  decide(call: Call, verdict: Verdict): void {
     // The chain may have ended before the probe's plugin was asked.
     releaseProbe(call)
-    settle(call, verdict, cancelDeadline)
+    settle(call, verdict, this.#cancelDeadline)
   }
 
-  function fail(
-    call: Call,
-    plugin: ActivePlugin,
-    kind: FailureKind,
-    message: string,
-    times: Times,
-    done: number,
-  ): void {
-    countFailure(call, plugin, kind)
+  /** A plugin gave no verdict; `done` have run before it. The policy decides. */
+  fail(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times, done: number): void {
+    this.#countFailure(call, plugin, kind)
     if (kind !== 'overload') recordOutcome(call, plugin, 'failure', monotonicMs())
     const failure = failureOf(call, plugin, kind, message, times)
     const action = plugin.registration.policies[call.hookpoint.kind][kind]
     if (call.hookpoint.kind !== 'observe' && action !== 'allow') {
-      end(call, plugin, failure)
+      this.#end(call, plugin, failure)
       return
     }
     ensureRare(call).failure ??= failure
-    proceed(call, done | (1 << plugin.index))
+    this.proceed(call, done | (1 << plugin.index))
   }
 
   /** The failure ends the chain. */
-  function end(call: Call, plugin: ActivePlugin, failure: Failure): void {
+  #end(call: Call, plugin: ActivePlugin, failure: Failure): void {
     if (plugin.registration.policies[call.hookpoint.kind][failure.kind] === 'raise') {
-      refuse(
+      this.refuse(
         call,
         new HookringError('PLUGIN_FAILED', failure.message, {
           plugin: plugin.name,
@@ -270,20 +268,21 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       )
       return
     }
-    decide(call, { kind: 'reject', reason: failure.message, plugin: plugin.name, failure })
+    this.decide(call, { kind: 'reject', reason: failure.message, plugin: plugin.name, failure })
   }
 
-  function refuse(call: Call, error: Error): void {
+  /** Ends a call without a verdict. */
+  refuse(call: Call, error: Error): void {
     releaseProbe(call)
-    settleError(call, error, cancelDeadline)
+    settleError(call, error, this.#cancelDeadline)
   }
 
-  function countFailure(call: Call, plugin: ActivePlugin, kind: FailureKind): void {
+  #countFailure(call: Call, plugin: ActivePlugin, kind: FailureKind): void {
     plugin.recorders[call.hookpoint.index]!.failures[FAILURE_INDEX[kind]]! += 1
   }
 
-  function deadLetter(call: Call, plugin: ActivePlugin, reason: 'overload'): void {
-    emit('deadLetter', {
+  #deadLetter(call: Call, plugin: ActivePlugin, reason: 'overload'): void {
+    this.#emit('deadLetter', {
       hookpoint: call.hookpoint.name,
       plugin: plugin.name,
       event: heldEvent(call, call.held),
@@ -291,7 +290,8 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
     })
   }
 
-  function withdraw(call: Call): void {
+  /** Nobody waits for the call any more: what has not begun is taken back, what runs is told. */
+  withdraw(call: Call): void {
     const { lane } = call
     if (call.isWaiting) stepOf(call).bulkhead.dequeue(call)
     else if (lane !== null && call.slot >= 0 && lane.callIn(call.slot) === call && !lane.recall(call)) {
@@ -299,20 +299,6 @@ export function createHops({ maxEventBytes, deadlines, pump, emit, random }: Hop
       lane.detach(call, call.mask)
     }
     releaseProbe(call)
-  }
-
-  return {
-    wants,
-    prepare(call, event) {
-      if (call.route.isSelective) select(call, event)
-      if (call.route.isPartitioned) partition(call, event)
-    },
-    start,
-    proceed,
-    decide,
-    fail,
-    refuse,
-    withdraw,
   }
 }
 
@@ -325,19 +311,4 @@ function endsChain({ hookpoint, rare }: Call): boolean {
 
 function maskBefore(step: Step, plugin: ActivePlugin): number {
   return step.mask & ((1 << plugin.index) - 1)
-}
-
-function quarantineMessage(call: Call, plugin: ActivePlugin): string {
-  return `plugin ${plugin.name} is quarantined and was not asked at ${call.hookpoint.name}`
-}
-
-function failureOf(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times): Failure {
-  return {
-    kind,
-    plugin: plugin.name,
-    hookpoint: call.hookpoint.name,
-    message,
-    waitedMs: times.waitedMs,
-    ranMs: times.ranMs,
-  }
 }

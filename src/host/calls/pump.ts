@@ -10,11 +10,11 @@
  *
  * Listening has three ways. With a call or two in flight, at a worker that is awake, the host looks in place for some
  * microseconds. For a bounded time it polls, once per turn of the event loop. After that it parks, and the worker's
- * doorbell wakes it. The first two are given up while they do not pay (ring/look-again.ts).
+ * doorbell wakes it. The first two are given up while they do not pay (ring/idle-strategy.ts).
  */
 import { nextTick } from 'node:process'
 import { monotonicMs } from '../../ring/clock.js'
-import { createLookAgain } from '../../ring/look-again.js'
+import { createIdleStrategy, type IdleStrategy, lookInPlace } from '../../ring/idle-strategy.js'
 import type { Lane } from '../model/lane.js'
 
 /** Completions taken per lane and turn: at about a microsecond each, I/O waits a millisecond at most. */
@@ -36,224 +36,223 @@ const EMPTY_WAKES_THROTTLED = 16
 const EMPTY_WAKES_REPLACED = 256
 const THROTTLE_MS = 1
 
+/** Who hears from the pump. */
+export interface PumpListener {
+  /** The lane has calls in flight. */
+  busy(lane: Lane): void
+  /** The lane rings again and again and completes nothing. */
+  storm(lane: Lane): void
+  /** The lane has free slots again. */
+  room(lane: Lane): void
+}
+
 export interface PumpOptions {
   readonly wait: 'adaptive' | 'park' | 'spin'
   readonly spinUs: number
-  /** A lane has calls in flight. */
-  onBusy(lane: Lane): void
-  /** The lane rings again and again and completes nothing. */
-  onStorm(lane: Lane): void
-  /** A lane has slots again. */
-  onRoom(lane: Lane): void
+  readonly listener: PumpListener
 }
 
-export interface Pump {
+export class Pump {
+  readonly #listener: PumpListener
+  readonly #idle: IdleStrategy
+  readonly #idleInPlace: IdleStrategy
+  #dirty: Lane[] = []
+  #polled: Lane[] = []
+  // Emptied lists are filled again the next time.
+  #flushed: Lane[] = []
+  #looked: Lane[] = []
+  #isFlushScheduled = false
+  #isPollScheduled = false
+  #pollUntilMs = 0
+  /** Completions that may still be taken before the event loop must have had a turn. */
+  #budget = DRAIN_BUDGET
+  #looksInPlace = IN_PLACE_LOOKS
+  // Made once: they are handed over in every turn.
+  readonly #flushSoon = () => this.#flush()
+  readonly #pollSoon = () => this.#pollTurn()
+
+  constructor({ wait, spinUs, listener }: PumpOptions) {
+    this.#listener = listener
+    this.#idle = createIdleStrategy(wait, spinUs)
+    this.#idleInPlace = createIdleStrategy(wait, Math.min(spinUs, IN_PLACE_US))
+  }
+
   /** The lane has submissions: they are published at the end of this turn. */
-  submitted(lane: Lane): void
-  /** Publishes and drains now: before deadlines are judged. */
-  drainAll(lanes: Iterable<Lane>): void
-  /** Ends listening to a lane that is given up. */
-  forget(lane: Lane): void
-}
-
-export function createPump({ wait, spinUs, onBusy, onStorm, onRoom }: PumpOptions): Pump {
-  const maxUs = wait === 'park' ? 0 : spinUs
-  const look = createLookAgain({ maxUs, fades: wait === 'adaptive' })
-  const lookHere = createLookAgain({ maxUs: Math.min(maxUs, IN_PLACE_US), fades: wait === 'adaptive' })
-  let dirty: Lane[] = []
-  let polled: Lane[] = []
-  // What is emptied is filled anew the next time.
-  let flushed: Lane[] = []
-  let looked: Lane[] = []
-  let isFlushScheduled = false
-  let isPollScheduled = false
-  let pollUntilMs = 0
-  // Completions that may still be taken before the event loop must have had a turn.
-  let budget = DRAIN_BUDGET
-  let looksHere = IN_PLACE_LOOKS
-
-  function submitted(lane: Lane): void {
+  submitted(lane: Lane): void {
     lane.unpublished += 1
     if (lane.inFlight === 1 && !lane.ring.isWorkerParked()) lane.publishQuietly()
     else if (lane.unpublished >= PUBLISH_EVERY) publishPart(lane)
-    if (!lane.isDirty) flushLater(lane)
+    if (!lane.isDirty) this.#flushLater(lane)
   }
 
-  function flushLater(lane: Lane): void {
+  /** Publishes and drains now: before deadlines are judged. */
+  drainAll(lanes: Iterable<Lane>): void {
+    this.#budget = DRAIN_BUDGET
+    for (const lane of lanes) {
+      if (lane.state === 'dead' || lane.inFlight === 0) continue
+      if (lane.unpublished > 0) publish(lane)
+      this.#drain(lane)
+    }
+  }
+
+  /** Ends listening to a lane that is given up. */
+  forget(lane: Lane): void {
+    lane.ring.unpark()
+  }
+
+  #flushLater(lane: Lane): void {
     if (lane.isDirty) return
     lane.isDirty = true
-    dirty.push(lane)
-    if (isFlushScheduled) return
-    isFlushScheduled = true
-    nextTick(flush)
+    this.#dirty.push(lane)
+    if (this.#isFlushScheduled) return
+    this.#isFlushScheduled = true
+    nextTick(this.#flushSoon)
   }
 
-  function flush(): void {
-    isFlushScheduled = false
-    const lanes = dirty
-    dirty = flushed
-    flushed = lanes
+  #flush(): void {
+    this.#isFlushScheduled = false
+    const lanes = this.#dirty
+    this.#dirty = this.#flushed
+    this.#flushed = lanes
     for (const lane of lanes) {
       lane.isDirty = false
       if (lane.state === 'dead') continue
       publish(lane)
-      onBusy(lane)
+      this.#listener.busy(lane)
     }
     for (const lane of lanes) {
       if (lane.state === 'dead') continue
-      if (budget > 0 && drain(lane) === 0 && lane.inFlight <= IN_PLACE_CALLS && lookInPlace(lane)) drain(lane)
-      listen(lane)
+      if (this.#budget > 0 && this.#drain(lane) === 0 && lane.inFlight <= IN_PLACE_CALLS && this.#lookInPlace(lane))
+        this.#drain(lane)
+      this.#listen(lane)
     }
     empty(lanes)
   }
 
-  /** What is a few microseconds away is there sooner than the event loop's next turn. Not of a worker that has to wake up. */
-  function lookInPlace(lane: Lane): boolean {
-    if (looksHere === 0 || lane.isWaking || lane.inFlight === 0) return false
-    const budgetUs = lookHere.budgetUs()
+  /** What is a few microseconds away is there sooner than the event loop's next turn, unless the worker must wake up first. */
+  #lookInPlace(lane: Lane): boolean {
+    if (this.#looksInPlace === 0 || lane.isWaking || lane.inFlight === 0) return false
+    const budgetUs = this.#idleInPlace.budgetUs()
     if (budgetUs === 0) return false
-    looksHere -= 1
-    const until = monotonicMs() + budgetUs / 1000
-    do {
-      for (let looks = 0; looks < LOOKS_PER_CLOCK; looks += 1) {
-        if (!lane.ring.hasCompletions()) continue
-        lookHere.hit()
-        return true
-      }
-    } while (monotonicMs() < until)
-    lookHere.miss()
-    return false
+    this.#looksInPlace -= 1
+    return lookInPlace(lane.ring, this.#idleInPlace, budgetUs, LOOKS_PER_CLOCK)
   }
 
-  function publish(lane: Lane): void {
-    lane.unpublished = 0
-    lane.hasRung = false
-    lane.isWaking = lane.publish()
-  }
-
-  /** The first part of a burst may ring: the worker wakes up while the rest is encoded. The others leave it to the end. */
-  function publishPart(lane: Lane): void {
-    lane.unpublished = 0
-    if (lane.hasRung) lane.publishQuietly()
-    else lane.publish()
-    lane.hasRung = true
-  }
-
-  function drain(lane: Lane): number {
-    const taken = lane.drain(Math.min(budget, DRAIN_SLICE))
+  #drain(lane: Lane): number {
+    const taken = lane.drain(Math.min(this.#budget, DRAIN_SLICE))
     if (taken > 0) {
-      budget -= taken
+      this.#budget -= taken
       lane.emptyWakes = 0
-      onRoom(lane)
+      this.#listener.room(lane)
       // What these verdicts lead to comes first; the rest is taken after it, in the same turn.
-      if (taken === DRAIN_SLICE) flushLater(lane)
+      if (taken === DRAIN_SLICE) this.#flushLater(lane)
     }
     return taken
   }
 
-  /** Sees to it that completions of a lane with calls in flight are noticed. */
-  function listen(lane: Lane): void {
+  /** Makes sure that completions of a lane with calls in flight are noticed. */
+  #listen(lane: Lane): void {
     if (lane.inFlight === 0 || lane.listening !== 'no' || lane.state === 'dead') return
-    if (budget <= 0) {
-      poll(lane)
+    if (this.#budget <= 0 || this.#polled.length > 0) {
+      this.#poll(lane)
       return
     }
-    if (polled.length > 0) {
-      poll(lane)
-      return
-    }
-    const budgetUs = look.budgetUs()
+    const budgetUs = this.#idle.budgetUs()
     if (budgetUs > 0) {
-      pollUntilMs = monotonicMs() + budgetUs / 1000
-      poll(lane)
+      this.#pollUntilMs = monotonicMs() + budgetUs / 1000
+      this.#poll(lane)
     } else {
-      park(lane)
+      this.#park(lane)
     }
   }
 
-  function poll(lane: Lane): void {
+  #poll(lane: Lane): void {
     lane.listening = 'polling'
-    polled.push(lane)
-    if (isPollScheduled) return
-    isPollScheduled = true
-    setImmediate(pollTurn)
+    this.#polled.push(lane)
+    if (this.#isPollScheduled) return
+    this.#isPollScheduled = true
+    setImmediate(this.#pollSoon)
   }
 
-  function pollTurn(): void {
-    isPollScheduled = false
-    looksHere = IN_PLACE_LOOKS
-    const wasExhausted = budget <= 0
-    budget = DRAIN_BUDGET
-    const lanes = polled
-    polled = looked
-    looked = lanes
+  #pollTurn(): void {
+    this.#isPollScheduled = false
+    this.#looksInPlace = IN_PLACE_LOOKS
+    const wasExhausted = this.#budget <= 0
+    this.#budget = DRAIN_BUDGET
+    const lanes = this.#polled
+    this.#polled = this.#looked
+    this.#looked = lanes
     let taken = 0
     for (const lane of lanes) {
       lane.listening = 'no'
-      if (lane.state !== 'dead') taken += drain(lane)
+      if (lane.state !== 'dead') taken += this.#drain(lane)
     }
-    const now = monotonicMs()
-    if (taken > 0) {
-      look.hit()
-      pollUntilMs = now + look.budgetUs() / 1000
-    }
-    const isLooking = taken > 0 || wasExhausted || now < pollUntilMs
-    if (!isLooking) look.miss()
+    const isLooking = this.#isWorthPolling(taken, wasExhausted)
     for (const lane of lanes) {
       if (lane.inFlight === 0 || lane.state === 'dead' || lane.listening !== 'no') continue
-      if (isLooking) poll(lane)
-      else park(lane)
+      if (isLooking) this.#poll(lane)
+      else this.#park(lane)
     }
     empty(lanes)
   }
 
-  function park(lane: Lane): void {
+  #isWorthPolling(taken: number, wasExhausted: boolean): boolean {
+    const nowMs = monotonicMs()
+    if (taken > 0) {
+      this.#idle.hit()
+      this.#pollUntilMs = nowMs + this.#idle.budgetUs() / 1000
+    }
+    const isWorthIt = taken > 0 || wasExhausted || nowMs < this.#pollUntilMs
+    if (!isWorthIt) this.#idle.miss()
+    return isWorthIt
+  }
+
+  #park(lane: Lane): void {
     const sleep = lane.ring.park()
     if (sleep === null) {
-      // Something is there already. In a turn of its own: this one may have been long. Of an honest lane it is taken then.
-      if (!isRestless(lane)) poll(lane)
+      // Something is there already. Take it in another turn, as this one may have been long. An honest lane has it then.
+      if (!this.#isRestless(lane)) this.#poll(lane)
       return
     }
     lane.listening = 'parked'
-    void sleep.then(() => wake(lane))
+    void sleep.then(() => this.#wake(lane))
   }
 
-  function wake(lane: Lane): void {
+  #wake(lane: Lane): void {
     if (lane.listening !== 'parked' || lane.state === 'dead') return
     lane.listening = 'no'
-    looksHere = IN_PLACE_LOOKS
-    budget = DRAIN_BUDGET
-    if (drain(lane) === 0 && isRestless(lane)) return
-    listen(lane)
+    this.#looksInPlace = IN_PLACE_LOOKS
+    this.#budget = DRAIN_BUDGET
+    if (this.#drain(lane) === 0 && this.#isRestless(lane)) return
+    this.#listen(lane)
   }
 
-  /** The lane keeps the host from sleeping and has nothing to show for it, again: it is heard later, or never again. */
-  function isRestless(lane: Lane): boolean {
+  /** Repeated empty wake-ups: throttle the lane, then give it up. */
+  #isRestless(lane: Lane): boolean {
     lane.emptyWakes += 1
     if (lane.emptyWakes <= EMPTY_WAKES_THROTTLED) return false
     if (lane.emptyWakes > EMPTY_WAKES_REPLACED) {
-      onStorm(lane)
+      this.#listener.storm(lane)
     } else {
       lane.listening = 'parked'
-      setTimeout(() => wake(lane), THROTTLE_MS)
+      setTimeout(() => this.#wake(lane), THROTTLE_MS)
     }
     return true
   }
+}
 
-  return {
-    submitted,
-    drainAll(lanes) {
-      budget = DRAIN_BUDGET
-      for (const lane of lanes) {
-        if (lane.state === 'dead' || lane.inFlight === 0) continue
-        if (lane.unpublished > 0) publish(lane)
-        drain(lane)
-      }
-    },
-    forget(lane) {
-      lane.ring.unpark()
-    },
-  }
+function publish(lane: Lane): void {
+  lane.unpublished = 0
+  lane.hasRung = false
+  lane.isWaking = lane.publish()
+}
+
+/** The first part of a burst may ring: the worker wakes up while the rest is encoded. The others leave it to the end. */
+function publishPart(lane: Lane): void {
+  lane.unpublished = 0
+  if (lane.hasRung) lane.publishQuietly()
+  else lane.publish()
+  lane.hasRung = true
 }
 
 /** Setting the length would give up the array's memory, and ask V8's runtime to do it. */

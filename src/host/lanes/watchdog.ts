@@ -4,8 +4,7 @@
  * lane has one entry in the timing wheel, set to the earliest moment at which there could be something to see. So a hang
  * is found to the tick, and a healthy lane costs a look every few milliseconds at most. Host's thread only.
  */
-import { marksOf } from '../calls/completion.js'
-import { blameOf, progressOf } from '../calls/expiry.js'
+import { blameOf, marksOf, progressOf } from '../calls/marks.js'
 import { OrphanedSlot } from '../model/call.js'
 import type { Lane } from '../model/lane.js'
 import type { Deadline } from '../primitives/timing-wheel.js'

@@ -5,7 +5,7 @@
 import type { LaneSpec } from '../../contracts/control.js'
 import type { ChildProfile } from '../../contracts/process.js'
 import { seatOf } from '../fields/partition.js'
-import { type CallQueue, createCallQueue } from '../primitives/call-queue.js'
+import { WaitQueue } from '../primitives/wait-queue.js'
 import type { BulkheadRecorder } from '../telemetry/recorders.js'
 import type { Call } from './call.js'
 import type { Lane } from './lane.js'
@@ -16,7 +16,7 @@ export interface Seat {
   readonly index: number
   lane: Lane | null
   /** Calls that must run in this seat, in their order. */
-  readonly waiting: CallQueue
+  readonly waiting: WaitQueue<Call>
 }
 
 /** What two lanes must have in common to take their threads from one pool. */
@@ -52,7 +52,7 @@ export class Bulkhead {
   spec: Omit<LaneSpec, 'lane' | 'buffer'> | null = null
   isClosing = false
   isClosed = false
-  readonly #waiting = createCallQueue()
+  readonly #waiting = new WaitQueue<Call>()
   #waitingCalls = 0
   #waitingObservations = 0
   /** Index of the seat whose lane was picked last. */
@@ -64,7 +64,7 @@ export class Bulkhead {
     this.seats = Array.from({ length: options.workers }, (_, index) => ({
       index,
       lane: null,
-      waiting: createCallQueue(),
+      waiting: new WaitQueue<Call>(),
     }))
   }
 
@@ -93,7 +93,7 @@ export class Bulkhead {
 
   #laneOf({ lane, waiting }: Seat): Lane | null {
     // Whoever waits for this seat comes first.
-    return lane !== null && lane.state === 'serving' && waiting.isEmpty() ? lane : null
+    return lane !== null && lane.state === 'serving' && waiting.isEmpty ? lane : null
   }
 
   /** Ties go to the lane that was given a call last: it may still be awake, and its code and data are in caches. */
@@ -155,7 +155,7 @@ export class Bulkhead {
     for (const seat of this.seats) {
       if (seat.lane?.state === 'serving') this.#feedFrom(seat.waiting, () => seat.lane)
     }
-    if (!this.#waiting.isEmpty()) this.#feedFrom(this.#waiting, (call) => this.pick(call))
+    if (!this.#waiting.isEmpty) this.#feedFrom(this.#waiting, (call) => this.pick(call))
   }
 
   /** Everything that waits, for the engine to end. */
@@ -165,7 +165,7 @@ export class Bulkhead {
     return calls
   }
 
-  #feedFrom(queue: CallQueue, laneFor: (call: Call) => Lane | null): void {
+  #feedFrom(queue: WaitQueue<Call>, laneFor: (call: Call) => Lane | null): void {
     for (;;) {
       const call = queue.shift()
       if (call === null) return
@@ -182,7 +182,7 @@ export class Bulkhead {
   /** Told of each lane that `feed` submitted to. */
   onSubmitted: ((lane: Lane) => void) | null = null
 
-  #queueFor(call: Call): CallQueue {
+  #queueFor(call: Call): WaitQueue<Call> {
     return call.rare.stepHashes !== null && this.partition !== null ? this.#seatFor(call).waiting : this.#waiting
   }
 

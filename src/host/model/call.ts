@@ -5,16 +5,16 @@
 import type { Contract } from '../../contracts/contract.js'
 import { HookringError } from '../../contracts/errors.js'
 import type { Failure, Verdict } from '../../contracts/verdict.js'
-import type { CallQueue } from '../primitives/call-queue.js'
 import type { InFlightCount } from '../primitives/in-flight-count.js'
 import type { Deadline } from '../primitives/timing-wheel.js'
+import type { WaitQueue } from '../primitives/wait-queue.js'
 import { VERDICT_INDEX } from '../telemetry/recorders.js'
 import { type CallTrace, traceEnd, traceError } from '../telemetry/tracing.js'
+import type { CallTimes } from './call-options.js'
 import type { HookpointState } from './hookpoint-state.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin.js'
 import type { Route } from './route.js'
-import type { CallTimes } from './trip.js'
 
 /** Where the bytes of a call's encoded event stand: private memory of the host's. */
 export interface HeldBytes {
@@ -55,7 +55,7 @@ export class Call implements Deadline {
   /** The event's bytes while the call is in no lane. */
   held: HeldBytes | null = null
   /** The queue that it waits in. Others may still hold it from before, and must pass it over. */
-  waitsIn: CallQueue | null = null
+  waitsIn: WaitQueue<Call> | null = null
 
   isSettled = false
   resolve: ((verdict: Verdict) => void) | null = null

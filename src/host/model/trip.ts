@@ -13,20 +13,6 @@ export interface Times {
   readonly ranMs: number
 }
 
-/**
- * How long a call waited and ran, in milliseconds, for the caller to read when it has settled. The engine sets both to 0
- * and adds up the hops; what is left of the caller's own measurement is the way back.
- */
-export interface CallTimes {
-  /**
-   * In queues and rings, and until the lane woke up. It counts from when the call was published, which is at the latest
-   * when the turn of the event loop that made it ends.
-   */
-  waitedMs: number
-  /** In plugins. */
-  ranMs: number
-}
-
 export const NO_TIMES: Times = { waitedMs: 0, ranMs: 0 }
 
 export function stepOf(call: Call): Step {

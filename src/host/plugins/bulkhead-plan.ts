@@ -1,10 +1,10 @@
 /**
- * Decides which plugins share a bulkhead and what its lanes are made of. Pure. Used when the registry changes, on the
+ * Decides which plugins share a bulkhead and what its lanes are made of. Used when the registry changes, on the
  * host's thread.
  */
 import { fileURLToPath } from 'node:url'
 import { HookringError } from '../../contracts/errors.js'
-import { DEFAULTS, MAX_PLUGINS_PER_BULKHEAD } from '../../contracts/options.js'
+import { DEFAULTS, MAX_PLUGINS_PER_BULKHEAD, type ResolvedEngineOptions } from '../../contracts/options.js'
 import type { ChildProfile } from '../../contracts/process.js'
 import type { Boundary } from '../../contracts/runtimes.js'
 
@@ -32,6 +32,21 @@ export interface PlanDefaults {
   /** Lanes of the bulkhead that trusted plugins share. */
   readonly workers: number
   readonly limits: Limits
+}
+
+/** What the operator says of all plugins. */
+export function planDefaults({ hangMs, workers, limits }: ResolvedEngineOptions): PlanDefaults {
+  return {
+    hangMs,
+    env: process.env,
+    workers,
+    limits: {
+      memoryMb: limits?.memoryMb ?? DEFAULTS.memoryMb,
+      concurrency: limits?.concurrency ?? DEFAULTS.concurrency,
+      queue: limits?.queue ?? DEFAULTS.maxQueue,
+      slots: limits?.slots ?? DEFAULTS.slots,
+    },
+  }
 }
 
 /** Where trusted plugins live that ask for nothing of their own. */

@@ -2,9 +2,19 @@
  * An engine's plugins by name, as a server asks for them. Host's thread only.
  */
 import { HookringError } from '../../contracts/errors.js'
-import type { PluginStatus } from '../api.js'
+import type { MatchOption } from '../../contracts/options.js'
 import type { Registration } from '../model/plugin.js'
 import type { Registry } from './registry.js'
+
+export interface PluginStatus {
+  readonly name: string
+  readonly bulkhead: string
+  readonly hooks: readonly string[]
+  readonly mode: 'enforce' | 'shadow'
+  /** The operator's option. */
+  readonly match: MatchOption | undefined
+  readonly state: 'active' | 'probing' | 'quarantined' | 'held'
+}
 
 export interface Directory {
   list(): PluginStatus[]

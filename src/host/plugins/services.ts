@@ -6,17 +6,18 @@
 import type { Contract, ProvidedServices, Services } from '../../contracts/contract.js'
 import { MAX_SERVICE_CALLS, type ServiceAnswer, type ServiceCall } from '../../contracts/control.js'
 import { type ErrorCode, formatPath, HookringError, thrownText } from '../../contracts/errors.js'
+import type { Bulkhead } from '../model/bulkhead.js'
 
 export interface ServiceDesk {
   /** Functions by the names of services; of those given twice the later ones count. @throws HookringError OPTIONS_INVALID */
   provide(services: ProvidedServices<Services>): void
   /** @throws HookringError OPTIONS_INVALID when the contract has no such service */
   checkGrants(granted: readonly string[], plugin: string): void
-  /** Answers one lane's plugins; `granted` knows them by their index in the lane. */
-  forLane(granted: (plugin: number) => Grant | undefined): (call: ServiceCall) => Promise<ServiceAnswer>
+  /** Answers the plugins of one lane of the bulkhead. */
+  forLane(bulkhead: Bulkhead): (call: ServiceCall) => Promise<ServiceAnswer>
 }
 
-export interface Grant {
+interface Grant {
   readonly plugin: string
   readonly services: readonly string[]
 }
@@ -71,20 +72,28 @@ export function createServiceDesk(contract: Contract): ServiceDesk {
     checkGrants(granted, plugin) {
       for (const name of granted) checkName(name, `plugin ${plugin}: services`)
     },
-    forLane(granted) {
+    forLane(bulkhead) {
       let underWay = 0
       return async (call) => {
         // An honest lane keeps to this by itself.
         if (underWay >= MAX_SERVICE_CALLS) return refusal('SERVICE_OVERLOAD', 'too many host services are under way')
         underWay += 1
         try {
-          return await answer(call, granted(call.plugin))
+          return await answer(call, grantOf(bulkhead, call.plugin))
         } finally {
           underWay -= 1
         }
       }
     },
   }
+}
+
+/** @param index of the plugin in the bulkhead's lanes */
+function grantOf(bulkhead: Bulkhead, index: number): Grant | undefined {
+  // While the lane starts, its plugins are known by what is to be loaded alone.
+  const { services, name } = bulkhead.spec?.plugins[index] ?? {}
+  if (services === undefined || name === undefined) return undefined
+  return { plugin: bulkhead.plugins[index]?.name ?? name, services }
 }
 
 function refusal(code: ErrorCode, message: string): ServiceAnswer {

@@ -1,10 +1,11 @@
 /**
- * Deadlines: a hashed timing wheel, and the one timer that drives it. For the engine alone, on the host's thread.
+ * A hashed timing wheel. It knows no clock and nothing of what its entries are: every time is an argument, and whoever polls
+ * it says what becomes of what is due. One thread's.
  *
  * The wheel is intrusive: an entry carries its own links, so that adding and cancelling allocate nothing and cost the
- * same at any size. The wheel holds no clock, every time is an argument; times are milliseconds of one monotonic clock.
+ * same at any size. Times are milliseconds of one monotonic clock.
  *
- *   cursor (tick of the last advance)
+ *   cursor (tick of the last poll)
  *     v
  *   [ ][e-e][ ][e][ ] ... [e]     bucket = tick modulo buckets
  *
@@ -20,241 +21,155 @@ export interface Deadline {
   dueMs: number
 }
 
-export interface DeadlinesOptions<Entry extends Deadline> {
+export interface TimingWheelOptions {
   /** Entries that are due within one tick expire in the order in which they were added. */
-  tickMs?: number
+  readonly tickMs?: number
   /** A power of two. Deadlines further away than `buckets * tickMs` cost one more look per turn of the wheel. */
-  buckets?: number
-  /** Called for each entry that is due, after it has left the wheel. It may add and cancel any entry. */
-  expire(entry: Entry, nowMs: number): void
+  readonly buckets?: number
 }
 
-export interface Deadlines<Entry extends Deadline> {
-  /** Adds an entry; one that is already in the wheel is moved to its new `dueMs`. */
-  add(entry: Entry, nowMs: number): void
-  /** Takes an entry out. Does nothing for one that has expired, was cancelled or was never added. */
-  cancel(entry: Entry): void
-  /**
-   * Expires every entry with `dueMs <= nowMs`, tick by tick, and returns how many. Entries that are added meanwhile
-   * wait for the next advance, so that this one ends. When `expire` throws, the rest stays due and comes first in the
-   * next advance. Inside `expire` it does nothing.
-   */
-  advance(nowMs: number): number
-  /** Nothing is due before this time; null when the wheel is empty. May be too low after a cancel, never too high. */
-  nextDueMs(): number | null
-  size(): number
-}
+/** Called for each entry that is due, after it has left the wheel. It may add and cancel any entry. */
+export type DeadlineHandler<Entry extends Deadline> = (entry: Entry, nowMs: number) => void
 
 const WORD_BITS = 32
-/** Cells of `times`: the tick of the last advance, and a time before which nothing in the buckets is due. */
+/** Cells of `#times`: the tick of the last poll, and a time before which nothing in the buckets is due. */
 const CURSOR_TICK = 0
 const EARLIEST_MS = 1
 
-export function createDeadlines<Entry extends Deadline>(options: DeadlinesOptions<Entry>): Deadlines<Entry> {
-  const { tickMs = 1, buckets = 2048, expire } = options
-  if (!(tickMs > 0)) throw new RangeError(`tickMs must be above 0, got ${tickMs}`)
-  if (buckets < WORD_BITS || (buckets & (buckets - 1)) !== 0) {
-    throw new RangeError(`buckets must be a power of two of at least ${WORD_BITS}, got ${buckets}`)
-  }
-  const mask = buckets - 1
-  const heads = Array.from({ length: buckets }, createHead)
+export class TimingWheel<Entry extends Deadline> {
+  readonly #tickMs: number
+  readonly #mask: number
+  readonly #heads: readonly Deadline[]
   // A bit per bucket that may hold entries. Set by add and cleared by the search, so that cancel need not know buckets.
-  const occupied = new Uint32Array(buckets / WORD_BITS)
-  // Entries that are due but not yet expired: filled at the start of an advance, empty after it unless expire threw.
-  const due = createHead()
-  // Variables of a closure that hold fractions are boxed anew at each write; a cell of an array is not.
-  const times = new Float64Array(2)
-  times[EARLIEST_MS] = Infinity
-  let size = 0
-  let isAdvancing = false
+  readonly #occupied: Uint32Array
+  // Entries that are due but not yet expired: filled at the start of a poll, and left over by one that came to its bound.
+  readonly #due = createHead()
+  // A number with fractions is boxed anew at each write; a cell of an array is not.
+  readonly #times = new Float64Array(2)
+  #size = 0
+  #isPolling = false
 
-  function add(entry: Entry, nowMs: number): void {
+  constructor({ tickMs = 1, buckets = 2048 }: TimingWheelOptions = {}) {
+    if (!(tickMs > 0)) throw new RangeError(`tickMs must be above 0, got ${tickMs}`)
+    if (buckets < WORD_BITS || (buckets & (buckets - 1)) !== 0) {
+      throw new RangeError(`buckets must be a power of two of at least ${WORD_BITS}, got ${buckets}`)
+    }
+    this.#tickMs = tickMs
+    this.#mask = buckets - 1
+    this.#heads = Array.from({ length: buckets }, createHead)
+    this.#occupied = new Uint32Array(buckets / WORD_BITS)
+    this.#times[EARLIEST_MS] = Number.POSITIVE_INFINITY
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Adds an entry; one that is already in the wheel is moved to its new `dueMs`. */
+  add(entry: Entry, nowMs: number): void {
     const { dueMs } = entry
     // NaN compares false with every time: such a call would never be settled.
     if (Number.isNaN(dueMs)) throw new RangeError('a deadline must be a number, got NaN')
-    if (entry.wheelNext !== null) cancel(entry)
+    if (entry.wheelNext !== null) this.cancel(entry)
+    const times = this.#times
     // An empty wheel may have stood still for long.
-    if (size === 0) times[CURSOR_TICK] = Math.floor(nowMs / tickMs)
-    const tick = Math.max(Math.floor(dueMs / tickMs), times[CURSOR_TICK]!)
-    const bucket = tick & mask
-    occupied[bucket >>> 5]! |= 1 << (bucket & 31)
-    append(heads[bucket]!, entry)
-    size++
+    if (this.#size === 0) times[CURSOR_TICK] = Math.floor(nowMs / this.#tickMs)
+    const tick = Math.max(Math.floor(dueMs / this.#tickMs), times[CURSOR_TICK]!)
+    const bucket = tick & this.#mask
+    this.#occupied[bucket >>> 5]! |= 1 << (bucket & 31)
+    append(this.#heads[bucket]!, entry)
+    this.#size += 1
     if (dueMs < times[EARLIEST_MS]!) times[EARLIEST_MS] = dueMs
   }
 
-  function cancel(entry: Entry): void {
+  /** Takes an entry out. Does nothing for one that has expired, was cancelled or was never added. */
+  cancel(entry: Entry): void {
     if (entry.wheelNext === null) return
     unlink(entry)
-    size--
-    if (size === 0) times[EARLIEST_MS] = Infinity
+    this.#size -= 1
+    if (this.#size === 0) this.#times[EARLIEST_MS] = Number.POSITIVE_INFINITY
   }
 
-  function advance(nowMs: number): number {
-    if (isAdvancing || size === 0) return 0
-    if (nowMs >= times[EARLIEST_MS]!) collectDue(nowMs)
+  /**
+   * Expires entries with `dueMs <= nowMs`, tick by tick, `most` of them at most, and returns how many. Entries that are
+   * added meanwhile wait for the next poll, so that this one ends. When `handler` throws, the rest stays due and comes
+   * first in the next poll, as what exceeds the bound does. Inside `handler` it does nothing.
+   */
+  poll(nowMs: number, handler: DeadlineHandler<Entry>, most: number): number {
+    if (this.#isPolling || this.#size === 0) return 0
+    if (nowMs >= this.#times[EARLIEST_MS]!) this.#collectDue(nowMs)
+    const due = this.#due
     let count = 0
-    isAdvancing = true
+    this.#isPolling = true
     try {
-      for (let entry = due.wheelNext!; entry !== due; entry = due.wheelNext!) {
-        cancel(entry as Entry)
-        count++
-        expire(entry as Entry, nowMs)
+      for (let entry = due.wheelNext!; entry !== due && count < most; entry = due.wheelNext!) {
+        this.cancel(entry as Entry)
+        count += 1
+        handler(entry as Entry, nowMs)
       }
     } finally {
-      isAdvancing = false
+      this.#isPolling = false
     }
     return count
   }
 
-  /** Moves what is due from the buckets to `due`, then moves the cursor. */
-  function collectDue(nowMs: number): void {
-    const fromTick = times[CURSOR_TICK]!
-    const toTick = Math.max(Math.floor(nowMs / tickMs), fromTick)
-    const lastStep = Math.min(toTick - fromTick, mask)
-    for (let step = nextOccupied(fromTick, 0); step <= lastStep; step = nextOccupied(fromTick, step + 1)) {
-      const head = heads[((fromTick & mask) + step) & mask]!
+  /** Nothing is due before this time; null when the wheel is empty. May be too low after a cancel, never too high. */
+  nextDueMs(): number | null {
+    if (this.#size === 0) return null
+    const earliestMs = this.#times[EARLIEST_MS]!
+    const first = this.#due.wheelNext!
+    return first === this.#due ? earliestMs : Math.min(first.dueMs, earliestMs)
+  }
+
+  /** Moves what is due from the buckets to `#due`, then moves the cursor. */
+  #collectDue(nowMs: number): void {
+    const fromTick = this.#times[CURSOR_TICK]!
+    const toTick = Math.max(Math.floor(nowMs / this.#tickMs), fromTick)
+    const lastStep = Math.min(toTick - fromTick, this.#mask)
+    for (let step = this.#nextOccupied(fromTick, 0); step <= lastStep; step = this.#nextOccupied(fromTick, step + 1)) {
+      const head = this.#heads[((fromTick & this.#mask) + step) & this.#mask]!
       for (let entry = head.wheelNext!; entry !== head; ) {
         const next = entry.wheelNext!
         if (entry.dueMs <= nowMs) {
           unlink(entry)
-          append(due, entry)
+          append(this.#due, entry)
         }
         entry = next
       }
     }
     // Bucket order is due order within one turn only.
-    if (toTick - fromTick > mask) sortByDue(due)
-    times[CURSOR_TICK] = toTick
-    times[EARLIEST_MS] = findEarliest(toTick)
+    if (toTick - fromTick > this.#mask) sortByDue(this.#due)
+    this.#times[CURSOR_TICK] = toTick
+    this.#times[EARLIEST_MS] = this.#findEarliest(toTick)
   }
 
   /** The earliest due time in the buckets: a walk from the cursor that ends where no later bucket can be earlier. */
-  function findEarliest(fromTick: number): number {
-    let earliestMs = Infinity
-    for (let step = nextOccupied(fromTick, 0); step <= mask; step = nextOccupied(fromTick, step + 1)) {
+  #findEarliest(fromTick: number): number {
+    const mask = this.#mask
+    let earliestMs = Number.POSITIVE_INFINITY
+    for (let step = this.#nextOccupied(fromTick, 0); step <= mask; step = this.#nextOccupied(fromTick, step + 1)) {
       const bucket = ((fromTick & mask) + step) & mask
-      const head = heads[bucket]!
-      if (head.wheelNext === head) occupied[bucket >>> 5]! &= ~(1 << (bucket & 31))
+      const head = this.#heads[bucket]!
+      if (head.wheelNext === head) this.#occupied[bucket >>> 5]! &= ~(1 << (bucket & 31))
       for (let entry = head.wheelNext!; entry !== head; entry = entry.wheelNext!) {
         if (entry.dueMs < earliestMs) earliestMs = entry.dueMs
       }
-      if (Math.floor(earliestMs / tickMs) <= fromTick + step) break
+      if (Math.floor(earliestMs / this.#tickMs) <= fromTick + step) break
     }
     return earliestMs
   }
 
   /** The first step from `step` on that leads to a bucket that may hold entries; past a turn if none does. */
-  function nextOccupied(fromTick: number, step: number): number {
+  #nextOccupied(fromTick: number, from: number): number {
+    const mask = this.#mask
+    let step = from
     while (step <= mask) {
       const bucket = ((fromTick & mask) + step) & mask
-      const bits = occupied[bucket >>> 5]! >>> (bucket & 31)
+      const bits = this.#occupied[bucket >>> 5]! >>> (bucket & 31)
       if (bits !== 0) return step + trailingZeros(bits)
       step += WORD_BITS - (bucket & 31)
     }
     return step
-  }
-
-  return {
-    add,
-    cancel,
-    advance,
-    nextDueMs() {
-      if (size === 0) return null
-      return due.wheelNext === due ? times[EARLIEST_MS]! : Math.min(due.wheelNext!.dueMs, times[EARLIEST_MS]!)
-    },
-    size: () => size,
-  }
-}
-
-export interface DeadlineTimer<Entry extends Deadline> {
-  /** Adds to the wheel and, when nothing earlier is waited for, arms the timer. */
-  add(entry: Entry, nowMs: number): void
-  /** Cancels in the wheel. A timer that waits for nothing does not keep the process alive, and is not renewed. */
-  cancel(entry: Entry): void
-  /** When the timer fires next; null when it is not armed. */
-  armedForMs(): number | null
-  /** Disarms the timer for good. Entries stay in the wheel. */
-  close(): void
-}
-
-export interface DeadlineTimerOptions {
-  /** The clock of the wheel's times. */
-  now(): number
-  /** Called when entries are due, before they expire: what has already come in is taken first. */
-  beforeExpire?(): void
-  setTimer?: (fire: () => void, delayMs: number) => TimerHandle
-  clearTimer?: (handle: TimerHandle) => void
-}
-
-/** What setTimeout returns, as far as it is needed here. */
-export interface TimerHandle {
-  ref(): unknown
-  unref(): unknown
-}
-
-/** Longer delays overflow setTimeout, which then fires at once. */
-const MAX_DELAY_MS = 2_147_483_647
-
-/**
- * Drives a wheel with one timer, armed for the earliest entry. setTimeout rounds, and counts from the start of the
- * loop's turn, so it may fire before the time asked for: the wheel then expires nothing, and the timer is armed for the
- * rest.
- */
-export function createDeadlineTimer<Entry extends Deadline>(
-  wheel: Deadlines<Entry>,
-  options: DeadlineTimerOptions,
-): DeadlineTimer<Entry> {
-  const { now, beforeExpire, setTimer = setTimeout } = options
-  const clearTimer = options.clearTimer ?? ((handle: TimerHandle) => clearTimeout(handle as NodeJS.Timeout))
-  let handle: TimerHandle | null = null
-  // Infinity: not armed. -Infinity: firing or closed, so that add does not arm.
-  let armedForMs = Infinity
-  let isClosed = false
-
-  function arm(dueMs: number, nowMs: number): void {
-    if (handle !== null) clearTimer(handle)
-    armedForMs = dueMs
-    handle = setTimer(fire, Math.min(Math.max(Math.ceil(dueMs - nowMs), 1), MAX_DELAY_MS))
-  }
-
-  function fire(): void {
-    handle = null
-    armedForMs = -Infinity
-    try {
-      if ((wheel.nextDueMs() ?? Infinity) <= now()) {
-        beforeExpire?.()
-        wheel.advance(now())
-      }
-    } finally {
-      if (!isClosed) {
-        armedForMs = Infinity
-        const nextMs = wheel.nextDueMs()
-        if (nextMs !== null && nextMs < Infinity) arm(nextMs, now())
-      }
-    }
-  }
-
-  return {
-    add(entry, nowMs) {
-      wheel.add(entry, nowMs)
-      if (entry.dueMs < armedForMs) arm(entry.dueMs, nowMs)
-      else if (wheel.size() === 1) handle?.ref()
-    },
-    cancel(entry) {
-      wheel.cancel(entry)
-      // Left to run out, not cleared: with one call at a time, every call would arm it anew.
-      if (wheel.size() === 0) handle?.unref()
-    },
-    armedForMs() {
-      return handle === null ? null : armedForMs
-    },
-    close() {
-      isClosed = true
-      armedForMs = -Infinity
-      if (handle !== null) clearTimer(handle)
-      handle = null
-    },
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the pump does with lanes that will not let the host sleep. The lanes here are stand-ins: no ring, no thread. */
 import { describe, expect, it } from 'vitest'
-import { createPump } from '../../../dist/host/calls/pump.js'
+import { Pump } from '../../../dist/host/calls/pump.js'
 import type { Lane } from '../../../dist/host/model/lane.js'
 
 /** A lane with a call in flight. `park` says what becomes of the host's sleep; `drain` how much has come back. */
@@ -23,7 +23,7 @@ function laneOf({ park, drain }: { park: () => Promise<unknown> | null; drain: (
 
 /** Asks again for each verdict; how many it had before the event loop's first turn. */
 async function answersBeforeTurn({ isAsleep }: { isAsleep: boolean }): Promise<number> {
-  const pump = createPump({ wait: 'spin', spinUs: 50, onBusy() {}, onRoom() {}, onStorm() {} })
+  const pump = new Pump({ wait: 'spin', spinUs: 50, listener: { busy() {}, room() {}, storm() {} } })
   let answers = 0
   let isThere = false
   const lane = laneOf({
@@ -39,7 +39,7 @@ async function answersBeforeTurn({ isAsleep }: { isAsleep: boolean }): Promise<n
   const ring = lane.ring as unknown as Record<string, unknown>
   lane.publish = () => isAsleep
   // What was not there when the turn's calls were published is there a moment later.
-  ring.hasCompletions = () => {
+  ring.lookAgain = () => {
     isThere = true
     return true
   }
@@ -61,8 +61,8 @@ describe('a verdict that is a moment away', () => {
   })
 })
 
-function pumpOf(onStorm: (lane: Lane) => void) {
-  return createPump({ wait: 'park', spinUs: 0, onBusy() {}, onRoom() {}, onStorm })
+function pumpOf(storm: (lane: Lane) => void) {
+  return new Pump({ wait: 'park', spinUs: 0, listener: { busy() {}, room() {}, storm } })
 }
 
 describe('a lane that never lets the host sleep', () => {

@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { codecMemory } from '../../../dist/contracts/codec/memory.js'
-import { createCompletion } from '../../../dist/host/calls/completion.js'
-import { createExpiry } from '../../../dist/host/calls/expiry.js'
+import { Completion } from '../../../dist/host/calls/completion.js'
+import { Expiry } from '../../../dist/host/calls/expiry.js'
 import type { Bulkhead } from '../../../dist/host/model/bulkhead.js'
 import { Call } from '../../../dist/host/model/call.js'
 import type { HookpointState } from '../../../dist/host/model/hookpoint-state.js'
@@ -47,9 +47,10 @@ function openLane(bulkhead: Partial<Bulkhead> = {}) {
   const unasked = () => {
     throw new Error('no call of these goes on')
   }
-  const completion = createCompletion({ proceed: unasked, decide: unasked, fail: unasked }, (_lane, _call, kind) =>
-    violations.push(kind),
-  )
+  const completion = new Completion({
+    hops: { proceed: unasked, decide: unasked, fail: unasked },
+    violated: (_lane, kind) => violations.push(kind),
+  })
   let earliestMs = Number.NaN
   const lane = new Lane({
     id: 'test:0',
@@ -188,9 +189,8 @@ describe('a lane', () => {
           return isBack
         }
         const unasked = null as never
-        createExpiry({ hops: unasked, completion: unasked, deadlines: { watch() {} }, emit: unasked }).moveUnclaimed(
-          lane,
-        )
+        const expiry = new Expiry({ hops: unasked, completion: unasked, deadlines: { watch() {} }, emit: unasked })
+        expiry.moveUnclaimed(lane)
         const given = back.map((call) => call.ticket + 1)
         expect([...begun, ...given]).toEqual(Array.from({ length: count }, (_, index) => index + 1))
       }),

@@ -1,14 +1,27 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  createDeadlines,
-  createDeadlineTimer,
-  type Deadline,
-  type TimerHandle,
-} from '../../../dist/host/primitives/timing-wheel.js'
+import { DeadlineTimer, type TimerHandle } from '../../../dist/host/primitives/deadline-timer.js'
+import { type Deadline, type DeadlineHandler, TimingWheel } from '../../../dist/host/primitives/timing-wheel.js'
 
 interface Entry extends Deadline {
   readonly id: number
+}
+
+/** A wheel, and what to do with what is due. */
+function createWheel({
+  expire,
+  ...shape
+}: {
+  tickMs?: number
+  buckets?: number
+  startMs?: number
+  expire: DeadlineHandler<Entry>
+}) {
+  const wheel = new TimingWheel<Entry>(shape)
+  return Object.assign(wheel, {
+    advance: (nowMs: number, most = Number.POSITIVE_INFINITY) => wheel.poll(nowMs, expire, most),
+    expire,
+  })
 }
 
 const entry = (id: number, dueMs: number): Entry => ({ id, dueMs, wheelPrev: null, wheelNext: null })
@@ -38,7 +51,7 @@ describe('the deadline wheel', () => {
       fc.property(wheelShape, fc.array(step, { maxLength: 120 }), (shape, steps) => {
         let nowMs = shape.startMs
         const expired: Entry[] = []
-        const wheel = createDeadlines<Entry>({ ...shape, expire: (one) => expired.push(one) })
+        const wheel = createWheel({ ...shape, expire: (one) => expired.push(one) })
         const entries = new Map<number, Entry>()
         const model = new Map<number, number>()
         for (const one of steps) {
@@ -64,7 +77,7 @@ describe('the deadline wheel', () => {
             expect(ticks).toEqual([...ticks].sort(byNumber))
             for (const id of due) model.delete(id)
           }
-          expect(wheel.size()).toBe(model.size)
+          expect(wheel.size).toBe(model.size)
           const nextMs = wheel.nextDueMs()
           if (model.size === 0) expect(nextMs).toBeNull()
           else expect(nextMs).toBeLessThanOrEqual(Math.min(...model.values()))
@@ -74,11 +87,11 @@ describe('the deadline wheel', () => {
     )
   })
 
-  it('is emptied by advancing to each next due time, without idle rounds', () => {
+  it('is emptied by polling at each next due time, without idle rounds', () => {
     fc.assert(
       fc.property(wheelShape, fc.array(delay, { maxLength: 60 }), fc.array(fc.nat(59)), (shape, delays, cancelled) => {
         let expired = 0
-        const wheel = createDeadlines<Entry>({
+        const wheel = createWheel({
           ...shape,
           expire(one, nowMs) {
             expect(nowMs).toBeGreaterThanOrEqual(one.dueMs)
@@ -109,7 +122,7 @@ describe('the deadline wheel', () => {
         const pending = new Set(entries.map(({ id }) => id))
         const remaining = [...script]
         const added = new Set<number>()
-        const wheel = createDeadlines<Entry>({
+        const wheel = createWheel({
           ...shape,
           expire(one, nowMs) {
             expect(pending.delete(one.id)).toBe(true)
@@ -129,22 +142,22 @@ describe('the deadline wheel', () => {
         for (const one of entries) wheel.add(one, shape.startMs)
         const nowMs = shape.startMs + byMs
         wheel.advance(nowMs)
-        expect(wheel.size()).toBe(pending.size)
+        expect(wheel.size).toBe(pending.size)
         for (const id of pending) {
           if (!added.has(id)) expect(entries[id]!.dueMs).toBeGreaterThan(nowMs)
         }
         added.clear()
         remaining.length = 0
         wheel.advance(Number.MAX_SAFE_INTEGER)
-        expect(wheel.size()).toBe(0)
+        expect(wheel.size).toBe(0)
         expect(pending.size).toBe(0)
       }),
     )
   })
 
-  it('leaves an entry that was added while expiring, though due, for the next advance', () => {
+  it('leaves an entry that was added while expiring, though due, for the next poll', () => {
     let turns = 0
-    const wheel = createDeadlines<Entry>({
+    const wheel = createWheel({
       expire(one, nowMs) {
         turns++
         wheel.add(one, nowMs)
@@ -157,9 +170,9 @@ describe('the deadline wheel', () => {
     expect(turns).toBe(2)
   })
 
-  it('is not advanced by what it expires', () => {
+  it('is not polled by what it expires', () => {
     const order: string[] = []
-    const wheel = createDeadlines<Entry>({
+    const wheel = createWheel({
       expire(one, nowMs) {
         order.push(`in ${one.id}`)
         expect(wheel.advance(nowMs + 100)).toBe(0)
@@ -173,7 +186,7 @@ describe('the deadline wheel', () => {
 
   it('expires in due order after a pause of many turns', () => {
     const order: number[] = []
-    const wheel = createDeadlines<Entry>({ buckets: 32, expire: (one) => order.push(one.dueMs) })
+    const wheel = createWheel({ buckets: 32, expire: (one) => order.push(one.dueMs) })
     for (const dueMs of [900, 33, 64, 1, 500, 65, 32]) wheel.add(entry(0, dueMs), 0)
     wheel.advance(1e12)
     expect(order).toEqual([1, 32, 33, 64, 65, 500, 900])
@@ -181,7 +194,7 @@ describe('the deadline wheel', () => {
 
   it('keeps what is left when expire throws, and expires it first the next time', () => {
     const order: number[] = []
-    const wheel = createDeadlines<Entry>({
+    const wheel = createWheel({
       expire(one) {
         order.push(one.id)
         if (one.id === 2) throw new Error('no')
@@ -189,7 +202,7 @@ describe('the deadline wheel', () => {
     })
     for (const id of [1, 2, 3]) wheel.add(entry(id, id), 0)
     expect(() => wheel.advance(10)).toThrow('no')
-    expect(wheel.size()).toBe(1)
+    expect(wheel.size).toBe(1)
     expect(wheel.nextDueMs()).toBe(3)
     wheel.add(entry(4, 3), 10)
     wheel.advance(10)
@@ -198,30 +211,43 @@ describe('the deadline wheel', () => {
 
   it('moves an entry that is added again, and forgets one that is cancelled twice', () => {
     const expired: number[] = []
-    const wheel = createDeadlines<Entry>({ expire: (one) => expired.push(one.id) })
+    const wheel = createWheel({ expire: (one) => expired.push(one.id) })
     const moved = entry(1, 10)
     wheel.add(moved, 0)
     moved.dueMs = 50
     wheel.add(moved, 0)
-    expect(wheel.size()).toBe(1)
+    expect(wheel.size).toBe(1)
     expect(wheel.advance(49)).toBe(0)
     const gone = entry(2, 20)
     wheel.add(gone, 0)
     wheel.cancel(gone)
     wheel.cancel(gone)
     wheel.cancel(entry(3, 1))
-    expect(wheel.size()).toBe(1)
+    expect(wheel.size).toBe(1)
     wheel.advance(50)
     expect(expired).toEqual([1])
   })
 
+  it('expires no more at a time than it is asked to, and the rest in the next polls, in due order', () => {
+    const order: number[] = []
+    const wheel = createWheel({ expire: (one) => order.push(one.id) })
+    for (const id of [5, 3, 1, 4, 2]) wheel.add(entry(id, id), 0)
+    expect(wheel.advance(10, 2)).toBe(2)
+    expect(wheel.nextDueMs()).toBe(3)
+    expect(wheel.size).toBe(3)
+    wheel.add(entry(6, 6), 10)
+    expect(wheel.advance(10, 3)).toBe(3)
+    expect(wheel.advance(10, 3)).toBe(1)
+    expect(order).toEqual([1, 2, 3, 4, 5, 6])
+  })
+
   it('refuses a deadline that is no number, and shapes that it cannot turn', () => {
-    const wheel = createDeadlines<Entry>({ expire() {} })
+    const wheel = createWheel({ expire() {} })
     expect(() => wheel.add(entry(1, Number.NaN), 0)).toThrow(RangeError)
     wheel.add(entry(2, Number.POSITIVE_INFINITY), 0)
     expect(wheel.advance(Number.MAX_SAFE_INTEGER)).toBe(0)
-    expect(() => createDeadlines<Entry>({ buckets: 100, expire() {} })).toThrow(RangeError)
-    expect(() => createDeadlines<Entry>({ tickMs: 0, expire() {} })).toThrow(RangeError)
+    expect(() => createWheel({ buckets: 100, expire() {} })).toThrow(RangeError)
+    expect(() => createWheel({ tickMs: 0, expire() {} })).toThrow(RangeError)
   })
 })
 
@@ -277,22 +303,22 @@ interface FakeTimer extends TimerHandle {
 function createTimed(skewMs = 0) {
   const clock = createClock(skewMs)
   const expired: [id: number, nowMs: number][] = []
-  const wheel = createDeadlines<Entry>({ expire: (one, nowMs) => expired.push([one.id, nowMs]) })
-  const timer = createDeadlineTimer(wheel, { ...clock, now: () => clock.nowMs })
+  const wheel = createWheel({ expire: (one, nowMs) => expired.push([one.id, nowMs]) })
+  const timer = new DeadlineTimer({ ...clock, wheel, expire: wheel.expire, now: () => clock.nowMs })
   return { clock, expired, wheel, timer }
 }
 
 describe('the deadline timer', () => {
   it('is armed once, for the earliest entry, and again only for an earlier one', () => {
     const { clock, timer } = createTimed()
-    expect(timer.armedForMs()).toBeNull()
+    expect(timer.armedForMs).toBeNull()
     timer.add(entry(1, 50), 0)
     timer.add(entry(2, 60), 0)
     timer.add(entry(3, 50), 0)
     expect(clock.arms).toBe(1)
     timer.add(entry(4, 20), 0)
     expect(clock.arms).toBe(2)
-    expect(timer.armedForMs()).toBe(20)
+    expect(timer.armedForMs).toBe(20)
     expect(clock.armed.size).toBe(1)
   })
 
@@ -315,9 +341,9 @@ describe('the deadline timer', () => {
             expect(nowMs).toBeGreaterThanOrEqual(dues[id]!)
             expect(nowMs).toBeLessThanOrEqual(dues[id]! + 1 + Math.max(skewMs, 0) * 2 + 1)
           }
-          expect(wheel.size()).toBe(0)
+          expect(wheel.size).toBe(0)
           expect(clock.armed.size).toBe(0)
-          expect(timer.armedForMs()).toBeNull()
+          expect(timer.armedForMs).toBeNull()
         },
       ),
     )
@@ -351,11 +377,13 @@ describe('the deadline timer', () => {
   it('lets what has come in be taken before it expires the rest', () => {
     const clock = createClock()
     const expired: number[] = []
-    const wheel = createDeadlines<Entry>({ expire: (one) => expired.push(one.id) })
+    const wheel = createWheel({ expire: (one) => expired.push(one.id) })
     const saved = entry(1, 10)
     let drains = 0
-    const timer = createDeadlineTimer(wheel, {
+    const timer = new DeadlineTimer<Entry>({
       ...clock,
+      wheel,
+      expire: wheel.expire,
       now: () => clock.nowMs,
       beforeExpire() {
         drains++
@@ -372,13 +400,13 @@ describe('the deadline timer', () => {
   it('goes on after an expire that threw', () => {
     const clock = createClock()
     const expired: number[] = []
-    const wheel = createDeadlines<Entry>({
+    const wheel = createWheel({
       expire(one) {
         expired.push(one.id)
         if (one.id === 1) throw new Error('no')
       },
     })
-    const timer = createDeadlineTimer(wheel, { ...clock, now: () => clock.nowMs })
+    const timer = new DeadlineTimer({ ...clock, wheel, expire: wheel.expire, now: () => clock.nowMs })
     timer.add(entry(1, 10), 0)
     timer.add(entry(2, 10), 0)
     timer.add(entry(3, 30), 0)
@@ -408,14 +436,14 @@ describe('the deadline timer', () => {
 
   it('keeps to the real clock with real timers', async () => {
     const lateMs: number[] = []
-    const wheel = createDeadlines<Entry>({ expire: (one, nowMs) => lateMs.push(nowMs - one.dueMs) })
+    const wheel = createWheel({ expire: (one, nowMs) => lateMs.push(nowMs - one.dueMs) })
     const now = () => performance.now()
-    const timer = createDeadlineTimer(wheel, { now })
+    const timer = new DeadlineTimer({ wheel, expire: wheel.expire, now })
     for (let id = 0; id < 200; id++) timer.add(entry(id, now() + ((id * 37) % 90)), now())
     await expect.poll(() => lateMs.length, { timeout: 5_000 }).toBe(200)
     expect(Math.min(...lateMs)).toBeGreaterThanOrEqual(0)
-    expect(wheel.size()).toBe(0)
-    expect(timer.armedForMs()).toBeNull()
+    expect(wheel.size).toBe(0)
+    expect(timer.armedForMs).toBeNull()
   })
 })
 

@@ -48,7 +48,6 @@ export interface Violation {
 export interface Observer {
   /** Calls that have begun and not settled. */
   readonly calls: InFlightCount
-  readonly observations: InFlightCount
   emitted(event: string): void
   violated(kind: string): void
   /** Sees that only living lanes are listened to. */

@@ -85,8 +85,6 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
     watchUse(violations)
     let entered = 0
     let left = 0
-    let told = 0
-    let heard = 0
     let replaced = 0
     let accused = 0
     // Of a tally the host's side calls these two.
@@ -99,14 +97,6 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
         () => {
           left += 1
           if (left > entered) violations.push({ kind: 'settled-twice', detail: `${left} settled of ${entered}` })
-        },
-      ),
-      observations: tally(
-        () => {
-          told += 1
-        },
-        () => {
-          heard += 1
         },
       ),
       emitted(event) {
@@ -124,7 +114,7 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
     function isAllBack(): boolean {
       return (
         calls.every((call) => call.isObservation || call.settlements > 0) &&
-        heard === told &&
+        left >= entered &&
         engine.queueDepth === 0 &&
         engine.lanes().every((lane) => lane.inFlight === 0)
       )
@@ -219,13 +209,12 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
           violations.push({ kind: 'old-generation', detail: 'a completion for an earlier use of its slot was taken' })
         }
         for (const call of calls) if (call.isObservation) call.settlements = 1
-        if (heard > told) violations.push({ kind: 'settled-twice', detail: 'an observation' })
         return violations
       },
       waitingFor() {
         const open = calls.filter((call) => !call.isObservation && call.settlements === 0).map(({ call }) => call)
         const slots = engine.lanes().reduce((sum, lane) => sum + lane.inFlight, 0)
-        return `calls [${open.join(', ')}], ${told - heard} observations, ${slots} slots, ${engine.queueDepth} in the queue`
+        return `calls [${open.join(', ')}], ${entered - left - open.length} observations, ${slots} slots, ${engine.queueDepth} in the queue`
       },
     }
   }

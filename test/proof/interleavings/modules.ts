@@ -5,22 +5,14 @@
 import type * as Contract from '../../../dist/contracts/contract.js'
 import type * as MakeHookpoint from '../../../dist/contracts/make-hookpoint.js'
 import type * as Types from '../../../dist/contracts/types.js'
-import type * as CallDeadlines from '../../../dist/host/calls/call-deadlines.js'
-import type * as Completion from '../../../dist/host/calls/completion.js'
-import type * as Dispatcher from '../../../dist/host/calls/dispatcher.js'
-import type * as Expiry from '../../../dist/host/calls/expiry.js'
-import type * as Hops from '../../../dist/host/calls/hops.js'
-import type * as PumpModule from '../../../dist/host/calls/pump.js'
-import type * as Supervisor from '../../../dist/host/lanes/supervisor.js'
-import type * as Watchdog from '../../../dist/host/lanes/watchdog.js'
+import type * as CallPath from '../../../dist/host/calls/call-path.js'
+import type * as Supervision from '../../../dist/host/lanes/supervision.js'
 import type * as Bulkhead from '../../../dist/host/model/bulkhead.js'
-import type * as CallModule from '../../../dist/host/model/call.js'
 import type * as HookpointStateModule from '../../../dist/host/model/hookpoint-state.js'
 import type * as LaneModule from '../../../dist/host/model/lane.js'
 import type * as PluginState from '../../../dist/host/model/plugin.js'
 import type * as RouteModule from '../../../dist/host/model/route.js'
 import type * as Breaker from '../../../dist/host/primitives/circuit-breaker.js'
-import type * as Deadlines from '../../../dist/host/primitives/timing-wheel.js'
 import type * as Metrics from '../../../dist/host/telemetry/metrics.js'
 import type * as PluginDoor from '../../../dist/plugin/index.js'
 import type * as Clock from '../../../dist/ring/clock.js'
@@ -34,22 +26,14 @@ type Modules = {
   'contracts/make-hookpoint': typeof MakeHookpoint
   'contracts/types': typeof Types
   'host/primitives/circuit-breaker': typeof Breaker
+  'host/calls/call-path': typeof CallPath
+  'host/lanes/supervision': typeof Supervision
   'host/model/bulkhead': typeof Bulkhead
-  'host/model/call': typeof CallModule
-  'host/calls/call-deadlines': typeof CallDeadlines
-  'host/calls/completion': typeof Completion
-  'host/primitives/timing-wheel': typeof Deadlines
-  'host/calls/dispatcher': typeof Dispatcher
-  'host/calls/expiry': typeof Expiry
-  'host/calls/hops': typeof Hops
   'host/telemetry/metrics': typeof Metrics
   'host/model/lane': typeof LaneModule
   'host/model/plugin': typeof PluginState
   'host/model/hookpoint-state': typeof HookpointStateModule
-  'host/calls/pump': typeof PumpModule
   'host/model/route': typeof RouteModule
-  'host/lanes/supervisor': typeof Supervisor
-  'host/lanes/watchdog': typeof Watchdog
   'plugin/index': typeof PluginDoor
   'ring/clock': typeof Clock
   'ring/host-ring': typeof HostRing

@@ -170,8 +170,8 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: PUMP,
-        find: "lane.listening = 'no';\n        looksHere = IN_PLACE_LOOKS;",
-        replace: 'looksHere = IN_PLACE_LOOKS;',
+        find: "lane.listening = 'no';\n        this.#looksInPlace = IN_PLACE_LOOKS;",
+        replace: 'this.#looksInPlace = IN_PLACE_LOOKS;',
       },
     ],
   },
@@ -182,7 +182,7 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: PUMP,
-        find: 'lane.unpublished = 0;\n        lane.hasRung = false;\n        lane.isWaking = lane.publish();',
+        find: 'lane.unpublished = 0;\n    lane.hasRung = false;\n    lane.isWaking = lane.publish();',
         replace:
           'lane.unpublished = 0;\n        if (lane.hasRung)\n            lane.publishQuietly();\n        else\n            lane.publish();\n        lane.hasRung = false;',
       },

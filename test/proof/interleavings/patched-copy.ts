@@ -38,8 +38,8 @@ const SCALED: readonly Patch[] = [
   { file: 'worker/lane-loop.js', find: 'const BATCH_CALLS = 64;', replace: 'const BATCH_CALLS = 2;' },
   {
     file: 'host/calls/expiry.js',
-    find: 'function expire(call, nowMs, retries = 2) {',
-    replace: 'function expire(call, nowMs, retries = 0) {',
+    find: 'expire(call, nowMs, retries = 2) {',
+    replace: 'expire(call, nowMs, retries = 0) {',
   },
   {
     file: 'host/model/lane.js',

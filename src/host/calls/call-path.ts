@@ -1,0 +1,149 @@
+/**
+ * A call's way through the engine, wired: the one place where its parts are made and told of each other. The engine and the
+ * proof of interleavings (test/proof/interleavings) have their call paths from here. Host's thread only.
+ *
+ *   hooks -> dispatcher -> hops -> lane -> pump ~> worker ~> pump -> lane -> completion -> hops -> the caller
+ *
+ * Two loops run through it. Time: timer -> wheel -> expiry -> hops -> deadlines -> timer. Lanes: pump -> overseer (who
+ * watches, replaces and starts lanes, in lanes/) -> expiry, pump.
+ */
+import type { Contract } from '../../contracts/contract.js'
+import { monotonicMs } from '../../ring/clock.js'
+import type { Bulkhead } from '../model/bulkhead.js'
+import { Call } from '../model/call.js'
+import { type Lane, LaneDeadline, type LaneListener } from '../model/lane.js'
+import { DeadlineTimer } from '../primitives/deadline-timer.js'
+import { type Deadline, TimingWheel } from '../primitives/timing-wheel.js'
+import type { Emit } from '../telemetry/events.js'
+import type { ViolationKind } from '../telemetry/recorders.js'
+import { CallDeadlines } from './call-deadlines.js'
+import { Completion } from './completion.js'
+import { Dispatcher } from './dispatcher.js'
+import { Expiry } from './expiry.js'
+import { Hops } from './hops.js'
+import { Pump } from './pump.js'
+
+/** What calls need of whoever starts, watches and replaces lanes. Implemented above, in lanes/. */
+export interface LaneOverseer {
+  /** The lane has calls in flight. Cheap when it knows already. */
+  busy(lane: Lane): void
+  /** An entry of its own in the timing wheel is due. */
+  due(entry: Deadline, nowMs: number): void
+  /** The lane's worker broke the protocol, if so with that call. */
+  violated(lane: Lane, kind: ViolationKind, call?: Call): void
+}
+
+export interface CallPathOptions {
+  readonly contract: Contract
+  readonly emit: Emit
+  readonly wait: 'adaptive' | 'park' | 'spin'
+  readonly spinUs: number
+  readonly maxEventBytes: number
+  /** Default: Math.random. */
+  readonly random?: () => number
+  /** Buckets of the timing wheel; its default when left out. */
+  readonly wheelBuckets?: number
+}
+
+export interface CallPath {
+  readonly dispatcher: Dispatcher
+  readonly expiry: Expiry
+  readonly pump: Pump
+  /** Deadlines of whatever kind; those of the overseer come back to it. */
+  readonly timer: DeadlineTimer<Deadline>
+  /** What each lane is to tell. */
+  readonly listener: LaneListener
+  /** Before the first lane is started. */
+  overseeBy(overseer: LaneOverseer): void
+  /** Calls may go to the bulkhead's lanes. */
+  open(bulkhead: Bulkhead): void
+}
+
+export function createCallPath(options: CallPathOptions): CallPath {
+  return new WiredCallPath(options)
+}
+
+class WiredCallPath implements CallPath {
+  readonly dispatcher: Dispatcher
+  readonly expiry: Expiry
+  readonly pump: Pump
+  readonly timer: DeadlineTimer<Deadline>
+  readonly listener: LaneListener
+  readonly #deadlines: CallDeadlines
+  readonly #bulkheads = new Set<Bulkhead>()
+  #overseer: LaneOverseer = NOBODY
+
+  constructor(options: CallPathOptions) {
+    const { contract, emit, wait, spinUs, maxEventBytes, random = Math.random, wheelBuckets } = options
+    this.timer = new DeadlineTimer({
+      wheel: new TimingWheel(wheelBuckets === undefined ? {} : { buckets: wheelBuckets }),
+      now: monotonicMs,
+      expire: (entry, nowMs) => this.#expire(entry, nowMs),
+      // A verdict that is there when the timer fires wins.
+      beforeExpire: () => this.pump.drainAll(this.#lanes()),
+    })
+    this.#deadlines = new CallDeadlines({ timer: this.timer })
+    this.pump = new Pump({
+      wait,
+      spinUs,
+      listener: {
+        busy: (lane) => this.#overseer.busy(lane),
+        storm: (lane) => this.#violated(lane, 'doorbell'),
+        room: feed,
+      },
+    })
+    const hops = new Hops({ maxEventBytes, deadlines: this.#deadlines, pump: this.pump, emit, random })
+    const completion = new Completion({ hops, violated: (lane, kind, call) => this.#violated(lane, kind, call) })
+    this.expiry = new Expiry({ hops, completion, deadlines: this.#deadlines, emit })
+    this.dispatcher = new Dispatcher({ contract, hops, emit })
+    this.listener = {
+      begun: (lane, earliestMs, nowMs) => this.#deadlines.watchLane(lane, earliestMs, nowMs),
+      completed: (lane, slot, call, nowMs) => completion.take(lane, slot, call, nowMs),
+      late: (_lane, { plugin, hookpoint }) => {
+        if (plugin !== null) plugin.recorders[hookpoint.index]!.late += 1
+      },
+      violated: (lane, kind) => this.#violated(lane, kind),
+    }
+  }
+
+  overseeBy(overseer: LaneOverseer): void {
+    this.#overseer = overseer
+  }
+
+  open(bulkhead: Bulkhead): void {
+    this.#bulkheads.add(bulkhead)
+    bulkhead.onSubmitted = (lane) => this.pump.submitted(lane)
+  }
+
+  #expire(entry: Deadline, nowMs: number): void {
+    if (entry instanceof LaneDeadline) this.#deadlines.sweep(entry, nowMs, this.#expireCall)
+    else if (entry instanceof Call) this.expiry.expire(entry, nowMs)
+    else this.#overseer.due(entry, nowMs)
+  }
+
+  readonly #expireCall = (call: Call, nowMs: number): void => this.expiry.expire(call, nowMs)
+
+  #violated(lane: Lane, kind: ViolationKind, call?: Call): void {
+    this.#overseer.violated(lane, kind, call)
+  }
+
+  *#lanes(): Iterable<Lane> {
+    for (const bulkhead of this.#bulkheads) {
+      if (bulkhead.isClosed) this.#bulkheads.delete(bulkhead)
+      for (const { lane } of bulkhead.seats) if (lane !== null) yield lane
+    }
+  }
+}
+
+/** A lane has slots again: calls that wait for one go on. */
+function feed({ bulkhead }: Lane): void {
+  if (bulkhead.queueDepth > 0) bulkhead.feed()
+}
+
+const NOBODY: LaneOverseer = {
+  busy() {},
+  due() {},
+  violated(lane, kind) {
+    throw new Error(`lane ${lane.id} has no overseer, and its worker broke the protocol (${kind})`)
+  },
+}

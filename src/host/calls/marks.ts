@@ -1,0 +1,79 @@
+/**
+ * When a worker entered and left plugin code, and how far it has come with a call. Both are the worker's own account: they
+ * are held within what is possible, and only plugins of the trip can be named. Host's thread only.
+ */
+import { MARK_AT_WORD as MARK_AT, STARTED_AT_WORD as STARTED_AT } from '../../ring/layout.js'
+import { type Call, OrphanedSlot } from '../model/call.js'
+import type { Lane } from '../model/lane.js'
+import type { ActivePlugin } from '../model/plugin.js'
+import type { Times } from '../model/trip.js'
+
+// A module's own constants are compiled in; another's are loaded and checked at each use.
+const STARTED_AT_WORD = STARTED_AT
+const MARK_AT_WORD = MARK_AT
+
+export interface Marks {
+  /** When the worker entered the first plugin (monotonic ms). */
+  readonly startedMs: number
+  /** When it entered the plugin that it is in, or left the last one. */
+  readonly markMs: number
+}
+
+export interface Progress {
+  /** The plugin that the worker is in, or was about to enter. */
+  readonly current: ActivePlugin
+  /** Plugins of the trip that have finished. */
+  readonly done: number
+  /** Of all the trip's plugins together. */
+  readonly times: Times
+}
+
+/** When the worker entered the first plugin, held within what is possible. */
+export function startedMsOf(lane: Lane, slot: number, tripMs: number, nowMs: number): number {
+  return clamp(lane.ring.slotDouble(slot, STARTED_AT_WORD), tripMs, nowMs)
+}
+
+/** The worker's last mark, held within what is possible. */
+export function markMsOf(lane: Lane, slot: number, startedMs: number, nowMs: number): number {
+  return clamp(lane.ring.slotDouble(slot, MARK_AT_WORD), startedMs, nowMs)
+}
+
+export function marksOf(lane: Lane, slot: number, tripMs: number, nowMs: number): Marks {
+  const startedMs = startedMsOf(lane, slot, tripMs, nowMs)
+  return { startedMs, markMs: markMsOf(lane, slot, startedMs, nowMs) }
+}
+
+/** How far a claimed call has come. */
+export function progressOf(lane: Lane, call: Call, nowMs: number, doneMask = lane.ring.doneMask(call.slot)): Progress {
+  const { plugins } = lane.bulkhead
+  const all = call.mask
+  // The last plugin never counts as done: then the call would have completed.
+  const last = 1 << (31 - Math.clz32(all))
+  const done = doneMask & all & ~last
+  const left = all & ~done
+  const current = plugins[31 - Math.clz32(left & -left)] as ActivePlugin
+  const marks = marksOf(lane, call.slot, call.tripMs, nowMs)
+  const hasStarted = marks.startedMs > call.tripMs
+  const times = hasStarted
+    ? // The mark of a call that comes back at this moment is its end; the first plugin was entered when it started.
+      { waitedMs: marks.startedMs - call.tripMs, ranMs: nowMs - (done === 0 ? marks.startedMs : marks.markMs) }
+    : { waitedMs: nowMs - call.tripMs, ranMs: 0 }
+  return { current, done, times }
+}
+
+/** Names the plugin and hookpoint that a slot's occupant runs. */
+export function blameOf(
+  lane: Lane,
+  slot: number,
+  nowMs: number,
+): { plugin: ActivePlugin | null; hookpoint: string } | null {
+  const occupant = lane.occupantOf(slot)
+  if (occupant === null) return null
+  if (occupant instanceof OrphanedSlot) return { plugin: occupant.plugin, hookpoint: occupant.hookpoint.name }
+  return { plugin: progressOf(lane, occupant, nowMs).current, hookpoint: occupant.hookpoint.name }
+}
+
+function clamp(value: number, low: number, high: number): number {
+  // NaN compares false with everything, and ends as `low`.
+  return value > low ? (value < high ? value : Math.max(low, high)) : low
+}

@@ -1,0 +1,58 @@
+/** Adding, removing and reloading plugins by name, as a server asks for it. Host's thread only. */
+import type { PluginOptions } from '../../contracts/options.js'
+import type { Registration } from '../model/plugin.js'
+import type { Directory } from './plugin-lookup.js'
+import type { Registrations } from './registrations.js'
+import type { Registry } from './registry.js'
+
+/** What to change of a plugin's options, given the present ones; null: nothing. Must not wait. */
+export type PluginChange = (present: Readonly<PluginOptions>) => Partial<PluginOptions> | null
+
+export interface PluginChangesOptions {
+  readonly registry: Registry
+  readonly registrations: Registrations
+  readonly lookup: Directory
+}
+
+export class PluginChanges {
+  readonly #registry: Registry
+  readonly #registrations: Registrations
+  readonly #lookup: Directory
+
+  constructor({ registry, registrations, lookup }: PluginChangesOptions) {
+    this.#registry = registry
+    this.#registrations = registrations
+    this.#lookup = lookup
+  }
+
+  /** The engine's first plugins, all at once. */
+  async addFirst(plugins: readonly unknown[]): Promise<void> {
+    const first: Registration[] = []
+    for (const [index, plugin] of plugins.entries())
+      first.push(await this.#registrations.create(plugin, `plugins[${index}]`))
+    await this.#registry.change(() => first)
+  }
+
+  /** Changes are made one after the other, so plugins that are added at once stand in the order of their calls. */
+  async add(plugin: unknown): Promise<void> {
+    await this.#registry.change(async (current) => [...current, await this.#registrations.create(plugin, 'plugin')])
+  }
+
+  async remove(name: string): Promise<void> {
+    const registration = this.#lookup.found(name)
+    await this.#registry.change((current) => current.filter((other) => other.order !== registration.order))
+  }
+
+  async reload(name: string, changes: Partial<PluginOptions> | PluginChange): Promise<void> {
+    const { order } = this.#lookup.found(name)
+    await this.#registry.change(async (current) => {
+      // Read it now: earlier changes have been applied.
+      const present = current.find((other) => other.order === order)
+      if (present === undefined) throw this.#lookup.unknown(name)
+      const wanted = typeof changes === 'function' ? changes(present.options) : changes
+      if (wanted === null) return current
+      const renewed = await this.#registrations.renew(present, wanted)
+      return current.map((other) => (other === present ? renewed : other))
+    })
+  }
+}

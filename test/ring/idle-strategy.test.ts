@@ -1,0 +1,102 @@
+/** How long a side looks again before it parks. */
+import { describe, expect, it } from 'vitest'
+import { createIdleStrategy, lookInPlace, lookWithTurns } from '../../dist/ring/idle-strategy.js'
+
+describe('the adaptive idle strategy', () => {
+  it('begins with the whole budget and keeps it while looking pays', () => {
+    const idle = createIdleStrategy('adaptive', 50)
+    for (let round = 0; round < 100; round += 1) {
+      expect(idle.budgetUs()).toBe(50)
+      idle.hit()
+    }
+  })
+
+  it('fades to none when looking does not pay', () => {
+    const idle = createIdleStrategy('adaptive', 50)
+    const budgets: number[] = []
+    for (let round = 0; round < 20; round += 1) {
+      budgets.push(idle.budgetUs())
+      idle.miss()
+    }
+    expect(budgets[0]).toBe(50)
+    expect(budgets.at(-1)).toBe(0)
+    for (const [index, budget] of budgets.entries())
+      if (index > 0) expect(budget).toBeLessThanOrEqual(budgets[index - 1] as number)
+  })
+
+  it('looks now and then without a budget, and has the whole budget again after one hit', () => {
+    const idle = createIdleStrategy('adaptive', 50)
+    for (let round = 0; round < 20; round += 1) idle.miss()
+    const tries = Array.from({ length: 100 }, () => idle.budgetUs()).filter((budget) => budget > 0).length
+    expect(tries).toBeGreaterThanOrEqual(1)
+    expect(tries).toBeLessThan(10)
+    idle.hit()
+    expect(idle.budgetUs()).toBe(50)
+  })
+})
+
+describe('the other idle strategies', () => {
+  it('spin never fades', () => {
+    const idle = createIdleStrategy('spin', 200)
+    for (let round = 0; round < 1_000; round += 1) idle.miss()
+    expect(idle.budgetUs()).toBe(200)
+  })
+
+  it.each([
+    ['park', 50],
+    ['spin', 0],
+    ['adaptive', 0],
+  ] as const)('%s with %i microseconds never looks', (wait, maxUs) => {
+    const idle = createIdleStrategy(wait, maxUs)
+    for (let round = 0; round < 100; round += 1) {
+      expect(idle.budgetUs()).toBe(0)
+      idle.miss()
+    }
+  })
+})
+
+describe('looking again', () => {
+  /** A side that has work from the `nth` look on. */
+  const sideWith = (nth: number) => ({
+    looks: 0,
+    lookAgain() {
+      this.looks += 1
+      return this.looks >= nth
+    },
+  })
+
+  it('finds what comes while it looks, and says so to the strategy', async () => {
+    for (const look of [
+      (side: ReturnType<typeof sideWith>, idle: ReturnType<typeof counted>) => lookInPlace(side, idle, 1e6, 1),
+      (side: ReturnType<typeof sideWith>, idle: ReturnType<typeof counted>) => lookWithTurns(side, idle, 1e6),
+    ]) {
+      const idle = counted()
+      expect(await look(sideWith(3), idle)).toBe(true)
+      expect(idle).toMatchObject({ hits: 1, misses: 0 })
+    }
+  })
+
+  it('ends when the budget is used up, after one look at least', async () => {
+    for (const look of [lookInPlace, lookWithTurns]) {
+      const idle = counted()
+      const side = sideWith(Number.POSITIVE_INFINITY)
+      expect(await look(side, idle, 0, 1)).toBe(false)
+      expect(side.looks).toBe(1)
+      expect(idle).toMatchObject({ hits: 0, misses: 1 })
+    }
+  })
+
+  function counted() {
+    return {
+      hits: 0,
+      misses: 0,
+      budgetUs: () => 1,
+      hit() {
+        this.hits += 1
+      },
+      miss() {
+        this.misses += 1
+      },
+    }
+  }
+})

@@ -1,0 +1,35 @@
+/** How a process that stood still is noticed, and what is made of it. */
+import { describe, expect, it } from 'vitest'
+import { Standstills } from '../../dist/ring/standstill.js'
+
+describe('a timer', () => {
+  it('that is a little late says nothing', () => {
+    const standstills = new Standstills()
+    expect(standstills.notice(0, 100, 120)).toBe(false)
+    expect(standstills.notice(0, Number.POSITIVE_INFINITY, 120)).toBe(false)
+    expect(standstills.lostMsSince(0)).toBe(0)
+  })
+
+  it('that is much too late says that the process stood still, from any moment since the timer was set', () => {
+    const standstills = new Standstills()
+    expect(standstills.notice(1000, 1020, 4000)).toBe(true)
+    expect(standstills.lostMsSince(1000)).toBe(3000)
+    expect(standstills.lostMsSince(3900)).toBe(100)
+    expect(standstills.lostMsSince(4000)).toBe(0)
+  })
+
+  it('that was set for far ahead gives back at most twice what it is late by', () => {
+    const standstills = new Standstills()
+    standstills.notice(0, 10_000, 10_100)
+    expect(standstills.lostMsSince(0)).toBe(200)
+  })
+})
+
+describe('standstills', () => {
+  it('add up, and the last ones count', () => {
+    const standstills = new Standstills()
+    for (let each = 0; each < 100; each += 1) standstills.add(each * 10, each * 10 + 5)
+    expect(standstills.lostMsSince(900)).toBe(50)
+    expect(standstills.lostMsSince(0)).toBe(80)
+  })
+})

@@ -32,8 +32,8 @@ async function open(
   onTestFinished(() => engine.close())
   const provider = await startExhookProvider(engine, { address: '127.0.0.1:0', logger, ...options })
   onTestFinished(() => provider.close())
-  const connect = (version: number): Broker => {
-    const broker = connectBroker(version, provider.address)
+  const connect = (version: number, channel: Record<string, number> = {}): Broker => {
+    const broker = connectBroker(version, provider.address, undefined, channel)
     onTestFinished(() => broker.close())
     return broker
   }
@@ -209,6 +209,59 @@ describe('a plugin that gives no verdict', () => {
   })
 })
 
+describe('brokers of version 1 that number the types of answers otherwise', () => {
+  const load = (broker: Broker, version: string, meta?: Wire) =>
+    broker.call('OnProviderLoaded', { broker: { version, sysdescr: '', uptime: '1', datetime: '' }, meta })
+  const ask = (broker: Broker, password: string, meta?: Wire) =>
+    broker.call('OnClientAuthenticate', { clientinfo: clientInfo(1, { password }), result: true, meta })
+
+  test.each([
+    ['4.3.0', true],
+    ['4.3.2', true],
+    ['4.3.2-rc.1', true],
+    ['v4.3.1', true],
+    ['4.3.3', false],
+    ['4.3.10', false],
+    ['4.3.20', false],
+    ['4.4.0', false],
+  ])('%s: %s', async (version, isSwapped) => {
+    const { connect } = await open([actor()])
+    const [loading, asking] = [connect(1), connect(1)]
+    await load(loading, version)
+    const [ignore, go] = isSwapped ? ['CONTINUE', 'IGNORE'] : ['IGNORE', 'CONTINUE']
+    expect(await ask(asking, '')).toEqual({ type: ignore })
+    expect(await ask(asking, 'yes')).toEqual({ type: go, bool_result: true })
+    expect(await ask(asking, 'no')).toEqual(NO)
+    expect(await asking.call('OnMessagePublish', { message: message() })).toEqual({ type: ignore })
+  })
+
+  test('are told apart by what a request says of its broker, where it says it', async () => {
+    const { connect } = await open([actor()])
+    const broker = connect(1)
+    await load(broker, '4.3.0')
+    expect(await ask(broker, '', { ...META, version: '4.4.1' })).toEqual({ type: 'IGNORE' })
+    expect(await ask(broker, '', META)).toEqual({ type: 'IGNORE' })
+    expect(await ask(broker, '')).toEqual({ type: 'CONTINUE' })
+    await load(broker, '4.3.5')
+    expect(await ask(broker, '')).toEqual({ type: 'IGNORE' })
+  })
+
+  test('and later versions of the protocol are not among them', async () => {
+    const { connect } = await open([actor()])
+    const broker = connect(2)
+    await load(broker, '4.3.0')
+    const answer = await broker.call('OnClientAuthenticate', { clientinfo: clientInfo(2), result: true })
+    expect(answer).toEqual({ type: 'IGNORE' })
+  })
+
+  test('a request that gRPC refuses is answered in their numbers too', async () => {
+    const { connect } = await open([actor({ onFailure: 'allow' })], { maxRequestBytes: 2_000 })
+    const broker = connect(1)
+    await load(broker, '4.3.0')
+    expect(await ask(broker, 'x'.repeat(3_000))).toEqual({ type: 'CONTINUE' })
+  })
+})
+
 describe('several plugins', () => {
   test('answer as one: each sees what the one before it said, until one has the last word', async () => {
     const { authenticate, publish } = await open([actor({ name: 'a' }), actor({ name: 'b' })])
@@ -254,34 +307,127 @@ test('who loads and unloads the provider, and why a plugin refuses, is logged', 
   ])
 })
 
+/** What a broker drops. */
+const dropped = (message: Wire = {}) => ({
+  type: 'STOP_AND_RETURN',
+  message: { ...message, headers: expect.objectContaining({ allow_publish: 'false' }) },
+})
+const POLICIES = [
+  ['deny', { client: NO, sent: dropped() }],
+  ['allow', { client: { type: 'IGNORE' }, sent: { type: 'IGNORE' } }],
+] as const
+
+describe.each(POLICIES)(
+  'what nobody can be asked about is answered by the policy %s: ',
+  (onFailure, { client, sent }) => {
+    const RPCS = ['OnClientAuthenticate', 'OnClientAuthorize', 'OnMessagePublish']
+
+    test('a question that is about nobody', async () => {
+      const { broker, provider, logger } = await open([actor({ onFailure })])
+      for (const rpc of RPCS) {
+        expect(await broker.call(rpc, {})).toMatchObject(rpc === 'OnMessagePublish' ? sent : client)
+      }
+      expect(provider.counts.map(({ rpc, calls, failed, undecided }) => [rpc, calls, failed, undecided])).toEqual(
+        RPCS.map((rpc) => [rpc, 1, 1, 1]),
+      )
+      expect(logger.lines.filter(({ level }) => level === 'error').map(({ message: text }) => text)).toEqual([
+        'OnClientAuthenticate of version 3 failed: ClientAuthenticateRequest has no clientinfo',
+        'OnClientAuthorize of version 3 failed: ClientAuthorizeRequest has no clientinfo',
+        'OnMessagePublish of version 3 failed: MessagePublishRequest has no message',
+      ])
+    })
+
+    test('a question that does not fit the contract', async () => {
+      const { broker, publish } = await open([actor({ onFailure })])
+      expect(await publish('', { qos: 3 })).toMatchObject(sent)
+      expect(await publish('', { topic: 'a/#' })).toMatchObject(sent)
+      const about = { clientinfo: clientInfo(3), type: 7, topic: 't' }
+      expect(await broker.call('OnClientAuthorize', about)).toMatchObject(client)
+    })
+
+    test('an event that is too large, a request that is too large, and one that is too large when it is unpacked', async () => {
+      const { publish, provider, connect } = await open(
+        [actor({ onFailure })],
+        { maxRequestBytes: 200_000 },
+        { maxEventBytes: 100_000 },
+      )
+      for (const bytes of [150_000, 250_000, 20_000_000]) {
+        expect(await publish('', { payload: Buffer.alloc(bytes) })).toMatchObject(sent)
+      }
+      const packing = connect(3, { 'grpc.default_compression_algorithm': 2 })
+      const bomb = { message: message({ payload: Buffer.alloc(1_000_000) }) }
+      expect(await packing.call('OnMessagePublish', bomb)).toMatchObject(sent)
+      expect(provider.counts).toMatchObject([{ rpc: 'OnMessagePublish', calls: 4, failed: 4, undecided: 4 }])
+      expect(await publish('payload x', { payload: Buffer.alloc(90_000) })).toMatchObject({ type: 'CONTINUE' })
+    })
+
+    test('a request that is too large about a client', async () => {
+      const { authenticate } = await open([actor({ onFailure })], { maxRequestBytes: 2_000 })
+      expect(await authenticate('x'.repeat(3_000))).toMatchObject(client)
+    })
+
+    test('bytes that are no message', async () => {
+      const { broker, authenticate } = await open([actor({ onFailure })])
+      const same = (bytes: Buffer) => bytes
+      const answers = await Promise.all(
+        RPCS.map(
+          (rpc) =>
+            new Promise((resolve) => {
+              const path = `/emqx.exhook.v3.HookProvider/${rpc}`
+              broker.raw.makeUnaryRequest(path, same, same, Buffer.from([0x0a, 0x7f, 1]), (error, answer) =>
+                resolve(error ?? answer),
+              )
+            }),
+        ),
+      )
+      for (const answer of answers) expect(Buffer.isBuffer(answer)).toBe(true)
+      const isDenied = onFailure === 'deny'
+      // STOP_AND_RETURN is 2, IGNORE is 1.
+      expect(answers.map((answer) => (answer as Buffer)[1])).toEqual(RPCS.map(() => (isDenied ? 2 : 1)))
+      expect((answers[2] as Buffer).includes('allow_publish')).toBe(isDenied)
+      expect(await authenticate('yes')).toMatchObject({ type: 'CONTINUE' })
+    })
+
+    test('a closed engine', async () => {
+      const { engine, authenticate, publish } = await open([actor({ onFailure })])
+      await engine.close()
+      expect(await authenticate('yes')).toMatchObject(client)
+      expect(await publish('')).toMatchObject(sent)
+    })
+
+    test('a replacement for a topic that no message can have', async () => {
+      const { publish } = await open([actor({ onFailure })], {}, { quarantine: false })
+      for (const topic of ['a/#', 'a/+/b', '']) expect(await publish(`topic ${topic}`)).toMatchObject(sent)
+    })
+  },
+)
+
 describe('bad input', () => {
-  test('a request that is about nobody is refused, and counted', async () => {
-    const { broker, provider, logger } = await open([actor()])
-    const rpcs = ['OnClientAuthenticate', 'OnClientConnect', 'OnMessagePublish', 'OnMessageAcked']
-    for (const rpc of [...rpcs, 'OnClientConnect']) {
-      expect(await refusalOf(broker.call(rpc, {}))).toMatchObject({ code: status.INVALID_ARGUMENT })
-    }
-    expect(provider.counts.map(({ rpc, calls, failed }) => [rpc, calls, failed])).toEqual([
-      ['OnClientConnect', 2, 2],
-      ['OnClientAuthenticate', 1, 1],
-      ['OnMessagePublish', 1, 1],
-      ['OnMessageAcked', 1, 1],
-    ])
-    expect(logger.lines.filter(({ level }) => level === 'error').map(({ message: text }) => text)).toEqual([
-      'OnClientAuthenticate of version 3 failed: ClientAuthenticateRequest has no clientinfo',
-      'OnClientConnect of version 3 failed: ClientConnectRequest has no conninfo',
-      'OnMessagePublish of version 3 failed: MessagePublishRequest has no message',
-      'OnMessageAcked of version 3 failed: MessageAckedRequest has no clientinfo',
-    ])
+  test('where no plugin has the hook, nobody has a say in what cannot be asked', async () => {
+    const { publish } = await open([actor({ config: hooking('onClientAuthenticate') })], {}, { maxEventBytes: 100_000 })
+    expect(await publish('', { payload: Buffer.alloc(150_000) })).toEqual({ type: 'IGNORE' })
   })
 
-  test('a question that does not fit the contract is refused', async () => {
-    const { broker, publish } = await open([actor()])
-    expect(await refusalOf(publish('', { qos: 3 }))).toMatchObject({
-      ...{ code: status.INVALID_ARGUMENT, details: expect.stringContaining('qos') },
-    })
-    const about = { clientinfo: clientInfo(3), type: 7, topic: 't' }
-    expect(await refusalOf(broker.call('OnClientAuthorize', about))).toMatchObject({ code: status.INVALID_ARGUMENT })
+  test('one plugin that denies is enough, and one that only watches has no say', async () => {
+    const lenient = actor({ name: 'lenient', onFailure: 'allow' })
+    const strict = actor({ name: 'strict', onFailure: { invalid: 'deny', timeout: 'allow' } })
+    const large = { payload: Buffer.alloc(150_000) }
+    const both = await open([lenient, strict], {}, { maxEventBytes: 100_000 })
+    expect(await both.publish('', large)).toMatchObject(dropped())
+    const watched = await open([lenient, { ...strict, mode: 'shadow' }], {}, { maxEventBytes: 100_000 })
+    expect(await watched.publish('', large)).toEqual({ type: 'IGNORE' })
+  })
+
+  test('what is told and is about nobody, or too large, is acknowledged and counted', async () => {
+    const { broker, provider, logger } = await open([actor()], { maxRequestBytes: 100_000 })
+    expect(await broker.call('OnClientConnect', {})).toEqual({})
+    const large = { clientinfo: clientInfo(3), message: message({ payload: Buffer.alloc(150_000) }) }
+    expect(await broker.call('OnMessageAcked', large)).toEqual({})
+    expect(provider.counts).toMatchObject([
+      { rpc: 'OnClientConnect', calls: 1, failed: 1, undecided: 0 },
+      { rpc: 'OnMessageAcked', calls: 1, failed: 1, undecided: 0 },
+    ])
+    expect(logger.lines.filter(({ level }) => level === 'error')).toHaveLength(2)
   })
 
   test('an observation that does not fit is acknowledged, and an error of the engine', async () => {
@@ -292,32 +438,10 @@ describe('bad input', () => {
     expect(await heard).toMatchObject([{ code: 'EVENT_INVALID' }])
   })
 
-  test('a message larger than an event may be, and a request larger than is read, are refused', async () => {
-    const { publish } = await open([actor()], { maxRequestBytes: 200_000 }, { maxEventBytes: 100_000 })
-    for (const bytes of [150_000, 250_000]) {
-      const refusal = await refusalOf(publish('', { payload: Buffer.alloc(bytes) }))
-      expect(refusal).toMatchObject({ code: status.RESOURCE_EXHAUSTED })
-    }
-    expect(await publish('payload x', { payload: Buffer.alloc(90_000) })).toMatchObject({ type: 'CONTINUE' })
-  })
-
   test('names that JavaScript takes are headers like any other', async () => {
     const { publish } = await open([actor()])
     const headers = { act: 'topic x', constructor: 'a', toString: 'b', hasOwnProperty: 'c' }
     expect(await publish('', { headers })).toMatchObject({ message: { topic: 'x', headers } })
-  })
-
-  test('bytes that are no message are an error, and the next call is served', async () => {
-    const { broker, authenticate } = await open([actor()])
-    const same = (bytes: Buffer) => bytes
-    const path = '/emqx.exhook.v3.HookProvider/OnClientAuthenticate'
-    const cutShort = Buffer.from([0x0a, 0x7f, 1])
-    const refusal = await new Promise((resolve) => {
-      broker.raw.makeUnaryRequest(path, same, same, cutShort, resolve)
-    })
-    expect(refusal).toMatchObject({ code: expect.any(Number) })
-    expect((refusal as { code: number }).code).not.toBe(status.OK)
-    expect(await authenticate('yes')).toMatchObject({ type: 'CONTINUE' })
   })
 
   test('a version that is not served is not there', async () => {
@@ -378,12 +502,6 @@ describe('its life', () => {
       code: expect.any(Number),
     })
     expect(engine.plugins).toHaveLength(1)
-  })
-
-  test('a closed engine is UNAVAILABLE to brokers', async () => {
-    const { engine, authenticate } = await open([actor()])
-    await engine.close()
-    expect(await refusalOf(authenticate('yes'))).toMatchObject({ code: status.UNAVAILABLE })
   })
 
   test('it listens at a unix socket', async () => {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { credentials } from '@grpc/grpc-js'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { runCommand, startCommand } from '../support/command.js'
-import { clientInfo, connectBroker } from '../support/exhook-broker.js'
+import { clientInfo, connectBroker, message } from '../support/exhook-broker.js'
 import { fixture } from '../support/lab.js'
 
 const path = (name: string) => fileURLToPath(fixture(`exhook/${name}`))
@@ -60,6 +60,19 @@ test('serves brokers with certificates, and untrusted plugins whose failures are
   broker.close()
   child.kill('SIGINT')
   expect((await ended).code).toBe(0)
+})
+
+test('sizes are options, and what is larger is answered by the policy', async () => {
+  const sizes = ['--max-event-bytes', '8192', '--max-request-bytes', '20000']
+  const { address } = await start('--plugins', ACTOR, ...LISTEN, '--timeout', '5000', ...sizes)
+  const broker = connectBroker(3, address)
+  const publish = (bytes: number) =>
+    broker.call('OnMessagePublish', { message: message({ payload: Buffer.alloc(bytes), headers: { act: 'topic x' } }) })
+  expect(await publish(4_000)).toMatchObject({ type: 'CONTINUE', message: { topic: 'x' } })
+  for (const bytes of [10_000, 30_000]) {
+    expect(await publish(bytes)).toMatchObject({ message: { headers: { allow_publish: 'false' } } })
+  }
+  broker.close()
 })
 
 describe('what is wrong is said with its code, and exits with 2', () => {

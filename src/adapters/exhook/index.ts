@@ -11,4 +11,5 @@
 export type { ExhookEngine } from './engine.js'
 export { type ExhookHookSpec, type TopicsOption, wantedHooks } from './hook-specs.js'
 export type { ExhookProviderOptions, ExhookTls } from './options.js'
-export { type ExhookCount, type ExhookProvider, startExhookProvider } from './provider.js'
+export { type ExhookProvider, startExhookProvider } from './provider.js'
+export type { ExhookCount } from './rpc.js'

@@ -20,8 +20,10 @@ Examples:
 
 Plugins are written for exhook@3, and serve brokers of all three versions of the protocol; --contract says otherwise. The
 broker is told to call this address (EMQX: exhook, url http://127.0.0.1:9000), and asks for the hooks that the plugins
-have. When it has printed "listening", it serves until SIGTERM or SIGINT: plugins are told (onShutdown), calls under way
-are answered, plugins are destroyed.
+have. A question that no plugin decides is answered as --on-failure says: one that is larger than the two sizes, too.
+
+When it has printed "listening", it serves until SIGTERM or SIGINT: plugins are told (onShutdown), calls under way are
+answered, plugins are destroyed.
 
 Exit codes: 0 ended as it was told to; 2 wrong usage, a plugin that could not be loaded, or an address that is taken.`
 
@@ -36,11 +38,17 @@ interface ExhookOptions {
   readonly topics?: readonly string[]
   readonly timeout: number
   readonly requestTimeout: number
+  readonly maxEventBytes: number
+  readonly maxRequestBytes: number
   readonly onFailure?: FailureAction
   readonly trust: 'trusted' | 'untrusted'
 }
 
 const CONTRACTS = { [exhook1.id]: exhook1, [exhook2.id]: exhook2, [exhook3.id]: exhook3 }
+
+const MIB = 1024 * 1024
+/** The largest packet that EMQX takes by default, with room for what it says of its client. */
+const EVENT_BYTES = MIB + 64 * 1024
 
 export function exhookCommand(): Command {
   return new Command('exhook')
@@ -59,6 +67,18 @@ export function exhookCommand(): Command {
     .option('--topics <filter...>', 'messages that the plugins are asked about; default: all')
     .option('--timeout <ms>', 'time for a hook', numberFrom(1, { most: 600_000 }), 100)
     .option('--request-timeout <ms>', "the broker's own: answers come before", numberFrom(1, { most: 600_000 }), 5000)
+    .option(
+      '--max-event-bytes <n>',
+      'of what plugins are asked about',
+      numberFrom(4_096, { isWhole: true, most: 64 * MIB }),
+      EVENT_BYTES,
+    )
+    .option(
+      '--max-request-bytes <n>',
+      "of a broker's request",
+      numberFrom(1_024, { isWhole: true, most: 256 * MIB }),
+      4 * MIB,
+    )
     .addOption(new Option('--on-failure <what>', 'of a plugin; default: deny').choices(['deny', 'allow']))
     .addOption(new Option('--trust <what>', 'of all plugins').choices(['trusted', 'untrusted']).default('trusted'))
     .addHelpText('after', EXAMPLES)
@@ -77,6 +97,7 @@ async function serve(options: ExhookOptions): Promise<void> {
     contract: CONTRACTS[options.contract] as typeof exhook3,
     plugins,
     timeoutMs: options.timeout,
+    maxEventBytes: options.maxEventBytes,
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
     logger,
   })
@@ -89,6 +110,7 @@ async function serve(options: ExhookOptions): Promise<void> {
     tls,
     topics: options.topics,
     requestTimeoutMs: options.requestTimeout,
+    maxRequestBytes: options.maxRequestBytes,
     logger,
   }).catch(async (error: unknown) => {
     await engine.close()

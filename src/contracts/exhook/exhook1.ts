@@ -17,6 +17,7 @@ export const exhook1 = declareContract('exhook', 1, () => {
     connInfo: conninfo,
     lastWord,
     message,
+    publishedMessage,
     requestMeta: meta,
     property,
     shareGroup,
@@ -66,7 +67,7 @@ export const exhook1 = declareContract('exhook', 1, () => {
       onSessionTakeovered: observe(clientEvent),
       onSessionTerminated: observe(endedEvent),
       /** Transform. A message before it is routed. */
-      onMessagePublish: transform(z.object({ message, meta, ...lastWord }), {
+      onMessagePublish: transform(z.object({ message: publishedMessage, meta, ...lastWord }), {
         ...LAST_WORD,
         maxReplyBytes: PUBLISH_REPLY_BYTES,
       }),

@@ -16,6 +16,7 @@ export const exhook2 = declareContract('exhook', 2, () => {
     connInfo: connInfoOf,
     lastWord,
     message,
+    publishedMessage,
     requestMeta: meta,
     peerPort,
     property,
@@ -65,7 +66,7 @@ export const exhook2 = declareContract('exhook', 2, () => {
       onSessionTakenover: observe(clientEvent),
       onSessionTerminated: observe(endedEvent),
       /** Transform. A message before it is routed. */
-      onMessagePublish: transform(z.object({ message, meta, ...lastWord }), {
+      onMessagePublish: transform(z.object({ message: publishedMessage, meta, ...lastWord }), {
         ...LAST_WORD,
         maxReplyBytes: PUBLISH_REPLY_BYTES,
       }),

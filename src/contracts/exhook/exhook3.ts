@@ -20,6 +20,7 @@ export const exhook3 = declareContract('exhook', 3, () => {
     connInfo: connInfoOf,
     lastWord,
     message,
+    publishedMessage,
     requestMeta: meta,
     peerPort,
     property,
@@ -61,7 +62,7 @@ export const exhook3 = declareContract('exhook', 3, () => {
     meta,
     ...lastWord,
   })
-  const publishEvent = z.object({ message, meta, props, userProps: props, ...lastWord })
+  const publishEvent = z.object({ message: publishedMessage, meta, props, userProps: props, ...lastWord })
 
   return {
     hookpoints: {

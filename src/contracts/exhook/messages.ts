@@ -8,6 +8,10 @@
 import { z } from 'zod'
 import { bytes, i64, u32, u64 } from '../types.js'
 
+/** No wildcard, no NUL (MQTT 3.1.1, 4.7). */
+const TOPIC_NAME = /^[^+#\0]+$/
+const MAX_TOPIC_CHARS = 65_535
+
 export type Messages = ReturnType<typeof makeMessages>
 
 let made: Messages | undefined
@@ -80,6 +84,10 @@ function makeMessages() {
     headers: z.record(z.string(), z.string()),
   })
 
+  /** Of a message that is to be published: no wildcards, not empty. A replacement with such a topic is an invalid one. */
+  const topicName = z.string().regex(TOPIC_NAME).max(MAX_TOPIC_CHARS)
+  const publishedMessage = message.extend({ topic: topicName })
+
   const brokerInfo = z.object({
     version: z.string(),
     sysdescr: z.string(),
@@ -108,7 +116,19 @@ function makeMessages() {
    */
   const lastWord = { isFinal: z.boolean().default(false) }
 
-  return { property, requestMeta, connInfo, clientInfo, peerPort, message, brokerInfo, subOpts, shareGroup, lastWord }
+  return {
+    property,
+    requestMeta,
+    connInfo,
+    clientInfo,
+    peerPort,
+    message,
+    publishedMessage,
+    brokerInfo,
+    subOpts,
+    shareGroup,
+    lastWord,
+  }
 }
 
 /** Options of those three questions. */

@@ -13,6 +13,8 @@ export interface PluginStatus {
   readonly mode: 'enforce' | 'shadow'
   /** The operator's option. */
   readonly match: MatchOption | undefined
+  /** What its failures become, by the kind of the hookpoint: the operator's `onFailure`, and the defaults. */
+  readonly policies: Registration['policies']
   readonly state: 'active' | 'probing' | 'quarantined' | 'held'
 }
 
@@ -49,9 +51,10 @@ export function createDirectory(registry: Pick<Registry, 'find' | 'registrations
       registry.registrations.flatMap(({ name }) => {
         const plugin = registry.find(name)
         if (plugin === undefined) return []
-        const { mode, match } = plugin.registration.options
+        const { options, policies } = plugin.registration
+        const { mode, match } = options
         const state = STATES[plugin.breaker.state]
-        return [{ name, bulkhead: plugin.bulkhead.name, hooks: [...plugin.hooks], mode, match, state }]
+        return [{ name, bulkhead: plugin.bulkhead.name, hooks: [...plugin.hooks], mode, match, policies, state }]
       }),
     found,
     unknown,

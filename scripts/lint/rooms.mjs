@@ -16,12 +16,17 @@ export const BUILDINGS = {
 
   cli: {
     rooms: ['.', ['bench', 'check', 'exhook', 'serve'], 'check/probe', 'common', 'measure/contenders', 'measure'],
-    imports: [...PUBLIC_DOORS, 'plugin/index.ts', 'testing/index.ts', 'hooks/index.ts', 'primitives'],
+    // Plugins are found as an engine finds them, which is none of the public doors' business.
+    imports: [
+      ...[...PUBLIC_DOORS, 'plugin/index.ts', 'testing/index.ts', 'hooks/index.ts', 'primitives'],
+      'host/sources/locate.ts',
+    ],
     only: {
       exhook: [...PUBLIC_DOORS, 'adapters/exhook/index.ts'],
       serve: [
         ...[...PUBLIC_DOORS, 'contracts/serve-config.ts', 'plugin/index.ts', 'hooks/index.ts', 'primitives'],
         ...['adapters/aedes/index.ts', 'adapters/connection/index.ts', 'adapters/exhook/index.ts'],
+        'host/sources/locate.ts',
       ],
       // The instruments know nothing of hookring: the benches measure its peers with them.
       measure: [],
@@ -53,7 +58,10 @@ export const BUILDINGS = {
 
   // The server's thread.
   host: {
-    rooms: ['.', 'plugins', 'lanes', 'calls', 'model', 'telemetry', 'sources', 'fields', 'primitives'],
+    rooms: [
+      ...['.', 'plugins', 'lanes', 'calls', 'model', 'telemetry'],
+      ...['sources', 'sources/bundler', 'fields', 'primitives'],
+    ],
     imports: ['contracts', 'ring', 'primitives', 'sandbox'],
     usesNode: true,
   },

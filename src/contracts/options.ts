@@ -129,6 +129,15 @@ export const pluginOptionsSchema = z.strictObject({
       'must be a hash as of subresource integrity, like sha384-...',
     )
     .optional(),
+  /**
+   * Folders whose JavaScript, TypeScript and JSON an untrusted plugin may import besides its own: paths from the working
+   * directory, such as the packages of a monorepo. Its own are those below its nearest package.json, else below its file, and
+   * the packages that Node.js finds for it.
+   */
+  sourceRoots: z
+    .array(z.union([z.string().min(1), z.instanceof(URL)]))
+    .max(64)
+    .optional(),
   /** What the plugin finds in process.env: names from the server's environment, or values. Nothing else of it is there. */
   env: z.union([z.array(z.string().min(1)), z.record(z.string().min(1), z.string())]).optional(),
   /** Host services of the contract that the plugin may use; none by default. */

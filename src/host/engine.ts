@@ -79,7 +79,7 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
     lane: { wait, spinUs, setupTimeoutMs, shutdownTimeoutMs },
     onBulkhead: (bulkhead) => callPath.open(bulkhead),
   })
-  const sources = createPluginSources()
+  const sources = createPluginSources({ timeoutMs: setupTimeoutMs })
   const tellOfQuarantine = createQuarantineNews(emit, logger)
   const registrations = createRegistrations({
     ...{ engine: resolved, sources, desk: services },

@@ -2,7 +2,8 @@
  * The plugins through hookring: an engine with them, as a server would have it, in the process of its own that turns.ts
  * starts. Quarantine is off: every call is measured, also when most fail.
  */
-import { createHookEngine, createPluginSources, type HookEngine, HookringError } from '../../index.js'
+import { createPluginSources } from '../../host/sources/locate.js'
+import { createHookEngine, type HookEngine, HookringError } from '../../index.js'
 import { findContract } from '../common/contracts.js'
 import type { Answer, AnswerTimes, Subject } from '../measure/subject.js'
 import { eventsFor } from './events.js'

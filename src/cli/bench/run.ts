@@ -2,7 +2,7 @@
  * Runs a plan: seats hookring and what it is compared with, lets them take turns, and gathers what was measured. On the
  * command's own thread, where nothing is measured.
  */
-import { createPluginSources, type PluginSources } from '../../index.js'
+import { createPluginSources, type PluginSources } from '../../host/sources/locate.js'
 import { UsageError } from '../common/errors.js'
 import { CONTENDERS, type ContenderName } from '../measure/contenders/index.js'
 import { locatePackage } from '../measure/packages.js'

@@ -2,7 +2,8 @@
  * Checks one plugin, in a process of its own (run.ts starts it): whatever the plugin does, the command lives to tell. What
  * is known is sent as soon as it is known; the process may be killed at any time.
  */
-import { createPluginSources, type PluginOptions } from '../../index.js'
+import { createPluginSources } from '../../host/sources/locate.js'
+import type { PluginOptions } from '../../index.js'
 import { findContract } from '../common/contracts.js'
 import { type Asked, askInEngine } from './ask.js'
 import { eventsFor, type HookEvents } from './events.js'

@@ -3,7 +3,8 @@
  * was written for. In whichever process needs it.
  */
 import * as shipped from '../../contracts/index.js'
-import { createPluginSources, HookringError } from '../../index.js'
+import { createPluginSources } from '../../host/sources/locate.js'
+import { HookringError } from '../../index.js'
 import { importPlugin } from './plugin-modules.js'
 
 type Contract = shipped.Contract

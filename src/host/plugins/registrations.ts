@@ -17,7 +17,7 @@ export interface RegistrationOptions {
 }
 
 export interface Registrations {
-  /** @throws HookringError OPTIONS_INVALID, UNTRUSTED_RUNTIME, INTEGRITY_MISMATCH, PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED, TYPESCRIPT_UNSUPPORTED */
+  /** @throws HookringError OPTIONS_INVALID, UNTRUSTED_RUNTIME, INTEGRITY_MISMATCH, PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED, PLUGIN_BUNDLE_TIMEOUT, PLUGIN_BUNDLE_TOO_LARGE, TYPESCRIPT_UNSUPPORTED */
   create(options: unknown, what: string): Promise<Registration>
   /** The same plugin from its file as it is now, with the options given in place of the old ones. */
   renew(registration: Registration, changes: object): Promise<Registration>
@@ -33,7 +33,8 @@ export function createRegistrations({ engine, sources, desk, onBreaker }: Regist
     const { runtime, boundary } = placementOf(options)
     checkConfig(options)
     desk.checkGrants(options.services ?? [], String(options.from))
-    const url = await sources.locate(options.from, { runtime, boundary, integrity: options.integrity })
+    const { trust, integrity, sourceRoots } = options
+    const url = await sources.locate(options.from, { runtime, boundary, trust, integrity, sourceRoots })
     const provisional = options.name ?? fileName(String(options.from))
     const order = identity?.order ?? count++
     const registration: Registration = {

@@ -1,33 +1,24 @@
 /**
  * What a guest gets in place of hookring's own files. A plugin needs a contract's name, version and hookpoints, and none of
- * the schemas and codecs behind them, which take a guest ten times as long to load as all the rest. Host's thread only.
+ * the schemas and codecs behind them, which take a guest ten times as long to load as all the rest. A bundling process only.
  */
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import * as connectionModule from '../../contracts/connection.js'
-import { type Contract, HOOKPOINT_KINDS } from '../../contracts/contract.js'
-import * as deliveryModule from '../../contracts/delivery.js'
-import * as exhook1Module from '../../contracts/exhook/exhook1.js'
-import * as exhook2Module from '../../contracts/exhook/exhook2.js'
-import * as exhook3Module from '../../contracts/exhook/exhook3.js'
-import * as mqttModule from '../../contracts/mqtt.js'
+import { join } from 'node:path'
+import * as connectionModule from '../../../contracts/connection.js'
+import { type Contract, HOOKPOINT_KINDS } from '../../../contracts/contract.js'
+import * as deliveryModule from '../../../contracts/delivery.js'
+import * as exhook1Module from '../../../contracts/exhook/exhook1.js'
+import * as exhook2Module from '../../../contracts/exhook/exhook2.js'
+import * as exhook3Module from '../../../contracts/exhook/exhook3.js'
+import * as mqttModule from '../../../contracts/mqtt.js'
+import { HOME } from './engine-folders.js'
 
-/** The folder of hookring's own compiled files, with a slash at its end. */
-export const OWN_FOLDER = fileURLToPath(new URL('../../', import.meta.url))
-const CONTRACTS = `${OWN_FOLDER}contracts/`
-
-export interface GuestPart {
-  readonly contents: string
-  readonly loader: 'js'
-  readonly resolveDir: string
-}
+const CONTRACTS = join(HOME, 'dist/contracts/')
 
 /** @param path of a file that is about to be bundled. Null: it is taken as it is. */
-export function guestPart(path: string): GuestPart | null {
+export function guestPart(path: string): string | null {
   if (!path.startsWith(CONTRACTS)) return null
   const name = path.slice(CONTRACTS.length)
-  const contents = REPLACED[name] ?? contractsIn(name)
-  return contents === null ? null : { contents, loader: 'js', resolveDir: dirname(path) }
+  return REPLACED[name] ?? contractsIn(name)
 }
 
 const REPLACED: Readonly<Record<string, string>> = {

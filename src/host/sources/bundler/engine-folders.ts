@@ -1,0 +1,31 @@
+/** Where this package stands, and the folders in which it finds what it imports. Any thread. */
+import { realpathSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { EnginePackages } from './resolver.js'
+
+/** The folder of this package, without a slash at its end. */
+export const HOME = dirname(fileURLToPath(new URL('../../../', import.meta.url)))
+
+export function engineFolders(): EnginePackages {
+  return { home: HOME, folders: { roots: [HOME], packages: packageFoldersAbove(HOME) } }
+}
+
+/** The `node_modules` folders in which Node.js looks from a folder, but for its own. */
+export function packageFoldersAbove(folder: string): string[] {
+  const found: string[] = []
+  for (let at = dirname(folder), below = folder; at !== below; below = at, at = dirname(at)) {
+    const packages = basename(at) === 'node_modules' ? at : join(at, 'node_modules')
+    // It is looked in under its own path, and what is found there has its real one.
+    for (const path of pathsOf(packages)) if (!found.includes(path)) found.push(path)
+  }
+  return found
+}
+
+function pathsOf(folder: string): string[] {
+  try {
+    return [folder, realpathSync.native(folder)]
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * Makes bundles of plugins, in processes of their own: started when the first is needed, used again by plugins that may see
+ * the same folders, ended when there is nothing to do. The server's thread only.
+ */
+import { availableParallelism } from 'node:os'
+import { HookringError } from '../../../contracts/errors.js'
+import { BundlingProcess } from './bundling-process.js'
+import type { View } from './launch.js'
+import type { BundleJob } from './protocol.js'
+
+export type { BundleForm, BundleJob, BundleReach, SourceFolders } from './protocol.js'
+
+/** Plugins come together, when an engine starts. */
+const IDLE_MS = 1_000
+/** A trusted plugin has all the time that it needs, within reason. */
+const TRUSTED_MS = 60_000
+/** A setup may be short: starting esbuild takes its time on a busy machine all the same. */
+const SHORTEST_MS = 5_000
+
+interface Idle {
+  readonly key: string
+  readonly process: BundlingProcess
+  readonly timer: NodeJS.Timeout
+}
+
+export class Bundler {
+  readonly #timeoutMs: number
+  readonly #most = Math.max(1, Math.min(4, availableParallelism()))
+  readonly #waiting: (() => void)[] = []
+  readonly #busy = new Set<BundlingProcess>()
+  #idle: Idle[] = []
+  #working = 0
+  #isClosed = false
+
+  constructor({ timeoutMs }: { readonly timeoutMs: number }) {
+    this.#timeoutMs = Math.max(timeoutMs, SHORTEST_MS)
+  }
+
+  /**
+   * @throws HookringError ESBUILD_MISSING, PLUGIN_BUNDLE_TIMEOUT, PLUGIN_BUNDLE_TOO_LARGE, PLUGIN_IMPORT_FAILED,
+   * INTEGRITY_MISMATCH
+   */
+  async bundle(job: BundleJob): Promise<Uint8Array> {
+    const esbuildUrl = findEsbuild(job)
+    await this.#turn()
+    try {
+      return await this.#bundleNow(job, esbuildUrl)
+    } finally {
+      const next = this.#waiting.shift()
+      // The turn is handed on, so that nobody else takes it meanwhile.
+      if (next === undefined) this.#working -= 1
+      else next()
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const ending = [...this.#busy, ...this.#idle.map(({ process }) => process)]
+    for (const { timer } of this.#idle) clearTimeout(timer)
+    this.#idle = []
+    await Promise.all(ending.map((process) => process.end()))
+  }
+
+  async #turn(): Promise<void> {
+    if (this.#working >= this.#most) return new Promise((resolve) => this.#waiting.push(resolve))
+    this.#working += 1
+  }
+
+  async #bundleNow(job: BundleJob, esbuildUrl: string): Promise<Uint8Array> {
+    const isTrusted = job.reach === 'open'
+    const view: View = isTrusted ? null : job.folders
+    const key = JSON.stringify(view)
+    const process = this.#takeIdle(key) ?? (await BundlingProcess.start(view, esbuildUrl))
+    this.#busy.add(process)
+    try {
+      return await process.run(job, isTrusted ? Math.max(TRUSTED_MS, this.#timeoutMs) : this.#timeoutMs)
+    } finally {
+      this.#busy.delete(process)
+      if (process.isUsable && !this.#isClosed) this.#keep(key, process)
+      else await process.end()
+    }
+  }
+
+  #takeIdle(key: string): BundlingProcess | null {
+    for (const idle of this.#idle.filter((each) => each.key === key)) {
+      this.#forget(idle)
+      if (idle.process.isUsable) return idle.process
+    }
+    return null
+  }
+
+  /** As many as may work wait; the one that waits longest makes room. */
+  #keep(key: string, process: BundlingProcess): void {
+    const oldest = this.#idle.length >= this.#most ? this.#idle[0] : undefined
+    if (oldest !== undefined) this.#endIdle(oldest)
+    const timer = setTimeout(() => this.#endIdle(idle), IDLE_MS)
+    timer.unref()
+    const idle: Idle = { key, process, timer }
+    this.#idle.push(idle)
+  }
+
+  #endIdle(idle: Idle): void {
+    this.#forget(idle)
+    void idle.process.end()
+  }
+
+  #forget(idle: Idle): void {
+    clearTimeout(idle.timer)
+    this.#idle = this.#idle.filter((each) => each !== idle)
+  }
+}
+
+function findEsbuild({ path, form, runtime, reach }: BundleJob): string {
+  try {
+    return import.meta.resolve('esbuild')
+  } catch {
+    const why =
+      form === 'module'
+        ? reach === 'pinned'
+          ? 'its integrity value takes esbuild to keep'
+          : 'TypeScript takes esbuild'
+        : `${form === 'guest' ? `runtime ${runtime}` : 'a process of its own'} takes one file with all that the plugin imports, and esbuild to make it`
+    throw new HookringError('ESBUILD_MISSING', `plugin ${path}: ${why}: install esbuild`)
+  }
+}

@@ -1,0 +1,85 @@
+/** From what an operator wrote to where it is: paths, file URLs, packages, remote providers. The server's thread only. */
+import { stat } from 'node:fs/promises'
+import { isAbsolute, join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { resolve as resolveModule } from 'import-meta-resolve'
+import { HookringError } from '../../contracts/errors.js'
+
+/** Of a provider: `http://HOST:PORT`, `https://HOST:PORT` or `unix:///PATH`. @throws HookringError OPTIONS_INVALID */
+export function providerUrl(from: string | URL): string {
+  let url: URL | null = null
+  try {
+    url = new URL(String(from))
+  } catch {
+    // Said below.
+  }
+  const isSocket = url?.protocol === 'unix:' && url.host === '' && url.pathname.length > 1
+  const isHost = /^https?:$/.test(url?.protocol ?? '') && url?.pathname === '/'
+  if (url !== null && (isSocket || isHost) && `${url.username}${url.password}${url.search}${url.hash}` === '') {
+    return isSocket ? `unix://${url.pathname}` : url.origin
+  }
+  throw new HookringError(
+    'OPTIONS_INVALID',
+    'plugin of runtime exhook: from must be http://HOST:PORT, https://HOST:PORT or unix:///PATH, and no more',
+    { path: ['from'] },
+  )
+}
+
+/** The file: URL of a file that exists. @throws HookringError PLUGIN_NOT_FOUND */
+export async function findModule(from: string | URL): Promise<string> {
+  const url = resolveFrom(from)
+  if (!url.startsWith('file:')) {
+    const advice = /^(?:https?|unix):/.test(url) ? " (a remote provider takes runtime: 'exhook')" : ''
+    throw notFound(from, `only files and packages can be loaded, not ${url}${advice}`)
+  }
+  const path = pathIn(url, from)
+  const found = await stat(path).catch(() => null)
+  if (found?.isFile()) return url
+  if (found !== null) throw notFound(from, `${path} is not a file`)
+  const twin = await compiledTwin(path)
+  if (twin === null) throw notFound(from, `${path} does not exist`)
+  return pathToFileURL(twin).href
+}
+
+function pathIn(url: string, from: string | URL): string {
+  try {
+    return fileURLToPath(url)
+  } catch (cause) {
+    throw notFound(from, `${url} is not the URL of a file here`, cause)
+  }
+}
+
+function notFound(from: string | URL, why: string, cause?: unknown): HookringError {
+  return new HookringError('PLUGIN_NOT_FOUND', `plugin ${String(from)}: ${why}`, { cause })
+}
+
+/** Compilers leave the names in `new URL('./x.ts', import.meta.url)` as they are: what they made of x.ts lies beside it. */
+const COMPILED: Readonly<Record<string, string>> = {
+  '.ts': '.js',
+  '.mts': '.mjs',
+  '.cts': '.cjs',
+  '.js': '.ts',
+  '.mjs': '.mts',
+  '.cjs': '.cts',
+}
+
+async function compiledTwin(path: string): Promise<string | null> {
+  const extension = /\.[cm]?[jt]s$/.exec(path)?.[0] ?? ''
+  const twin = COMPILED[extension]
+  if (twin === undefined) return null
+  const other = path.slice(0, path.length - extension.length) + twin
+  const found = await stat(other).catch(() => null)
+  return found?.isFile() ? other : null
+}
+
+/** Paths are taken from the working directory; what does not look like one is a package, as seen from there. */
+function resolveFrom(from: string | URL): string {
+  if (from instanceof URL) return from.href
+  if (/^[a-z][a-z0-9+.-]+:/i.test(from) && !isAbsolute(from)) return from
+  if (isAbsolute(from) || from.startsWith('./') || from.startsWith('../')) return pathToFileURL(resolve(from)).href
+  try {
+    return resolveModule(from, pathToFileURL(join(process.cwd(), 'hookring')).href)
+  } catch (cause) {
+    throw notFound(from, `${(cause as Error).message} (a path must begin with ./ or /)`, cause)
+  }
+}

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { BORDER_TARGETS } from './fuzz/border-targets.js'
 import { runFuzz } from './fuzz/campaign.js'
 import { DECODER_TARGETS } from './fuzz/decoder-targets.js'
+import { IMPORT_TARGETS } from './fuzz/import-targets.js'
 import { LIVE_TARGETS } from './fuzz/live-targets.js'
 
 const SEED = process.env.SEED === undefined ? Date.now() & 0x7fff_ffff : Number(process.env.SEED)
@@ -22,7 +23,7 @@ describe('the decoders', () => {
 })
 
 describe('the doors', () => {
-  it.each([...BORDER_TARGETS, ...LIVE_TARGETS].map((target) => [target.name, target] as const))(
+  it.each([...BORDER_TARGETS, ...LIVE_TARGETS, ...IMPORT_TARGETS].map((target) => [target.name, target] as const))(
     `%s: anything comes to a value or a coded error (seed ${SEED})`,
     { timeout: 60_000 },
     async (_, target) => {

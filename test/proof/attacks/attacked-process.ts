@@ -17,7 +17,7 @@ import { packageRoot } from '../hostile/command-line.js'
 import { attacks } from './contract.mjs'
 import type { Attack, AttackedBoundary, AttackedRuntime, BinaryAttack, ScriptAttack } from './corpus.js'
 import { type LoopWatch, startLoopWatch } from './loop-watch.js'
-import { attackerSource, NEIGHBOUR, type Targets, VICTIM } from './plugins.js'
+import { attackerSource, NEIGHBOUR, type Targets, VICTIM, writeBeside } from './plugins.js'
 
 export interface AttackRequest {
   readonly attack: Attack
@@ -60,6 +60,14 @@ const secrets = { env: secret('env'), file: secret('file'), victim: secret('vict
 process.env[SECRET_NAME] = secrets.env
 const secretFile = join(folder, 'secret.txt')
 writeFileSync(secretFile, secrets.file.repeat(3))
+for (const [name, text] of Object.entries({
+  'secret.json': JSON.stringify({ main: './secret.js', key: secrets.file }),
+  'secret.js': `export default '${secrets.file}'`,
+  'secret.cjs': `module.exports = '${secrets.file}'`,
+  secret: secrets.file,
+})) {
+  writeFileSync(join(folder, name), text)
+}
 writeFileSync(join(folder, 'victim.mjs'), VICTIM)
 writeFileSync(join(folder, 'neighbour.mjs'), NEIGHBOUR)
 
@@ -172,9 +180,8 @@ type Options = Omit<Parameters<typeof createHookEngine>[0], 'contract' | 'plugin
 type Done = Pick<AttackReport, 'isRefused' | 'servesAgain' | 'zombies' | 'told'>
 
 async function script(attack: ScriptAttack, { targets }: Scene, { walls, watch, ...options }: Options): Promise<Done> {
-  const from = join(folder, `attacker-${count}.mjs`)
-  writeFileSync(from, attackerSource(attack, targets))
-  return withEngine(
+  const from = attackerFile(attack, targets)
+  const done = await withEngine(
     () =>
       createHookEngine({
         ...options,
@@ -192,6 +199,34 @@ async function script(attack: ScriptAttack, { targets }: Scene, { walls, watch, 
       const { kind } = await hooks.onGate({ text: 'honest', id: 2, blob: new Uint8Array(8) })
       return kind === 'continue' ? text(await hooks.onGate({ text: 'tell', id: 3, blob: new Uint8Array(8) })) : null
     },
+  )
+  // Whoever reads sources must read the next plugin's.
+  if (attack.beside === undefined || !done.isRefused) return done
+  return { ...done, servesAgain: await loadsAnother(walls, options) }
+}
+
+function attackerFile(attack: ScriptAttack, targets: Targets): string {
+  if (attack.beside === undefined) {
+    const from = join(folder, `attacker-${count}.mjs`)
+    writeFileSync(from, attackerSource(attack, targets))
+    return from
+  }
+  const own = join(folder, `attacker-${count}`)
+  writeBeside(own, { 'package.json': { text: '{"type":"module"}' }, ...attack.beside })
+  const from = join(own, 'attacker.ts')
+  writeFileSync(from, `// @ts-nocheck\n${attackerSource(attack, targets)}`)
+  return from
+}
+
+async function loadsAnother(
+  walls: Partial<PluginOptions>,
+  options: Omit<Options, 'walls' | 'watch'>,
+): Promise<boolean> {
+  const plugins = [{ from: join(folder, 'victim.mjs'), ...walls }]
+  const open = createHookEngine({ ...options, setupTimeoutMs: NEIGHBOUR_SETUP_MS, contract: attacks, plugins })
+  return open.then(
+    (engine) => engine.close().then(() => true),
+    () => false,
   )
 }
 
@@ -236,7 +271,7 @@ async function withEngine<E extends { close(): Promise<void>; on(name: 'zombie',
     const code = error instanceof HookringError ? error.code : 'an error without a code'
     // Refused for what it is; what fails to load for want of a part would be no result.
     if (/MISSING/.test(code)) throw error
-    return { isRefused: true, servesAgain: true, zombies: 0, told: `${code}: ${String(error)}` }
+    return { isRefused: true, servesAgain: true, zombies: 0, told: `${code}: ${String(error)} ${causeText(error)}` }
   }
   let zombies = 0
   engine.on('zombie', () => {
@@ -255,6 +290,12 @@ async function withEngine<E extends { close(): Promise<void>; on(name: 'zombie',
   const isClosed = await Promise.race([engine.close().then(() => true), sleep(CLOSE_MS, false, { ref: false })])
   if (!isClosed) hostErrors.push('close() did not resolve')
   return { isRefused: false, servesAgain, zombies, told }
+}
+
+/** What else a server would print of an error. */
+function causeText(error: unknown): string {
+  const { cause } = error as { cause?: { errors?: unknown } }
+  return cause === undefined ? '' : `${String(cause)} ${JSON.stringify(cause.errors ?? [])}`
 }
 
 function wallsOf(runtime: AttackedRuntime, boundary: AttackedBoundary): Partial<PluginOptions> {

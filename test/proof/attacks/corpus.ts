@@ -7,6 +7,7 @@ import { escapes } from './corpus-escape.js'
 import { escapesByImport } from './corpus-import.js'
 import { nativeAttacks, wasmAttacks } from './corpus-native.js'
 import { pollution } from './corpus-pollution.js'
+import { sourceAttacks } from './corpus-sources.js'
 import { badVerdicts } from './corpus-verdicts.js'
 
 export const CLASSES = ['escape', 'pollution', 'theft', 'verdict', 'denial'] as const
@@ -22,6 +23,8 @@ export interface ScriptAttack {
   readonly place: Place
   /** Sees what prelude.ts gives, and in a hook `event` and `ctx`. */
   readonly code: string
+  /** Given: the plugin stands in a folder of its own, with these beside it. */
+  readonly beside?: Beside
 }
 
 /** An act of test/runtimes/c/acts.c, or of attacks.c. */
@@ -37,6 +40,17 @@ export interface BinaryAttack {
   readonly boundary?: 'process'
 }
 
+/** What lies beside a plugin, by its path: a file, a symbolic link, a pipe. */
+export type Beside = Readonly<
+  Record<
+    string,
+    | { readonly text: string }
+    | { readonly link: string }
+    | { readonly pipe: true }
+    | { readonly repeated: string; readonly times: number }
+  >
+>
+
 export type Attack = ScriptAttack | BinaryAttack
 
 export const SCRIPT_RUNTIMES = ['module', 'compartment', 'quickjs'] as const
@@ -48,6 +62,7 @@ export type AttackedBoundary = (typeof BOUNDARIES)[number]
 export const ATTACKS: readonly Attack[] = [
   ...escapes,
   ...escapesByImport,
+  ...sourceAttacks,
   ...pollution,
   ...badVerdicts,
   ...denialOfService,

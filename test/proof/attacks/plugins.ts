@@ -1,5 +1,8 @@
-/** Writes the plugins of an attack: the attacker's source around the attack, its victim, its neighbour. Pure. */
-import type { ScriptAttack } from './corpus.js'
+/** Writes the plugins of an attack: the attacker's source around the attack, what lies beside it, its victim, its neighbour. */
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Beside, ScriptAttack } from './corpus.js'
 
 /** What attacks are told to go for. */
 export interface Targets {
@@ -74,3 +77,14 @@ export default definePlugin({ name: 'attacks', version: 1, hookpoints: {}, servi
   setup: () => ({ onNeighbour: (event) => reject(\`n\${event.id} \${event.text} \${event.blob.length}\`) }),
 })
 `
+
+export function writeBeside(folder: string, beside: Beside): void {
+  for (const [name, what] of Object.entries(beside)) {
+    const path = join(folder, name)
+    mkdirSync(dirname(path), { recursive: true })
+    if ('text' in what) writeFileSync(path, what.text)
+    else if ('link' in what) symlinkSync(what.link, path)
+    else if ('pipe' in what) spawnSync('mkfifo', [path])
+    else writeFileSync(path, what.repeated.repeat(what.times))
+  }
+}

@@ -15,7 +15,8 @@ const USAGE = `usage: npm run fuzz -- [--inputs N] [--seed S] [--target NAME]...
 Gives the host's decoders bytes that nobody vouches for (arbitrary, cut, flipped, moved), by the plans of generated
 contracts and of delivery@1: a value of the contract has to come out, or a coded error, whatever stands around the bytes.
 And gives options, plugin specs, contracts, events, call options, conditions and control messages anything at all:
-nothing but errors with a code may come out.
+nothing but errors with a code may come out. Of what a stranger's plugin imports, nothing from outside its folders may be
+in the bundle or the error.
 
   --inputs N     inputs for the decoders, and a quarter as many for all the rest (default 1000000)
   --seed S       (default: the time); a run prints it, and the same seed makes the same inputs
@@ -60,12 +61,13 @@ async function main(): Promise<number> {
 async function allTargets() {
   const here = fileURLToPath(new URL('../../../dist', import.meta.url))
   if (!existsSync(here)) symlinkSync(join(packageRoot(), 'dist'), here, 'junction')
-  const [{ DECODER_TARGETS }, { BORDER_TARGETS }, { LIVE_TARGETS }] = await Promise.all([
+  const [{ DECODER_TARGETS }, { BORDER_TARGETS }, { LIVE_TARGETS }, { IMPORT_TARGETS }] = await Promise.all([
     import('./decoder-targets.js'),
     import('./border-targets.js'),
     import('./live-targets.js'),
+    import('./import-targets.js'),
   ])
-  return [...DECODER_TARGETS, ...BORDER_TARGETS, ...LIVE_TARGETS]
+  return [...DECODER_TARGETS, ...BORDER_TARGETS, ...LIVE_TARGETS, ...IMPORT_TARGETS]
 }
 
 function readOptions() {

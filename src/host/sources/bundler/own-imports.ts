@@ -151,10 +151,9 @@ export class OwnImports {
     if (file === entry) return loaded(file, bytes)
     const english = this.#english.contentsOf(file)
     if (english !== null) return { contents: english, loader: 'js', resolveDir: NOWHERE }
-    if (file.owner === 'engine' && form !== 'module') {
-      const part = guestPart(file.path)
-      if (part !== null) return { contents: part, loader: 'js', resolveDir: NOWHERE }
-    }
+    // Plugins that ship import their contract by its path.
+    const part = form === 'module' ? null : guestPart(file.path)
+    if (part !== null) return { contents: part, loader: 'js', resolveDir: NOWHERE }
     return loaded(file, resolver.tree.reader.read(file.path))
   }
 
@@ -173,11 +172,10 @@ export class OwnImports {
   #nameOf(file: SourceFile): string {
     const known = this.#names.get(file.path)
     if (known !== undefined) return known
-    const folder = [dirname(this.#options.entry.path), ...file.areas].find((each) => file.path.startsWith(`${each}/`))
-    const short = (folder === undefined ? basename(file.path) : file.path.slice(folder.length + 1)).replace(
-      /^.*node_modules\//s,
-      '',
-    )
+    const folders = [dirname(this.#options.entry.path), ...this.#options.resolver.roots]
+    const folder = folders.find((each) => file.path.startsWith(`${each}/`)) ?? ''
+    const path = file.path.slice(folder.length + 1).replace(/^.*node_modules\//s, '')
+    const short = folder === '' && path.length === file.path.length - 1 ? basename(path) : path
     const typed = file.isModule ? short.replace(/\.([jt]s)$/, '.$1.m$1') : short
     let name = typed
     for (let count = 2; this.#files.has(name); count += 1) name = `${count}/${typed}`

@@ -74,6 +74,11 @@ export class Resolver {
       : { import: ['main', 'module'], require: ['main', 'module'] }
   }
 
+  /** The plugin's own folders. */
+  get roots(): readonly string[] {
+    return this.#options.folders.roots
+  }
+
   /** The plugin's own file. @throws SourceRefusal */
   entry(path: string): SourceFile {
     const { folders } = this.#options

@@ -2,22 +2,14 @@
 import { once } from 'node:events'
 import { connect as connectSocket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { connect, mqttActor, type RunningBroker, startBroker } from '../support/broker.js'
+import { connect, mqttActor, startBroker, type TestClient } from '../support/broker.js'
+import { until } from '../support/lab.js'
 
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(
     () => 0,
     (error: { code?: number }) => error.code,
   )
-
-/** What clients see of a plugin that fails at every hook. */
-async function effects(broker: RunningBroker) {
-  const connack = await codeOf(connect(broker, { clientId: 'victim' }))
-  const client = await connect(broker, { clientId: 'client' })
-  const suback = await client.subscribe({ 'a/+': 1 })
-  await client.publish('a/fails', 'x', { qos: 1 })
-  return { connack, suback, client }
-}
 
 const FAILING = (how: object) => [
   { on: 'onConnect', clientId: 'victim', ...how },
@@ -26,30 +18,47 @@ const FAILING = (how: object) => [
   { on: 'canRead', topic: 'a/unreadable', ...how },
 ]
 
+/** Publishes and resolves with what came of it first: an acknowledgement, or the end of the connection. */
+const outcomeOf = (client: TestClient, topic: string, qos: 1 | 2 = 1) =>
+  Promise.race([
+    client.publish(topic, 'x', { qos }).then(
+      () => 'acknowledged',
+      () => 'closed',
+    ),
+    client.closed.then(() => 'closed'),
+  ])
+
 describe('a plugin that fails', () => {
-  it('refuses, by the default policy', async () => {
-    const broker = await startBroker({ plugins: [mqttActor({ acts: FAILING({ throws: 'broken' }) })] })
-    const { connack, suback, client } = await effects(broker)
-    expect({ connack, suback }).toEqual({ connack: 3, suback: [1] })
-    await client.publish('a/unreadable', 'x', { qos: 1 })
-    await client.publish('a/last', 'x', { qos: 1 })
-    expect(await client.receives(1)).toEqual(['a/last x'])
-    expect(await (await connect(broker, { clientId: 'fails' })).subscribe({ t: 0 })).toEqual([128])
-    expect(broker.attached.counts).toMatchObject({
-      connectsRefused: 1,
-      publishesRefused: 1,
-      deliveriesRefused: 1,
-      subscriptionsRefused: 1,
-      failures: 4,
+  it('leaves undecided, by the default policy: nothing is acknowledged, nobody is refused for good', async () => {
+    const broker = await startBroker({
+      plugins: [mqttActor({ acts: FAILING({ throws: 'broken' }) })],
+      attach: { holdMs: 100 },
     })
+    expect(await codeOf(connect(broker, { clientId: 'victim' }))).toBe(3)
+    const reader = await connect(broker, { clientId: 'reader' })
+    expect(await reader.subscribe({ 'a/+': 1 })).toEqual([1])
+    expect(await outcomeOf(await connect(broker), 'a/fails')).toBe('closed')
+    const client = await connect(broker)
+    expect(await outcomeOf(client, 'a/unreadable')).toBe('acknowledged')
+    expect(await outcomeOf(client, 'a/last')).toBe('acknowledged')
+    expect(await reader.receives(1)).toEqual(['a/last x'])
+    const subscriber = await connect(broker, { clientId: 'fails' })
+    subscriber.mqtt.subscribe('t', () => {})
+    await subscriber.closed
+    expect(broker.attached.counts).toMatchObject({
+      ...{ connectsRefused: 0, publishesRefused: 0, deliveriesRefused: 0, subscriptionsRefused: 0 },
+      ...{ connectsUndecided: 1, publishesUndecided: 1, deliveriesUndecided: 1, subscriptionsUndecided: 1 },
+      ...{ publishesDropped: 0, deliveriesDropped: 1 },
+    })
+    expect(broker.attached.counts.failures).toBeGreaterThanOrEqual(4)
   })
 
   it('lets pass, where the policy says so', async () => {
     const acts = FAILING({ throws: 'broken' })
     const broker = await startBroker({ plugins: [mqttActor({ acts }, { onFailure: 'allow' })] })
-    const { connack, client } = await effects(broker)
-    expect(connack).toBe(0)
-    await client.publish('a/unreadable', 'x', { qos: 1 })
+    const client = await connect(broker, { clientId: 'victim' })
+    await client.subscribe({ 'a/+': 1 })
+    for (const topic of ['a/fails', 'a/unreadable']) expect(await outcomeOf(client, topic)).toBe('acknowledged')
     expect(await client.receives(2)).toEqual(['a/fails x', 'a/unreadable x'])
     expect(broker.attached.counts.failures).toBe(0)
   })
@@ -59,32 +68,33 @@ describe('a plugin that fails', () => {
       { on: 'onConnect', clientId: 'victim', waitMs: 60_000 },
       { on: 'onPublish', topic: 'late', waitMs: 60_000 },
     ]
-    const broker = await startBroker({ plugins: [mqttActor({ acts }, { timeoutMs: 300 })] })
+    const broker = await startBroker({ plugins: [mqttActor({ acts }, { timeoutMs: 300 })], attach: { holdMs: 0 } })
     expect(await codeOf(connect(broker, { clientId: 'victim' }))).toBe(3)
     const client = await connect(broker, { clientId: 'c' })
     await client.subscribe({ '+': 0 })
-    await client.publish('late', 'x', { qos: 2 })
+    expect(await outcomeOf(await connect(broker), 'late', 2)).toBe('closed')
     await client.publish('t', 'y', { qos: 2 })
     expect(await client.receives(1)).toEqual(['t y'])
   })
 
-  it('in a lane that hangs is refused, and the next lane serves', async () => {
+  it('in a lane that hangs is asked again in the next lane', async () => {
     const acts = [{ on: 'onPublish', topic: 'hang', blockMs: 60_000 }]
     const broker = await startBroker({
       plugins: [mqttActor({ acts }, { timeoutMs: 500 })],
       engine: { hangMs: 50, spares: 1 },
+      attach: { holdMs: 600 },
     })
     const replaced = once(broker.engine as never, 'laneReplaced')
     const client = await connect(broker)
     await client.subscribe({ '+': 0 })
-    await client.publish('hang', 'x', { qos: 1 })
+    expect(await outcomeOf(await connect(broker), 'hang')).toBe('closed')
     await replaced
     await client.publish('t', 'y', { qos: 1 })
     expect(await client.receives(1)).toEqual(['t y'])
-    expect(broker.attached.counts).toMatchObject({ publishesRefused: 1, failures: 1 })
+    expect(broker.attached.counts).toMatchObject({ publishesRefused: 0, publishesUndecided: 1 })
   })
 
-  it('at storeRetained and getRetained stores nothing and gives nothing, and says so', async () => {
+  it('at storeRetained and getRetained keeps what was retained as it was, and says so', async () => {
     const acts = [
       { on: 'storeRetained', throws: 'broken' },
       { on: 'getRetained', throws: 'broken' },
@@ -92,60 +102,77 @@ describe('a plugin that fails', () => {
     const reports: string[] = []
     const broker = await startBroker({
       plugins: [mqttActor({ acts })],
-      attach: { onError: (_, place) => reports.push(place) },
+      attach: { holdMs: 100, onError: (_, place) => reports.push(place) },
     })
     const client = await connect(broker)
-    await client.publish('t', 'x', { qos: 2, retain: true })
-    expect(await client.subscribe({ t: 1 })).toEqual([1])
-    await client.publish('t', 'live', { qos: 1 })
-    expect(await client.receives(1)).toEqual(['t live'])
-    expect(reports).toEqual(['a retained message was not stored', 'retained messages were not given'])
+    await client.subscribe({ live: 1 })
+    await client.publish('live', 'x', { qos: 0, retain: true })
+    expect(await client.receives(1)).toEqual(['live x'])
+    const publisher = await connect(broker)
+    publisher.mqtt.publish('live', 'y', { qos: 1, retain: true })
+    await publisher.closed
+    await until('the reports', () => reports.length >= 2)
+    expect(reports.sort()).toEqual(['a retained message was not stored', 'retained messages were not given'])
+    expect(client.received).toEqual(['live x'])
+    expect(broker.attached.counts).toMatchObject({ retainedUndecided: 2, retainedRefused: 0, publishesUndecided: 1 })
   })
 
-  it('gives a message a topic that is none: refused and counted', async () => {
+  it('gives a message a topic that is none: undecided and counted', async () => {
     const acts = [{ on: 'onPublishReceived', topic: 'bad', replace: { topic: 'a/#' } }]
-    const broker = await startBroker({ plugins: [mqttActor({ acts })] })
+    const broker = await startBroker({ plugins: [mqttActor({ acts })], attach: { holdMs: 0 } })
     const client = await connect(broker)
     await client.subscribe({ '#': 0 })
-    await client.publish('bad', 'x', { qos: 1 })
+    expect(await outcomeOf(await connect(broker), 'bad')).toBe('closed')
     await client.publish('good', 'y', { qos: 1 })
     expect(await client.receives(1)).toEqual(['good y'])
-    expect(broker.attached.counts).toMatchObject({ repliesInvalid: 1, publishesRefused: 1 })
+    expect(broker.attached.counts).toMatchObject({ repliesInvalid: 1, publishesUndecided: 1, publishesRefused: 0 })
   })
 })
 
 describe('an engine', () => {
-  it('that is closed agrees to nothing', async () => {
+  it('that is closed agrees to nothing, and holds nobody up', async () => {
     const broker = await startBroker({ plugins: [mqttActor({ acts: [{ on: 'onConnect' }] })] })
+    const reader = await connect(broker, { clientId: 'reader' })
+    await reader.subscribe({ t: 0 })
     const client = await connect(broker)
-    await client.subscribe({ t: 0 })
     await broker.engine.close()
-    await client.publish('t', 'x', { qos: 1 })
+    await client.publish('t', 'x', { qos: 0 })
+    expect(await outcomeOf(client, 't')).toBe('closed')
     expect(await codeOf(connect(broker))).toBe(3)
-    expect(client.received).toEqual([])
-    expect(client.isConnected).toBe(true)
-    expect(broker.attached.counts.publishesRefused).toBe(1)
+    expect(reader.received).toEqual([])
+    expect(reader.isConnected).toBe(true)
+    expect(broker.attached.counts).toMatchObject({ publishesUndecided: 2, publishesDropped: 1, connectsUndecided: 1 })
   })
 
-  it('whose events may be so large refuses a larger message, counted, and the client goes on', async () => {
-    const broker = await startBroker({
-      plugins: [mqttActor({ hears: ['onPublish', 'onMessageDropped'] })],
-      engine: { maxEventBytes: 4_096 },
-    })
-    const client = await connect(broker)
-    await client.subscribe({ '#': 1 })
-    await client.publish('large', 'x'.repeat(8_192), { qos: 1 })
-    await client.publish('small', 'y', { qos: 1 })
-    expect(await client.receives(1)).toEqual(['small y'])
-    expect(broker.attached.counts).toMatchObject({ eventsTooLarge: 1, publishesRefused: 1, failures: 0 })
-    expect(await broker.hears('onMessageDropped')).toMatchObject([
-      {
-        client: null,
-        packet: { topic: 'large', payload: '' },
-        reason: expect.stringContaining('maxEventBytes is 4096'),
-      },
-    ])
-  })
+  it.each([0, 1, 2] as const)(
+    'whose events may be so large closes the connection of a larger message of QoS %i',
+    async (qos) => {
+      const broker = await startBroker({
+        plugins: [mqttActor({ hears: ['onPublish', 'onMessageDropped'] })],
+        engine: { maxEventBytes: 4_096 },
+      })
+      const client = await connect(broker)
+      await client.subscribe({ '#': 1 })
+      const publisher = await connect(broker)
+      let isAcknowledged = false
+      publisher.mqtt.publish('large', 'x'.repeat(8_192), { qos }, (error) => {
+        isAcknowledged = qos > 0 && !error
+      })
+      await publisher.closed
+      expect(isAcknowledged).toBe(false)
+      await client.publish('small', 'y', { qos: 1 })
+      expect(await client.receives(1)).toEqual(['small y'])
+      expect(broker.attached.counts).toMatchObject({ eventsTooLarge: 1, publishesUndecided: 1, failures: 0 })
+      if (qos > 0) return
+      expect(await broker.hears('onMessageDropped')).toMatchObject([
+        {
+          client: null,
+          packet: { topic: 'large', payload: '' },
+          reason: expect.stringContaining('maxEventBytes is 4096'),
+        },
+      ])
+    },
+  )
 })
 
 describe('bad input', () => {

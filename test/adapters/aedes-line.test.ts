@@ -1,12 +1,12 @@
 /** Lines: asked about some at once, settled in the order in which they came. */
 import { expect, it } from 'vitest'
-import { createLine } from '../../dist/adapters/aedes/line.js'
+import { Line } from '../../dist/adapters/aedes/line.js'
 
 function open(atOnce: number, schedule?: (run: () => void) => void) {
   const answers = new Map<number, () => void>()
   const settled: number[] = []
   let timesEmpty = 0
-  const line = createLine<number, string>({
+  const line = new Line<number, string>({
     atOnce,
     ask: (entry) => new Promise((resolve) => answers.set(entry, () => resolve(`of ${entry}`))),
     settle(entry, outcome) {

@@ -123,15 +123,17 @@ describe('a subscriber’s messages', () => {
       { on: 'resumeSession', answer: { messages: [], released: [], received: [], next: null } },
       { on: 'queueMessage', topic: 'slow', waitMs: 50, answer: ['1'] },
     ]
-    const broker = await startBroker({ plugins: [mqttActor({ acts })] })
+    const broker = await startBroker({ plugins: [mqttActor({ acts, hears: ['queueMessage'] })] })
     const kept = await connect(broker, { clientId: 'kept', clean: false })
     const client = await connect(broker)
     for (const subscriber of [kept, client]) await subscriber.subscribe({ '+': 1, '#': 1 })
     const other = await connect(broker)
-    await client.publish('slow', 'x', { qos: 1 })
+    const queued = client.publish('slow', 'x', { qos: 1 })
+    await broker.hears('queueMessage')
     await other.publish('quick', 'y')
     expect(await client.receives(2)).toEqual(['quick y', 'slow x'])
     expect(await kept.receives(2)).toEqual(['quick y', 'slow x'])
+    await queued
     await client.publish('last', 'z', { qos: 0 })
     expect(await client.receives(3)).toEqual(['quick y', 'slow x', 'last z'])
   })

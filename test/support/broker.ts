@@ -126,6 +126,8 @@ export interface TestClient {
   /** Ends the connection without a word. */
   break(): Promise<void>
   readonly isConnected: boolean
+  /** Resolves when its connection has ended; of one that reconnects, the first. */
+  readonly closed: Promise<void>
 }
 
 /**
@@ -172,6 +174,7 @@ export async function connect(broker: { readonly url: string }, options: IClient
     get isConnected() {
       return client.connected
     },
+    closed,
   }
 }
 

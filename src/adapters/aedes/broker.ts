@@ -39,6 +39,7 @@ export interface ParsedPacket {
 }
 
 export interface ConnectPacket {
+  readonly clientId?: string
   readonly username?: string
   readonly will?: Packet
   readonly keepalive?: number
@@ -57,6 +58,7 @@ export interface Connection extends EventEmitter {
   readonly bytesRead?: number
   readonly bytesWritten?: number
   write(...args: unknown[]): boolean
+  destroy(): void
 }
 
 export interface Client extends EventEmitter {
@@ -75,8 +77,8 @@ export interface Client extends EventEmitter {
   deliverQoS: Deliver
   /** Private: the last counter delivered, by broker id. */
   readonly duplicates: Record<string, number>
-  /** Private: emits `packet`, to one listener. */
-  readonly _parser: EventEmitter
+  /** Private: emits `packet`, to one listener; is given what comes from the connection. */
+  readonly _parser: EventEmitter & { parse(chunk: Buffer): number }
   /** Private: packets under way; at none more is read from the connection. */
   _parsingBatch: number
   /** Private: the next message id of deliveries. */
@@ -87,6 +89,7 @@ export interface Client extends EventEmitter {
 
 export interface Persistence {
   incomingGetPacket(client: Client, packet: Packet): Promise<unknown>
+  incomingDelPacket(client: { readonly id: string }, packet: { readonly messageId: number }): Promise<unknown>
   createRetainedStreamCombi(filters: string[]): Readable
   addSubscriptions(client: Client, subscriptions: Subscription[]): Promise<unknown>
   cleanSubscriptions(client: Client): Promise<unknown>
@@ -108,6 +111,9 @@ export interface Broker extends EventEmitter {
   readonly maxTopicLevels: number
   /** The last brokerCounter given. */
   readonly counter: number
+  /** Routes to subscribers what has been stored for those that are away. */
+  readonly mq: { emit(packet: Packet, done?: Done): unknown }
+  handle(connection: Connection, request?: unknown): Client | undefined
   preConnect(client: Client, packet: ConnectPacket, done: (error: Error | null, success: boolean) => void): void
   authenticate(
     client: Client,
@@ -144,6 +150,7 @@ export function checkBroker(value: unknown): Broker {
 export function checkClient(client: Client): void {
   const isKnown =
     client._parser?.listenerCount('packet') === 1 &&
+    typeof client._parser.parse === 'function' &&
     typeof client._parsingBatch === 'number' &&
     typeof client._nextId === 'number' &&
     typeof client.duplicates === 'object' &&

@@ -10,6 +10,8 @@
  * ```
  */
 
-export type { HookCounts, MqttEngine } from './asking.js'
-export { type AttachedHooks, type AttachOptions, attachHooks } from './attach.js'
+export { type AttachedHooks, attachHooks } from './attach.js'
+export type { HookCounts } from './counts.js'
+export type { AttachOptions, UndecidedOptions } from './options.js'
+export type { MqttEngine } from './questions.js'
 export type { BrokerStats } from './services.js'

@@ -2,12 +2,6 @@
  * A line: entries are asked about some at once, and settled one by one in the order in which they came. Knows nothing of
  * what stands in it; host's thread only.
  */
-export interface Line<Entry> {
-  /** Entries that are not settled yet. */
-  readonly length: number
-  push(entry: Entry): void
-}
-
 export interface LineOptions<Entry, Outcome> {
   /** Entries that are asked about at once. */
   readonly atOnce: number
@@ -27,69 +21,74 @@ interface Place<Entry, Outcome> {
   next: Place<Entry, Outcome> | null
 }
 
-export function createLine<Entry, Outcome>(options: LineOptions<Entry, Outcome>): Line<Entry> {
-  const { atOnce, ask, settle, onEmpty, schedule } = options
-  let first: Place<Entry, Outcome> | null = null
-  let last: Place<Entry, Outcome> | null = null
-  let nextToAsk: Place<Entry, Outcome> | null = null
-  let nextToSchedule: Place<Entry, Outcome> | null = null
-  let length = 0
-  let asked = 0
-  let isSettling = false
+export class Line<Entry, Outcome> {
+  readonly #options: LineOptions<Entry, Outcome>
+  #first: Place<Entry, Outcome> | null = null
+  #last: Place<Entry, Outcome> | null = null
+  #nextToAsk: Place<Entry, Outcome> | null = null
+  #nextToSchedule: Place<Entry, Outcome> | null = null
+  #length = 0
+  #asked = 0
+  #isSettling = false
 
-  function askMore(): void {
-    while (nextToAsk !== null && asked < atOnce) {
-      const place = nextToAsk
-      nextToAsk = place.next
-      asked += 1
-      void ask(place.entry).then((value) => {
+  constructor(options: LineOptions<Entry, Outcome>) {
+    this.#options = options
+  }
+
+  /** Entries that are not settled yet. */
+  get length(): number {
+    return this.#length
+  }
+
+  push(entry: Entry): void {
+    const place: Place<Entry, Outcome> = { entry, outcome: null, next: null }
+    if (this.#last === null) this.#first = place
+    else this.#last.next = place
+    this.#last = place
+    this.#nextToAsk ??= place
+    this.#nextToSchedule ??= place
+    this.#length += 1
+    this.#askMore()
+  }
+
+  #askMore(): void {
+    while (this.#nextToAsk !== null && this.#asked < this.#options.atOnce) {
+      const place = this.#nextToAsk
+      this.#nextToAsk = place.next
+      this.#asked += 1
+      void this.#options.ask(place.entry).then((value) => {
         place.outcome = { value }
-        settleReady()
+        this.#settleReady()
       })
     }
   }
 
-  function settleReady(): void {
+  #settleReady(): void {
     // Settling may push, and may settle: the outer loop goes on with it.
-    if (isSettling) return
-    isSettling = true
-    while (nextToSchedule?.outcome) {
-      nextToSchedule = nextToSchedule.next
-      if (schedule === undefined) settleFirst()
-      else schedule(settleFirst)
+    if (this.#isSettling) return
+    const { schedule } = this.#options
+    this.#isSettling = true
+    while (this.#nextToSchedule?.outcome) {
+      this.#nextToSchedule = this.#nextToSchedule.next
+      if (schedule === undefined) this.#settleFirst()
+      else schedule(() => this.#settleFirst())
     }
-    isSettling = false
-    if (schedule === undefined) settled()
+    this.#isSettling = false
+    if (schedule === undefined) this.#settled()
   }
 
-  function settleFirst(): void {
-    const { entry, outcome, next } = first!
-    first = next
-    if (next === null) last = null
-    length -= 1
-    asked -= 1
-    settle(entry, outcome!.value)
-    if (schedule !== undefined) settled()
+  #settleFirst(): void {
+    const { entry, outcome, next } = this.#first!
+    this.#first = next
+    if (next === null) this.#last = null
+    this.#length -= 1
+    this.#asked -= 1
+    this.#options.settle(entry, outcome!.value)
+    if (this.#options.schedule !== undefined) this.#settled()
   }
 
-  function settled(): void {
-    askMore()
-    if (length === 0) onEmpty?.()
-  }
-
-  return {
-    get length() {
-      return length
-    },
-    push(entry) {
-      const place: Place<Entry, Outcome> = { entry, outcome: null, next: null }
-      if (last === null) first = place
-      else last.next = place
-      last = place
-      nextToAsk ??= place
-      nextToSchedule ??= place
-      length += 1
-      askMore()
-    },
+  #settled(): void {
+    this.#askMore()
+    if (this.#length === 0) this.#options.onEmpty?.()
   }
 }

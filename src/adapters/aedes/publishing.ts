@@ -5,40 +5,41 @@
  * or routed. A publisher's messages stand in a line: some are asked about at once, all go on in the order in which they
  * came, and until they have, the broker reads no more from their connection. Other publishers do not wait for them.
  *
- * An error at `authorizePublish` would end the connection. So a refused message is let through there and routed nowhere in
- * `broker.publish`: QoS 1 and 2 are acknowledged, since MQTT 3.1.1 has no other answer, and the client does not repeat it.
- * A message whose publisher is gone when its verdict comes is routed all the same: it was received.
+ * What becomes of a message:
  *
- * A will is asked about at onWillPublish, in place of onPublish, and then at onPublishReceived like any message. What the
- * application publishes by `broker.publish` is asked about with `client: null`; `$SYS/` topics of the broker's own are not.
+ *   allowed     stored and routed. QoS 1 is acknowledged when it is stored, QoS 2 when it is routed.
+ *   refused     routed nowhere. QoS 1 and 2 are acknowledged: MQTT 3.1.1 has no other answer, and the client does not
+ *               repeat it.
+ *   undecided   QoS 0 is dropped. QoS 1 and 2 are asked about again for `holdMs`; then the connection is closed without an
+ *               acknowledgement, and the client sends them again. What the client sent after it is not routed either: it
+ *               will be sent again, in its order.
+ *
+ * A message whose publisher is gone when its ruling comes is routed all the same: it was received.
+ *
+ * A will is asked about at onWillPublish, in place of onPublish, and then at onPublishReceived like any message; undecided,
+ * it is not published. What the application publishes by `broker.publish` is asked about with `client: null`; `$SYS/` topics
+ * of the broker's own are not.
  *
  * storeRetained is asked here as well, not where Aedes stores: a message has its counter by then, and one that waits is
  * taken for a copy of those that have overtaken it. One that a plugin has stored is routed without its retain flag, which
  * the subscribers of 3.1.1 do not see.
  */
 import type { MqttClientInfo } from '../../contracts/index.js'
-import { type Asker, packetOf, type Refusal, replacedPacket } from './asking.js'
 import type { Client, Done, Packet, Persistence } from './broker.js'
 import { ownerOf } from './connections.js'
-import { createLine, type Line } from './line.js'
+import type { Deliveries } from './deliveries.js'
+import { Line } from './line.js'
+import { packetOf, replacedPacket } from './packets.js'
+import type { Questions, Refused, Undecided } from './questions.js'
 
 /** Enough to keep a lane busy, few enough that a hook of a millisecond or two has answered the last of them in time. */
 const PUBLISHES_AT_ONCE = 32
 
-export interface Publishing {
-  /** After the broker's own handler has agreed. */
-  authorize(client: Client | null, packet: Packet, isWill: boolean, done: Done): void
-  /** In place of broker.publish. */
-  publish(packet: Packet, client: Client | null, done: Done | undefined): void
-  /** As the broker itself: no hook of publishing is asked. */
-  publishUnasked(packet: Packet, done: Done): void
-  hasPublishes(client: Client): boolean
-}
-
 export interface PublishingOptions {
-  readonly asker: Asker
+  readonly questions: Questions
   readonly persistence: Persistence
-  readonly route: (packet: Packet, client: Client | null, done: Done | undefined) => void
+  readonly deliveries: Pick<Deliveries, 'route'>
+  readonly onUndecided: { readonly publish: 'hold' | 'close' | 'drop'; readonly publishQos0: 'drop' | 'hold' | 'close' }
   infoOf(client: Client): MqttClientInfo
   /** A client's line has become empty. */
   onSettled(client: Client): void
@@ -53,136 +54,265 @@ interface Entry {
   readonly question: Question
   /** Goes on with what is to be routed: null, nothing. */
   readonly goOn: (routed: Packet | null) => void
+  /** Ends it without an acknowledgement. */
+  readonly fail: Done
 }
 
-type Outcome = { readonly kind: 'route'; readonly packet: Packet } | Refusal
+type Outcome = { readonly kind: 'route'; readonly packet: Packet } | Refused | Undecided
 
-export function createPublishing(options: PublishingOptions): Publishing {
-  const { asker, persistence, route, infoOf, onSettled } = options
-  const lines = new WeakMap<Client, Line<Entry>>()
-  const ownLine = openLine(null)
-  const serviceLine = openLine(null)
-  /** What is to be routed in place of a packet that the hooks have been asked about; null: nothing. */
-  const decided = new WeakMap<Packet, Packet | null>()
+/** What is to be done in place of publishing a packet that the hooks have been asked about. */
+type Decision =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'route'; readonly packet: Packet }
+  /** It is under way. `whenRoom` tells when more may be read from its publisher. */
+  | { readonly kind: 'routed'; readonly whenRoom: (done: Done) => void }
 
-  function openLine(client: Client | null): Line<Entry> {
-    return createLine<Entry, Outcome>({
+export class Publishing {
+  readonly #options: PublishingOptions
+  readonly #lines = new WeakMap<Client, Line<Entry, Outcome>>()
+  readonly #ownLine: Line<Entry, Outcome>
+  readonly #serviceLine: Line<Entry, Outcome>
+  readonly #decided = new WeakMap<Packet, Decision>()
+  /** Clients whose connections were closed over an undecided message. */
+  readonly #ended = new WeakSet<Client>()
+
+  constructor(options: PublishingOptions) {
+    this.#options = options
+    this.#ownLine = this.#openLine(null)
+    this.#serviceLine = this.#openLine(null)
+  }
+
+  /** After the broker's own handler has agreed. */
+  authorize(client: Client | null, packet: Packet, isWill: boolean, done: Done): void {
+    const question = isWill ? 'will' : 'message'
+    const isWaiting = client === null ? this.#ownLine.length > 0 : this.hasPublishes(client)
+    if (!isWaiting && !this.#mustAsk(packet, question)) {
+      // An old broker's will is published without a client: it must not be taken for the application's.
+      if (isWill) this.#decided.set(packet, { kind: 'route', packet })
+      done(null)
+      return
+    }
+    const isPublisher = client !== null && !isWill
+    const goOn = (routed: Packet | null): void => {
+      if (routed === null) this.#decided.set(packet, { kind: 'nothing' })
+      else if (isPublisher && packet.qos === 1) {
+        this.#routeFirst(client, packet, routed, done)
+        return
+      } else if (routed !== packet || isWill) this.#decided.set(packet, { kind: 'route', packet: routed })
+      done(null)
+    }
+    this.#lineOf(client).push({ client, packet, question, goOn, fail: done })
+  }
+
+  /** In place of broker.publish. */
+  publish(packet: Packet, client: Client | null, done: Done | undefined): void {
+    const decision = this.#decided.get(packet)
+    if (decision !== undefined) {
+      this.#decided.delete(packet)
+      if (decision.kind === 'nothing') done?.(null)
+      else if (decision.kind === 'routed') decision.whenRoom((error) => done?.(error))
+      else this.#route(decision.packet, client, done)
+      return
+    }
+    const isOwn = client === null && !packet.topic.startsWith('$SYS/')
+    if (!isOwn || (this.#ownLine.length === 0 && !this.#mustAsk(packet, 'message'))) {
+      this.#route(packet, client, done)
+      return
+    }
+    const goOn = (routed: Packet | null): void => {
+      if (routed === null) done?.(null)
+      else this.#route(routed, null, done)
+    }
+    this.#ownLine.push({ client: null, packet, question: 'message', goOn, fail: (error) => done?.(error) })
+  }
+
+  /** As the broker itself: no hook of publishing is asked. */
+  publishUnasked(packet: Packet, done: Done): void {
+    const goOn = (routed: Packet | null): void => this.#route(routed ?? packet, null, done)
+    this.#serviceLine.push({ client: null, packet, question: 'store', goOn, fail: done })
+  }
+
+  hasPublishes(client: Client): boolean {
+    return (this.#lines.get(client)?.length ?? 0) > 0
+  }
+
+  #openLine(client: Client | null): Line<Entry, Outcome> {
+    return new Line<Entry, Outcome>({
       atOnce: PUBLISHES_AT_ONCE,
-      ask,
-      settle,
+      ask: (entry) => this.#ask(entry),
+      settle: (entry, outcome) => this.#settle(entry, outcome),
       // A turn for each, as messages come from connections. Routed between two steps of another's way into the broker, one
       // would make Aedes take the other for a copy.
       schedule: setImmediate,
-      ...(client !== null && { onEmpty: () => onSettled(client) }),
+      ...(client !== null && { onEmpty: () => this.#options.onSettled(client) }),
     })
   }
 
-  function lineOf(client: Client | null): Line<Entry> {
-    if (client === null) return ownLine
-    let line = lines.get(client)
+  #lineOf(client: Client | null): Line<Entry, Outcome> {
+    if (client === null) return this.#ownLine
+    let line = this.#lines.get(client)
     if (line === undefined) {
-      line = openLine(client)
-      lines.set(client, line)
+      line = this.#openLine(client)
+      this.#lines.set(client, line)
     }
     return line
   }
 
-  async function ask({ client, packet, question }: Entry): Promise<Outcome> {
-    if (question === 'store') return { kind: 'route', packet: await stored(packet) }
-    if (client !== null && packet.qos === 2 && packet.dup && (await isReceived(client, packet))) {
+  #mustAsk(packet: Packet, question: Question): boolean {
+    const { questions } = this.#options
+    if (packet.retain && questions.isSubscribed('storeRetained')) return true
+    if (question === 'store') return false
+    // What plugins queue is acknowledged when they have it, not before.
+    if (packet.qos === 1 && questions.isSubscribed('queueMessage')) return true
+    return (
+      questions.isSubscribed(question === 'will' ? 'onWillPublish' : 'onPublish') ||
+      questions.isSubscribed('onPublishReceived')
+    )
+  }
+
+  async #ask(entry: Entry): Promise<Outcome> {
+    const { client, packet, question } = entry
+    if (client !== null && packet.qos === 2 && packet.dup && (await this.#isReceived(client, packet))) {
       return { kind: 'route', packet }
     }
+    const { publish, publishQos0 } = this.#options.onUndecided
+    const isHeld = question !== 'will' && (packet.qos === 0 ? publishQos0 : publish) === 'hold'
+    return isHeld ? this.#askHeld(entry) : this.#askOnce(entry)
+  }
+
+  async #askHeld(entry: Entry): Promise<Outcome> {
+    const { client } = entry
+    const { questions } = this.#options
+    let held = 0
+    const isOver = () => client !== null && (client.closed || this.#ended.has(client))
+    const onHold = () => {
+      held = 1
+      questions.counts.publishesHeld += 1
+    }
+    try {
+      return await questions.persist<Outcome>(() => this.#askOnce(entry), isOver, onHold)
+    } finally {
+      questions.counts.publishesHeld -= held
+    }
+  }
+
+  async #askOnce({ client, packet, question }: Entry): Promise<Outcome> {
+    if (question === 'store') return this.#storeRetained(packet)
+    const { questions, infoOf } = this.#options
     const owner = client !== null ? infoOf(client) : question === 'will' ? ownerOf(packet) : null
     const first = question === 'will' ? 'onWillPublish' : 'onPublish'
     const event = { client: owner, packet: packetOf(packet) }
-    const decision = await asker.askPacket([first, 'onPublishReceived'], event)
-    if (decision.kind === 'refuse') return decision
-    const routed = decision.isReplaced ? replacedPacket(packet, decision.event.packet) : packet
-    return { kind: 'route', packet: await stored(routed) }
+    const ruling = await questions.askPacket([first, 'onPublishReceived'], event)
+    if (ruling.kind !== 'allowed') return ruling
+    return this.#storeRetained(ruling.isReplaced ? replacedPacket(packet, ruling.event.packet) : packet)
   }
 
   /** The broker has it, and waits for PUBREL: what comes is a repetition, which it will not route again. */
-  function isReceived(client: Client, packet: Packet): Promise<boolean> {
-    return persistence.incomingGetPacket(client, packet).then(
+  #isReceived(client: Client, packet: Packet): Promise<boolean> {
+    return this.#options.persistence.incomingGetPacket(client, packet).then(
       (found) => Boolean(found),
       () => false,
     )
   }
 
   /** What is left for the broker to store, and to route. */
-  async function stored(packet: Packet): Promise<Packet> {
-    if (!packet.retain || !asker.isSubscribed('storeRetained')) return packet
-    const answer = await asker.request('storeRetained', { packet: packetOf(packet) })
-    if (answer.kind === 'none') return packet
-    if (answer.kind === 'refuse') {
-      asker.counts.retainedRefused += 1
-      asker.report(new Error(`${packet.topic}: ${answer.reason}`), 'a retained message was not stored')
+  async #storeRetained(packet: Packet): Promise<Outcome> {
+    const { questions } = this.#options
+    if (!packet.retain || !questions.isSubscribed('storeRetained')) return { kind: 'route', packet }
+    const answer = await questions.request('storeRetained', { packet: packetOf(packet) })
+    if (answer.kind === 'none') return { kind: 'route', packet }
+    if (answer.kind === 'undecided') {
+      // Routed and not stored, a message that is acknowledged would be lost to those who subscribe later.
+      if (packet.qos > 0) return answer
+      questions.counts.retainedUndecided += 1
+    } else if (answer.kind === 'refused') {
+      questions.counts.retainedRefused += 1
     }
-    return { ...packet, retain: false }
+    if (answer.kind !== 'answer') {
+      questions.report(new Error(`${packet.topic}: ${answer.reason}`), 'a retained message was not stored')
+    }
+    return { kind: 'route', packet: { ...packet, retain: false } }
   }
 
-  function settle({ packet, question, goOn }: Entry, outcome: Outcome): void {
-    if (outcome.kind === 'route') {
-      goOn(outcome.packet)
+  #settle(entry: Entry, outcome: Outcome): void {
+    const { client, packet, question } = entry
+    const { counts } = this.#options.questions
+    if (client !== null && question !== 'will' && this.#ended.has(client)) {
+      // It comes again behind the message that was not decided. Of QoS 0 it does not.
+      if (packet.qos === 0) this.#dropped(packet, { reason: 'the connection was closed over an earlier message' })
+    } else if (outcome.kind === 'route') {
+      entry.goOn(outcome.packet)
+    } else if (outcome.kind === 'refused') {
+      if (question === 'will') counts.willsRefused += 1
+      else counts.publishesRefused += 1
+      this.#options.questions.dropped(null, packet, outcome)
+      entry.goOn(null)
+    } else {
+      this.#undecided(entry, outcome)
+    }
+  }
+
+  #undecided(entry: Entry, ruling: Undecided): void {
+    const { client, packet, question } = entry
+    const { questions, onUndecided } = this.#options
+    if (question === 'will') {
+      questions.counts.willsUndecided += 1
+      questions.dropped(null, packet, ruling)
+      entry.goOn(null)
       return
     }
-    if (question === 'will') asker.counts.willsRefused += 1
-    else asker.counts.publishesRefused += 1
-    asker.dropped(null, packet, outcome)
-    goOn(null)
+    questions.counts.publishesUndecided += 1
+    const isClosed = client?.closed === true
+    if (packet.qos === 0 && ruling.cause !== 'too-large' && onUndecided.publishQos0 !== 'close') {
+      this.#dropped(packet, ruling)
+      entry.goOn(null)
+    } else if (onUndecided.publish === 'drop' && packet.qos > 0) {
+      this.#dropped(packet, ruling)
+      entry.goOn(null)
+    } else {
+      if (packet.qos === 0) this.#dropped(packet, ruling)
+      if (client !== null) this.#ended.add(client)
+      if (!isClosed) entry.fail(new Error(`nobody decided about a message that it published: ${ruling.reason}`))
+    }
   }
 
-  function mustAsk(packet: Packet, question: Question): boolean {
-    if (packet.retain && asker.isSubscribed('storeRetained')) return true
-    if (question === 'store') return false
-    return (
-      asker.isSubscribed(question === 'will' ? 'onWillPublish' : 'onPublish') || asker.isSubscribed('onPublishReceived')
-    )
+  #dropped(packet: Packet, why: { readonly reason: string; readonly cause?: string }): void {
+    this.#options.questions.counts.publishesDropped += 1
+    this.#options.questions.dropped(null, packet, why)
   }
 
-  return {
-    authorize(client, packet, isWill, done) {
-      const question = isWill ? 'will' : 'message'
-      const isWaiting = client === null ? ownLine.length > 0 : this.hasPublishes(client)
-      if (!isWaiting && !mustAsk(packet, question)) {
-        // An old broker's will is published without a client: it must not be taken for the application's.
-        if (isWill) decided.set(packet, packet)
-        done(null)
-        return
-      }
-      const goOn = (routed: Packet | null): void => {
-        if (client?.closed && !isWill && packet.qos === 1) {
-          // Its acknowledgement can no longer be written, and without one Aedes would not route it.
-          if (routed !== null) route(routed, client, undefined)
-          return
-        }
-        if (routed !== packet || isWill) decided.set(packet, routed)
-        done(null)
-      }
-      lineOf(client).push({ client, packet, question, goOn })
-    },
-    publish(packet, client, done) {
-      const routed = decided.get(packet)
-      if (routed !== undefined) {
-        decided.delete(packet)
-        if (routed === null) done?.(null)
-        else route(routed, client, done)
-        return
-      }
-      const isOwn = client === null && !packet.topic.startsWith('$SYS/')
-      if (!isOwn || (ownLine.length === 0 && !mustAsk(packet, 'message'))) {
-        route(packet, client, done)
-        return
-      }
-      const goOn = (goes: Packet | null): void => {
-        if (goes === null) done?.(null)
-        else route(goes, null, done)
-      }
-      ownLine.push({ client: null, packet, question: 'message', goOn })
-    },
-    publishUnasked(packet, done) {
-      serviceLine.push({ client: null, packet, question: 'store', goOn: (goes) => route(goes ?? packet, null, done) })
-    },
-    hasPublishes: (client) => (lines.get(client)?.length ?? 0) > 0,
+  /** Aedes acknowledges a message of QoS 1 and routes it then. Here it is stored before it is acknowledged. */
+  #routeFirst(client: Client, packet: Packet, routed: Packet, done: Done): void {
+    let finish: Done | null = null
+    let finished: { readonly error: Error | null | undefined } | null = null
+    const whenRoom = (next: Done): void => {
+      if (finished !== null) next(finished.error)
+      else finish = next
+    }
+    const stored = (error: Error | null): void => {
+      if (error !== null) this.#ended.add(client)
+      // Its acknowledgement can no longer be written.
+      if (client.closed) return
+      if (error === null) this.#decided.set(packet, { kind: 'routed', whenRoom })
+      done(error)
+    }
+    this.#options.deliveries.route(routed, client, stored, (error) => {
+      finished = { error }
+      finish?.(error)
+    })
+  }
+
+  #route(packet: Packet, client: Client | null, done: Done | undefined): void {
+    this.#options.deliveries.route(packet, client, null, (error) => {
+      if (error && client !== null && packet.qos === 2) this.#forget(client, packet, () => done?.(error))
+      else done?.(error)
+    })
+  }
+
+  /** It was noted as received and could not be routed: when it comes again it is new. */
+  #forget(client: Client, packet: Packet, done: () => void): void {
+    const { persistence } = this.#options
+    if (packet.messageId === undefined) done()
+    else persistence.incomingDelPacket(client, { messageId: packet.messageId }).then(done, done)
   }
 }

@@ -3,76 +3,117 @@
  * deliver, and the end of kept sessions. Host's thread only.
  *
  * Of retained messages the first plugin that answers has the say; where none answers, the broker's own persistence has. A
- * plugin that fails has not answered for anybody: no messages are given, and that is counted and reported.
+ * plugin that fails has not answered for anybody: it is asked again for `holdMs`; then no messages are given, and that is
+ * counted and reported.
  */
 import { Readable } from 'node:stream'
 import { matchesTopic, parseFilter } from '../../contracts/mqtt-topics.js'
-import type { Asker } from './asking.js'
-import type { Broker, Client, Packet, Persistence } from './broker.js'
-import type { Deliveries } from './delivery.js'
-import type { Inboxes } from './inbox.js'
+import type { Broker, Client, Packet, Persistence, Subscription } from './broker.js'
+import type { Deliveries } from './deliveries.js'
+import type { Questions } from './questions.js'
 import { isPublishable } from './topics.js'
 
-/** Takes the place of some of the persistence's methods. */
-export function wrapStore(broker: Broker, asker: Asker, deliveries: Deliveries, inboxes: Inboxes): void {
-  const { persistence } = broker
-  const bare = {
-    createRetainedStreamCombi: persistence.createRetainedStreamCombi,
-    addSubscriptions: persistence.addSubscriptions,
-    cleanSubscriptions: persistence.cleanSubscriptions,
-    outgoingStream: persistence.outgoingStream,
-  }
-  type Method = keyof typeof bare
-  const call = <Name extends Method>(
-    name: Name,
-    ...args: Parameters<Persistence[Name]>
-  ): ReturnType<Persistence[Name]> => Reflect.apply(bare[name], persistence, args)
+type Wrapped = 'createRetainedStreamCombi' | 'addSubscriptions' | 'cleanSubscriptions' | 'outgoingStream'
 
-  async function* retainedFor(filters: readonly string[]): AsyncGenerator<Packet> {
+export interface StoreOptions {
+  readonly broker: Broker
+  readonly questions: Questions
+  readonly deliveries: Deliveries
+  /** The subscription, of this packet, is refused. */
+  isRefused(subscription: Subscription): boolean
+}
+
+/** Takes the place of some of the persistence's methods. */
+export class HookedStore implements Pick<Persistence, Wrapped> {
+  readonly #options: StoreOptions
+  readonly #persistence: Persistence
+  readonly #bare: Pick<Persistence, Wrapped>
+
+  constructor(options: StoreOptions) {
+    const { persistence } = options.broker
+    this.#options = options
+    this.#persistence = persistence
+    this.#bare = {
+      createRetainedStreamCombi: persistence.createRetainedStreamCombi,
+      addSubscriptions: persistence.addSubscriptions,
+      cleanSubscriptions: persistence.cleanSubscriptions,
+      outgoingStream: persistence.outgoingStream,
+    }
+  }
+
+  install(): void {
+    Object.assign(this.#persistence, {
+      createRetainedStreamCombi: (filters: string[]) => this.createRetainedStreamCombi(filters),
+      addSubscriptions: (client: Client, subscriptions: Subscription[]) => this.addSubscriptions(client, subscriptions),
+      cleanSubscriptions: (client: Client) => this.cleanSubscriptions(client),
+      outgoingStream: (client: Client) => this.outgoingStream(client),
+    } satisfies Pick<Persistence, Wrapped>)
+  }
+
+  createRetainedStreamCombi(filters: string[]): Readable {
+    const { questions } = this.#options
+    if (!questions.isSubscribed('getRetained')) return this.#call('createRetainedStreamCombi', filters)
+    return Readable.from(quiet(this.#retainedFor(filters), (error) => questions.report(error, 'getRetained')))
+  }
+
+  addSubscriptions(client: Client, subscriptions: Subscription[]): Promise<unknown> {
+    // Aedes stores those that were refused too, and the next connection would have them.
+    const granted = subscriptions.filter((subscription) => !this.#options.isRefused(subscription))
+    return this.#call('addSubscriptions', client, granted.length === subscriptions.length ? subscriptions : granted)
+  }
+
+  async cleanSubscriptions(client: Client): Promise<unknown> {
+    const { questions } = this.#options
+    if (!questions.isSubscribed('onSessionEnded')) return this.#call('cleanSubscriptions', client)
+    const stored = await this.#persistence.subscriptionsByClient({ id: client.id })
+    const result = await this.#call('cleanSubscriptions', client)
+    if (stored && stored.length > 0) questions.tell('onSessionEnded', () => ({ clientId: client.id }))
+    return result
+  }
+
+  outgoingStream(client: Client): Readable {
+    const { deliveries } = this.#options
+    const packets = this.#call('outgoingStream', client)
+    // An application that empties a queue without delivering it is not asked about.
+    if (!client.connecting || !deliveries.isAsked()) return packets
+    return Readable.from(deliveries.stored(client, packets as AsyncIterable<Packet>))
+  }
+
+  async *#retainedFor(filters: readonly string[]): AsyncGenerator<Packet> {
+    const { questions } = this.#options
     for (const filter of filters) {
-      const levels = parseFilter(filter)
-      const answer = await asker.request('getRetained', { filter })
+      const answer = await questions.persist(
+        () => questions.request('getRetained', { filter }),
+        () => false,
+      )
       if (answer.kind === 'none') {
-        yield* call('createRetainedStreamCombi', [filter]) as AsyncIterable<Packet>
-      } else if (answer.kind === 'refuse') {
-        asker.report(new Error(`${filter}: ${answer.reason}`), 'retained messages were not given')
+        yield* this.#call('createRetainedStreamCombi', [filter]) as AsyncIterable<Packet>
+      } else if (answer.kind === 'answer') {
+        yield* this.#usable(filter, answer.value)
       } else {
-        for (const { topic, payload, qos } of answer.value) {
-          if (isPublishable(topic) && levels !== null && matchesTopic(levels, topic)) {
-            yield { cmd: 'publish', topic, payload: Buffer.from(payload), qos, retain: true }
-          } else {
-            asker.counts.repliesInvalid += 1
-          }
-        }
+        if (answer.kind === 'undecided') questions.counts.retainedUndecided += 1
+        questions.report(new Error(`${filter}: ${answer.reason}`), 'retained messages were not given')
       }
     }
   }
 
-  const wrapped: Pick<Persistence, Method> = {
-    createRetainedStreamCombi(filters) {
-      if (!asker.isSubscribed('getRetained')) return call('createRetainedStreamCombi', filters)
-      return Readable.from(quiet(retainedFor(filters), (error) => asker.report(error, 'getRetained')))
-    },
-    addSubscriptions(client, subscriptions) {
-      // Aedes stores those that were refused too, and the next connection would have them.
-      const granted = subscriptions.filter((subscription) => !inboxes.isRefused(subscription))
-      return call('addSubscriptions', client, granted.length === subscriptions.length ? subscriptions : granted)
-    },
-    async cleanSubscriptions(client) {
-      if (!asker.isSubscribed('onSessionEnded')) return call('cleanSubscriptions', client)
-      const stored = await persistence.subscriptionsByClient({ id: client.id })
-      const result = await call('cleanSubscriptions', client)
-      if (stored && stored.length > 0) asker.tell('onSessionEnded', () => ({ clientId: client.id }))
-      return result
-    },
-    outgoingStream(client: Client) {
-      const packets = call('outgoingStream', client)
-      // An application that empties a queue without delivering it is not asked about.
-      if (!client.connecting || !deliveries.isAsked()) return packets
-      return Readable.from(deliveries.stored(client, packets as AsyncIterable<Packet>))
-    },
+  *#usable(
+    filter: string,
+    messages: Iterable<{ readonly topic: string; readonly payload: Uint8Array; readonly qos: 0 | 1 | 2 }>,
+  ): Generator<Packet> {
+    const levels = parseFilter(filter)
+    for (const { topic, payload, qos } of messages) {
+      if (isPublishable(topic) && levels !== null && matchesTopic(levels, topic)) {
+        yield { cmd: 'publish', topic, payload: Buffer.from(payload), qos, retain: true }
+      } else {
+        this.#options.questions.counts.repliesInvalid += 1
+      }
+    }
   }
-  Object.assign(persistence, wrapped)
+
+  #call<Name extends Wrapped>(name: Name, ...args: Parameters<Persistence[Name]>): ReturnType<Persistence[Name]> {
+    return Reflect.apply(this.#bare[name], this.#persistence, args)
+  }
 }
 
 /** Nobody listens for errors of the stream, and one would end the process. */

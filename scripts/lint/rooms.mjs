@@ -37,7 +37,13 @@ export const BUILDINGS = {
 
   // An adapter knows hookring by its public doors, and the server that it adapts.
   'adapters/aedes': {
-    imports: [...PUBLIC_DOORS, 'contracts/mqtt-topics.ts', 'contracts/mqtt-options.ts', 'contracts/options.ts', 'primitives'],
+    imports: [
+      ...PUBLIC_DOORS,
+      'contracts/mqtt-topics.ts',
+      'contracts/mqtt-options.ts',
+      'contracts/options.ts',
+      'primitives',
+    ],
     usesNode: true,
   },
   'adapters/connection': { imports: [...PUBLIC_DOORS, 'plugin/index.ts', 'primitives'], usesNode: true },

@@ -1,5 +1,6 @@
 /**
- * The rate-limit plugin of mqtt@1: how many messages a client may publish per interval. Runs in a lane. With several lanes
+ * The rate-limit plugin of mqtt@1: how many messages a client may publish per interval. Runs in a lane. A client's count is
+ * its id's: a new connection is no new allowance. With several lanes
  * it is right when a client's events stay in one: `partitionBy: 'client.clientId'`, which rateLimit() sets. With `redis` it
  * is right over all nodes; while Redis is away the plugin's failure policy says what becomes of messages.
  */
@@ -8,7 +9,7 @@ import { MQTT_REASON, mqtt } from '../contracts/mqtt.js'
 import { definePlugin, reject } from '../plugin/index.js'
 import { redisAddress } from './redis/address.js'
 import { createSharedRate } from './redis/rate.js'
-import { createTokenBuckets } from './token-bucket.js'
+import { TokenBuckets } from './token-bucket.js'
 
 export const rateLimitConfig = z.strictObject({
   /** Messages per interval and client id; 0: no limit. */
@@ -41,13 +42,12 @@ export default definePlugin(mqtt, {
         destroy: () => shared.close(),
       }
     }
-    const buckets = createTokenBuckets({ rate: publishRate, intervalMs, burst: burstSize, maxKeys: maxClients })
+    const buckets = new TokenBuckets({ rate: publishRate, intervalMs, burst: burstSize, maxKeys: maxClients })
     return {
       onPublishReceived({ client }) {
         if (client === null || buckets.take(client.clientId, performance.now())) return
         return refusal()
       },
-      onDisconnect: ({ client }) => buckets.forget(client.clientId),
     }
   },
 })

@@ -32,12 +32,13 @@ it('acl decides who subscribes, publishes and reads', async () => {
   const broker = await startBroker({ plugins: [acl({ rules, denyByDefault: true })] })
   const writer = await connect(broker, { username: 'writer' })
   const reader = await connect(broker, { username: 'reader' })
-  expect(await reader.subscribe({ 'room/+': 1, 'room/open': 1, 'room/secret': 1, '#': 0 })).toEqual([128, 1, 128, 128])
+  expect(await reader.subscribe({ 'room/+': 1, 'room/secret': 1, elsewhere: 1, '#': 0 })).toEqual([1, 128, 128, 0])
   await reader.publish('room/open', 'not his', { qos: 1 })
   await writer.publish('elsewhere', 'not his', { qos: 1 })
+  await writer.publish('room/secret', 'not for all', { qos: 1 })
   await writer.publish('room/open', 'his', { qos: 1 })
   expect(await reader.receives(1)).toEqual(['room/open his'])
-  expect(broker.attached.counts).toMatchObject({ subscriptionsRefused: 3, publishesRefused: 2 })
+  expect(broker.attached.counts).toMatchObject({ subscriptionsRefused: 2, publishesRefused: 2, deliveriesRefused: 1 })
 })
 
 it('rate-limit drops what a client publishes too fast, and no other client’s messages', async () => {
@@ -53,6 +54,49 @@ it('rate-limit drops what a client publishes too fast, and no other client’s m
   expect(await watcher.receives(4)).toEqual(['fast 0', 'fast 1', 'fast 2', 'other x'])
   expect(broker.attached.counts.publishesRefused).toBe(2)
   expect(fast.isConnected).toBe(true)
+})
+
+it('acl may want all topics of a subscription to be readable', async () => {
+  const rules = [{ topicFilter: 'secret/#' }]
+  const broker = await startBroker({ plugins: [acl({ rules, subscribe: 'contained' })] })
+  const client = await connect(broker)
+  expect(await client.subscribe({ '#': 1, 'secret/a': 1, 'news/#': 1 })).toEqual([128, 128, 1])
+})
+
+it('acl knows clients by patterns, and puts them into topics', async () => {
+  const rules = [
+    { clientId: 'dev*ice\\*', topicFilter: 'star', write: true },
+    { username: 'ada', topicFilter: 'home/%u/%c/#', read: true, write: true },
+  ]
+  const broker = await startBroker({ plugins: [acl({ rules, denyByDefault: true })] })
+  const ada = await connect(broker, { username: 'ada', clientId: 'phone' })
+  expect(await ada.subscribe({ 'home/ada/phone/#': 1, 'home/bob/#': 1, 'home/+/phone/a': 1 })).toEqual([1, 128, 1])
+  const star = await connect(broker, { clientId: 'dev-ice*' })
+  await star.publish('star', 'x', { qos: 1 })
+  const other = await connect(broker, { clientId: 'dev-ice-' })
+  await other.publish('star', 'x', { qos: 1 })
+  expect(broker.attached.counts.publishesRefused).toBe(1)
+  await ada.publish('home/ada/phone/a', 'mine', { qos: 1 })
+  await ada.publish('home/ada/laptop/a', 'not mine', { qos: 1 })
+  expect(await ada.receives(1)).toEqual(['home/ada/phone/a mine'])
+  // A name that would be a wildcard, or somebody else's place, is nobody's.
+  for (const clientId of ['+', 'phone/a', '#']) {
+    const sly = await connect(broker, { username: 'ada', clientId })
+    expect(await sly.subscribe({ [`home/ada/${clientId}/x`.replace(/[+#]/, 'phone')]: 1 })).toEqual([128])
+  }
+})
+
+it('rate-limit gives a client that connects again no new allowance', async () => {
+  const broker = await startBroker({ plugins: [rateLimit({ publishRate: 1, intervalMs: 3_600_000, burstSize: 3 })] })
+  const watcher = await connect(broker)
+  await watcher.subscribe({ '#': 0 })
+  for (const clean of [true, false, true]) {
+    const fast = await connect(broker, { clientId: 'fast', clean })
+    for (let number = 0; number < 2; number += 1) await fast.publish('fast', String(number), { qos: 1 })
+    await fast.end()
+  }
+  expect(broker.attached.counts.publishesRefused).toBe(3)
+  expect(await watcher.receives(3)).toHaveLength(3)
 })
 
 it('logger writes a line for what clients do', async () => {

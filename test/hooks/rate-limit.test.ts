@@ -2,13 +2,13 @@ import { createHookEngine } from 'hookring'
 import { mqtt } from 'hookring/contracts'
 import { rateLimit } from 'hookring/hooks'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createTokenBuckets } from '../../dist/hooks/token-bucket.js'
+import { TokenBuckets } from '../../dist/hooks/token-bucket.js'
 import { until } from '../support/lab.js'
 import { startNode } from '../support/nodes.js'
 import { noRedis, type RedisServer, startRedis } from '../support/redis.js'
 
 test('a bucket refills by rate, in fractions, up to its burst', () => {
-  const buckets = createTokenBuckets({ rate: 2, intervalMs: 1_000, burst: 2, maxKeys: 10 })
+  const buckets = new TokenBuckets({ rate: 2, intervalMs: 1_000, burst: 2, maxKeys: 10 })
   const at = (...times: number[]) => times.map((ms) => buckets.take('a', ms))
   expect(at(0, 0, 0)).toEqual([true, true, false])
   expect(at(250, 500, 999, 1_000)).toEqual([false, true, false, true])
@@ -16,11 +16,19 @@ test('a bucket refills by rate, in fractions, up to its burst', () => {
 })
 
 test('past its bound the bucket that was used longest ago is forgotten', () => {
-  const buckets = createTokenBuckets({ rate: 1, intervalMs: 1_000, burst: 1, maxKeys: 2 })
+  const buckets = new TokenBuckets({ rate: 1, intervalMs: 1_000, burst: 1, maxKeys: 2 })
   for (const key of ['a', 'b', 'a', 'c']) buckets.take(key, 0)
   expect(buckets.size).toBe(2)
   expect(buckets.take('a', 0)).toBe(false)
   expect(buckets.take('b', 0)).toBe(true)
+})
+
+test('a bucket that is full again is not kept', () => {
+  const buckets = new TokenBuckets({ rate: 1, intervalMs: 1_000, burst: 2, maxKeys: 100 })
+  for (let key = 0; key < 50; key += 1) buckets.take(String(key), key)
+  expect(buckets.size).toBe(50)
+  for (let at = 0; at < 30; at += 1) buckets.take('busy', 5_000 + at)
+  expect(buckets.size).toBe(1)
 })
 
 test('with several lanes each client has its own burst, and no more', async () => {

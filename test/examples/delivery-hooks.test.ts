@@ -168,12 +168,16 @@ test('a batch of which nothing was enqueued is not told', async () => {
 })
 
 test('messages are stored by their sequence numbers, in whatever order their verdicts come', async () => {
+  const verdicts = new Map<bigint, () => void>()
   const recorded = recordingHooks(async ({ seq }) => {
-    await new Promise((resolve) => setTimeout(resolve, 40 - 10 * Number(seq)))
+    await new Promise<void>((resolve) => verdicts.set(seq as bigint, resolve))
     return { kind: 'continue' }
   })
   await using delivery = await startDeliveryWithUsers({ engine: recorded })
-  await Promise.all(['a', 'b', 'c'].map((text) => delivery.ada.client.enqueue(delivery.toBob(text))))
+  const enqueued = Promise.all(['a', 'b', 'c'].map((text) => delivery.ada.client.enqueue(delivery.toBob(text))))
+  await vi.waitFor(() => expect(verdicts.size).toBe(3))
+  for (const seq of [3n, 2n, 1n]) verdicts.get(seq)?.()
+  await enqueued
   const messages = await delivery.bob.client.fetch(delivery.channelId)
   expect(messages.map(({ seq }) => seq)).toEqual([1n, 2n, 3n])
 })
@@ -205,9 +209,10 @@ test('Ping asks no hook', async () => {
 
 test('a client that goes while its verdict is pending aborts the question, and nothing is stored', async () => {
   const signals: AbortSignal[] = []
+  const verdict = deferred()
   const recorded = recordingHooks(async (_, options) => {
     signals.push(options?.signal as AbortSignal)
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    await verdict.promise
     return { kind: 'continue' }
   })
   await using delivery = await startDeliveryWithUsers({ engine: recorded })
@@ -215,7 +220,9 @@ test('a client that goes while its verdict is pending aborts the question, and n
     code: status.DEADLINE_EXCEEDED,
   })
   await vi.waitFor(() => expect(signals[0]?.aborted).toBe(true))
-  await new Promise((resolve) => setTimeout(resolve, 60))
+  verdict.resolve()
+  // Behind what the verdict leads to: the connection answers in turn, and so does the store.
+  await delivery.ada.client.ping()
   expect(await delivery.bob.client.fetch(delivery.channelId)).toEqual([])
 })
 
@@ -229,3 +236,11 @@ test('hooks that break are INTERNAL for their own RPC only, and the operator is 
   expect(onError).toHaveBeenCalledWith(expect.objectContaining({ message: 'a bug' }))
   expect(await delivery.ada.client.ping()).toBeGreaterThan(0)
 })
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}

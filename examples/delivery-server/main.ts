@@ -22,7 +22,7 @@ console.log(`delivery server on ${server.address}`)
 
 const stop = () => {
   process.off('SIGTERM', stop).off('SIGINT', stop)
-  // Plugins hear of the shutdown while connections are still open, as the document asks.
+  // Plugins hear of the shutdown while connections are still open, as quicprochat's server hooks ask.
   server
     .stop({ beforeDisconnect: () => engine.shutdown() })
     .then(() => engine.close())

@@ -1,4 +1,4 @@
-/** Passwords of the example: salted scrypt, compared in constant time. The document's server uses OPAQUE in this place. */
+/** Passwords of the example: salted scrypt, compared in constant time. quicprochat uses OPAQUE here. */
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 

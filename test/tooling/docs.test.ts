@@ -1,5 +1,5 @@
-/** The tables in docs/ that lead from a document to its tests: every test that they name is there. */
-import { existsSync } from 'node:fs'
+/** What the pages name is there: the tests of the tables in docs/, and the files of ARCHITECTURE.md. */
+import { existsSync, readdirSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -48,4 +48,19 @@ test.each(['mqtt.md', 'cluster.md'])('docs/%s names tests that there are', async
   }
   expect(problems).toEqual([])
   expect(count).toBeGreaterThan(20)
+})
+
+test('ARCHITECTURE.md is at most 20 KB', async () => {
+  expect((await readFile(join(ROOT, 'ARCHITECTURE.md'))).length).toBeLessThanOrEqual(20 * 1024)
+})
+
+test.each(['ARCHITECTURE.md', 'CONTRIBUTING.md'])('%s names files and rooms that there are', async (page) => {
+  const text = await readFile(join(ROOT, page), 'utf8')
+  const files = ['src', 'test', 'scripts'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) => `/${folder}/${path}`),
+  )
+  const missing = [...text.matchAll(/`([\w./-]+\/|[\w./-]+\.(?:ts|mjs))`/g)]
+    .map(([, name]) => name as string)
+    .filter((name) => !files.some((file) => `${file}/`.endsWith(`/${name.replace(/\/$/, '')}/`)))
+  expect(missing).toEqual([])
 })

@@ -59,6 +59,7 @@ test.each(['ARCHITECTURE.md', 'CONTRIBUTING.md'])('%s names files and rooms that
   const files = ['src', 'test', 'scripts'].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) => `/${folder}/${path}`),
   )
+  files.push(...readdirSync(ROOT).map((file) => `/${file}`))
   const missing = [...text.matchAll(/`([\w./-]+\/|[\w./-]+\.(?:ts|mjs))`/g)]
     .map(([, name]) => name as string)
     .filter((name) => !files.some((file) => `${file}/`.endsWith(`/${name.replace(/\/$/, '')}/`)))

@@ -3,7 +3,7 @@ import { delivery } from 'hookring/contracts'
 
 const engine = await createHookEngine({
   contract: delivery,
-  plugins: [{ from: new URL('./plugins/max-payload.ts', import.meta.url), config: { maxBytes: 65_536 } }],
+  plugins: [{ from: new URL('./plugins/max-payload.mjs', import.meta.url), config: { maxBytes: 65_536 } }],
 })
 
 // Wherever the server is about to store a message:

@@ -48,7 +48,7 @@ test('with a file, each failed login appends one line with the time', async () =
   expect(statSync(file).mode & 0o077).toBe(0)
 })
 
-test('without timestamps the lines are those of quicprochat's example', async () => {
+test('without timestamps the lines are those of the example in quicprochat', async () => {
   const file = join(folder, 'audit.log')
   await using engine = await createHookEngine({
     contract: delivery,

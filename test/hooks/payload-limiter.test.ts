@@ -9,7 +9,7 @@ test('a payload of exactly the limit passes', async () => {
   expect(await engine.hooks.onMessageEnqueue(messageEvent({ payloadLen: 100 }))).toMatchObject({ kind: 'continue' })
 })
 
-test('a longer payload is rejected with the reason of quicprochat's example, by the name it was registered under', async () => {
+test('a longer payload is rejected with the reason of quicprochat, by the name it was registered under', async () => {
   await using engine = await createHookEngine({
     contract: delivery,
     plugins: [payloadLimiter({ maxBytes: 100 }, { name: 'limiter' })],

@@ -1,0 +1,134 @@
+/**
+ * The package as it is published: packed, installed into an empty folder without what its developers have, and used as
+ * README says. Needs a package registry; without one its tests are skipped, and say so.
+ */
+import { spawn } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const readme = await readFile(join(ROOT, 'README.md'), 'utf8')
+const { exports, dependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+  exports: Record<string, unknown>
+  dependencies: Record<string, string>
+}
+/** Doors that need nothing but hookring's own dependencies. */
+const DOORS = ['.', './plugin', './contracts', './hooks', './testing']
+
+interface Ran {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+let folder: string
+let tarball: string
+
+function run(command: string, args: readonly string[], cwd: string): Promise<Ran> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd,
+      env: { ...process.env, NODE_OPTIONS: '' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const said = { stdout: '', stderr: '' }
+    for (const stream of ['stdout', 'stderr'] as const) {
+      child[stream].setEncoding('utf8').on('data', (text: string) => {
+        said[stream] += text
+      })
+    }
+    child.once('error', reject)
+    child.once('close', (code) => resolve({ code, ...said }))
+  })
+}
+
+const node = (args: readonly string[], cwd: string) => run(process.execPath, args, cwd)
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hookring-tarball-'))
+  const packed = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], ROOT)
+  expect(packed, packed.stderr).toMatchObject({ code: 0 })
+  tarball = join(folder, (JSON.parse(packed.stdout) as [{ filename: string }])[0].filename)
+}, 60_000)
+
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+/** README's first plugin, in the files that it names. */
+async function writeFirstPlugin(project: string): Promise<void> {
+  const blocks = [...readme.matchAll(/^```js examples\/first-plugin\/(\S+)\n(.*?)^```$/gms)]
+  expect(blocks.map(([, file]) => file)).toEqual(['plugins/max-payload.mjs', 'server.mjs'])
+  for (const [, file, code] of blocks) {
+    await mkdir(dirname(join(project, file as string)), { recursive: true })
+    await writeFile(join(project, file as string), code as string)
+  }
+  await cp(join(ROOT, 'examples/first-plugin/max-payload.test.mjs'), join(project, 'max-payload.test.mjs'))
+}
+
+const MANAGERS = [
+  { manager: 'npm', install: ['npm', 'install', '--no-audit', '--no-fund', '--omit=dev'] },
+  // Packages see only what they name: whoever forgets a dependency of his own fails here.
+  { manager: 'pnpm', install: ['npx', '--yes', 'pnpm@10', 'add', '--prod'] },
+] as const
+
+describe.each(MANAGERS)('installed by $manager into an empty folder', ({ manager, install }) => {
+  let project: string
+
+  beforeAll(async () => {
+    project = join(folder, manager)
+    await mkdir(project)
+    await writeFile(join(project, 'package.json'), '{ "name": "first", "private": true }\n')
+    const [command, ...args] = install
+    const installed = await run(command, [...args, tarball, 'zod'], project)
+    expect(installed, `${installed.stdout}\n${installed.stderr}`).toMatchObject({ code: 0 })
+    await writeFirstPlugin(project)
+  }, 240_000)
+
+  test('the first plugin of README runs', async () => {
+    expect(await node(['server.mjs'], project)).toEqual({
+      code: 0,
+      stdout: 'stored\nmax-payload: 100000 bytes, at most 65536 are allowed\n',
+      stderr: '',
+    })
+  })
+
+  test('its test runs under the test runner of Node.js', async () => {
+    const { code, stdout } = await node(['--test', 'max-payload.test.mjs'], project)
+    expect(code, stdout).toBe(0)
+  })
+
+  test('its doors open by import, and by require', async () => {
+    const names = DOORS.map((door) => door.replace('.', 'hookring'))
+    for (const name of names) expect(Object.keys(exports)).toContain(name.replace('hookring', '.'))
+    await writeFile(join(project, 'doors.mjs'), names.map((name) => `await import('${name}')`).join('\n'))
+    await writeFile(join(project, 'doors.cjs'), names.map((name) => `require('${name}')`).join('\n'))
+    expect(await node(['doors.mjs'], project)).toEqual({ code: 0, stdout: '', stderr: '' })
+    expect(await node(['--disable-warning=ExperimentalWarning', 'doors.cjs'], project)).toMatchObject({
+      code: 0,
+      stdout: '',
+    })
+  })
+
+  test('the command checks a plugin', async () => {
+    const command = join(project, 'node_modules/hookring/dist/cli/main.js')
+    const { code, stdout } = await node(
+      [command, 'check', './plugins/max-payload.mjs', '--config', '{"maxBytes":10}', '--events', '20'],
+      project,
+    )
+    expect(stdout).toContain('max-payload')
+    expect(code).toBe(0)
+  })
+})
+
+test('it brings no dependency but its own few', () => {
+  expect(Object.keys(dependencies).sort()).toEqual([
+    'comlink',
+    'commander',
+    'import-meta-resolve',
+    'piscina',
+    'prom-client',
+    'zod',
+  ])
+})

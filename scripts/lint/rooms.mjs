@@ -15,7 +15,14 @@ export const BUILDINGS = {
   '.': { imports: ['host', 'contracts'] },
 
   cli: {
-    rooms: ['.', ['bench', 'check', 'exhook', 'serve'], 'check/probe', 'common', 'measure/contenders', 'measure'],
+    rooms: [
+      '.',
+      ['bench', 'check', 'exhook', 'init', 'serve'],
+      'check/probe',
+      'common',
+      'measure/contenders',
+      'measure',
+    ],
     // Plugins are found as an engine finds them, which is none of the public doors' business.
     imports: [
       ...[...PUBLIC_DOORS, 'plugin/index.ts', 'testing/index.ts', 'hooks/index.ts', 'primitives'],

@@ -10,6 +10,7 @@ import { checkCommand } from './check/command.js'
 import { errorText, UsageError } from './common/errors.js'
 import { EXIT_USAGE, endProcess, print } from './common/exit.js'
 import { exhookCommand } from './exhook/command.js'
+import { initCommand } from './init/command.js'
 import { serveCommand } from './serve/command.js'
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -21,7 +22,7 @@ const program = new Command('hookring')
   .showHelpAfterError('(add --help for the options and examples)')
   .addHelpText('after', '\nEach command has --help with examples.')
 
-for (const command of [serveCommand(), exhookCommand(), benchCommand(), checkCommand()]) {
+for (const command of [serveCommand(), exhookCommand(), benchCommand(), checkCommand(), initCommand()]) {
   program.addCommand(command.exitOverride().showHelpAfterError('(add --help for the options and examples)'))
 }
 

@@ -1,0 +1,90 @@
+/** Adds a plugin to a project: a file with a hook for each hookpoint of its contract. */
+import { access, mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join, relative, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { HookpointKind } from '../../contracts/index.js'
+import { UsageError } from '../common/errors.js'
+import { importPlugin } from '../common/plugin-modules.js'
+
+export interface PluginRequest {
+  readonly name: string
+  /** The module that exports the contract. */
+  readonly contract: string
+}
+
+interface Exported {
+  readonly name: string
+  readonly hookpoints: Readonly<Record<string, { readonly kind: HookpointKind }>>
+}
+
+const ADVICE: Readonly<Record<HookpointKind, string>> = {
+  gate: '// return reject(reason) to refuse',
+  transform: '// return replace({ ...event }) to change it, reject(reason) to refuse',
+  respond: '// return an answer, or nothing to leave it to others',
+  observe: '// nobody waits for this one',
+}
+
+/** @returns the file. @throws UsageError OPTIONS_INVALID; HookringError PLUGIN_IMPORT_FAILED */
+export async function makePlugin({ name, contract }: PluginRequest): Promise<string> {
+  if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name)) {
+    throw new UsageError('OPTIONS_INVALID', `${name}: a plugin's name has small letters, digits, dots and dashes`)
+  }
+  const exported = await contractIn(contract)
+  const file = resolve('plugins', `${name}.${contract.endsWith('.ts') ? 'ts' : 'js'}`)
+  if (await isThere(file)) throw new UsageError('OPTIONS_INVALID', `${relative('.', file)} is there already`)
+  await mkdir(dirname(file), { recursive: true })
+  await writeFile(file, sourceOf(name, exported, specifierFrom(file, contract)))
+  return relative('.', file)
+}
+
+async function contractIn(path: string): Promise<Exported> {
+  const module = await importPlugin(pathToFileURL(resolve(path)).href)
+  for (const [name, value] of Object.entries(module)) {
+    const { hookpoints } = (value ?? {}) as { hookpoints?: unknown }
+    if (typeof hookpoints === 'object' && hookpoints !== null) {
+      return { name, hookpoints: hookpoints as Exported['hookpoints'] }
+    }
+  }
+  throw new UsageError('OPTIONS_INVALID', `${path} exports no contract; say which module does, with --contract`)
+}
+
+function sourceOf(name: string, { name: contract, hookpoints }: Exported, specifier: string): string {
+  const kinds = new Set(Object.values(hookpoints).map(({ kind }) => kind))
+  const results = [
+    ...(kinds.has('gate') || kinds.has('transform') ? ['reject'] : []),
+    ...(kinds.has('transform') ? ['replace'] : []),
+  ]
+  const imported = ['definePlugin', ...results].join(', ')
+  const hooks = Object.entries(hookpoints).map(
+    ([hookpoint, { kind }]) => `    ${hookpoint}(event, ctx) {\n      ${ADVICE[kind]}\n    },\n`,
+  )
+  const binding = contract === 'default' ? 'contract' : contract
+  const from = contract === 'default' ? binding : `{ ${binding} }`
+  return `import { ${imported} } from 'hookring/plugin'
+import ${from} from '${specifier}'
+
+export default definePlugin(${binding}, {
+  name: '${name}',
+  setup: () => ({
+${hooks.join('')}  }),
+})
+`
+}
+
+function specifierFrom(file: string, contract: string): string {
+  const path = relative(dirname(file), resolve(contract)).replaceAll('\\', '/').replace(/\.ts$/, '.js')
+  return path.startsWith('.') ? path : `./${path}`
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** The module in which a project made by init has its contract. @throws UsageError OPTIONS_INVALID */
+export async function usualContract(): Promise<string> {
+  for (const file of ['contract.js', 'contract.ts']) if (await isThere(join('.', file))) return file
+  throw new UsageError('OPTIONS_INVALID', 'there is no contract.js here; say where the contract is, with --contract')
+}

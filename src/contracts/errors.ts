@@ -37,6 +37,8 @@ export const ERROR_CODES = {
   REDIS_MISSING: 'a plugin keeps its state in Redis, and a package that it needs for that is not installed',
   REDIS_UNAVAILABLE: 'a plugin keeps its state in Redis, which did not answer when the plugin was set up',
   NODE_ID_TAKEN: 'another broker is in the cluster under this node id',
+  WASM_TOO_LARGE:
+    'a WebAssembly module has more of something than V8 takes, or than limits.memoryMb has room for when it is compiled',
   KOFFI_MISSING: 'a plugin is a shared library, and koffi is not installed',
   GRPC_MISSING: 'a plugin is a remote provider, and the packages that speak gRPC are not installed',
   PROVIDER_UNREACHABLE: 'a remote provider did not answer when it was to be loaded',

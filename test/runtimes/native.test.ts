@@ -27,6 +27,28 @@ HOOKRING_EXPORT int32_t qpc_plugin_init(HookVTable *vtable) {
   return PLUGIN_OK;
 }`
 
+/** A gate that rejects with what stands so many bytes before the end of mapped memory. */
+const endless = (before: number) => `
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/mman.h>
+static uint8_t *text;
+static int32_t gate(void *user_data, const CMessageEvent *event) { (void)user_data; (void)event; return HOOK_REJECT; }
+static const uint8_t *why(void *user_data) { (void)user_data; return text; }
+HOOKRING_EXPORT int32_t qpc_plugin_init(HookVTable *vtable) {
+  uint8_t *pages = mmap(0, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  munmap(pages + (1 << 19), 1 << 19);
+  memset(pages, 'z', 1 << 19);
+  text = pages + (1 << 19) - ${before};
+  vtable->on_message_enqueue = gate;
+  vtable->error_message = why;
+  return PLUGIN_OK;
+}`
+
+const crossing = endless(0)
+  .replace(/text = .*/, 'text = pages + 4096 - 50;')
+  .replace(/memset.*/, "memset(pages, 'a', 4096 + 50); pages[4096 + 50] = 0;")
+
 describe.skipIf(reason !== null)(because('a shared library', reason), () => {
   let acts = ''
   beforeAll(() => {
@@ -92,6 +114,21 @@ HOOKRING_EXPORT int32_t qpc_plugin_init(HookVTable *vtable) {
   it('may say more than is passed on, in any bytes', async () => {
     const { hooks } = await open({ plugins: [{ from: library('odd', saying('\\xff\\xfe?')) }] })
     expect(await hooks.onMessageEnqueue(message('continues'))).toMatchObject({ reason: '\ufffd\ufffd?' })
+  })
+
+  it.each([
+    ['at the end of its memory', 100, 100],
+    ['that begins long before the end of its memory', 5_000, 382],
+  ])('may give a reason without an end, %s: what is there is told', async (_, before, told) => {
+    const { hooks } = await open({ plugins: [{ from: library(`endless${before}`, endless(before)) }] })
+    const verdict = await hooks.onMessageEnqueue(message('continues'))
+    expect(verdict).toMatchObject({ kind: 'reject', reason: expect.stringMatching(/^z+/) })
+    expect((verdict as { reason: string }).reason.length).toBe(told)
+  })
+
+  it('may give a reason that goes on into the next page', async () => {
+    const { hooks } = await open({ plugins: [{ from: library('crossing', crossing) }] })
+    expect(await hooks.onMessageEnqueue(message('continues'))).toMatchObject({ reason: 'a'.repeat(100) })
   })
 
   describe('is refused', () => {

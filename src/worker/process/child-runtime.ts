@@ -11,6 +11,7 @@ import { describe } from '../../plugin/setup.js'
 import type { CallContext } from '../runtimes/call-context.js'
 import { codeOf } from '../runtimes/code.js'
 import type { EventBytes, PluginPlace, Runtime, RuntimePlugin } from '../runtimes/runtime.js'
+import { checkWasmFile } from '../runtimes/wasm/file-size.js'
 import type { LoadOrder } from './child-calls.js'
 import { type ChildNews, type ChildProcess, startChild } from './child-process.js'
 import { Link } from './link.js'
@@ -114,6 +115,7 @@ export class ChildRuntime implements Runtime {
 
   async #orderOf(place: PluginPlace): Promise<Buffer> {
     const { plugin, contract, hookpoints } = place
+    if (plugin.runtime === 'wasm') checkWasmFile(place)
     const code = await codeOf(place)
     const order: LoadOrder = {
       plugin,

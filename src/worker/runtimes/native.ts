@@ -123,7 +123,7 @@ function guestOf(koffi: Koffi, library: LibraryHandle, vtable: CMemory): CGuest 
       if (bytes > memory.u8.length) memory = memoryOf(koffi, Math.max(bytes, 2 * memory.u8.length))
       return memory
     },
-    readReason: (address) => clip(koffi.decode.string(BigInt(address))),
+    readReason: (address) => readReason(koffi, BigInt(address)),
     dispose: () => library.unload(),
   }
 }
@@ -159,6 +159,44 @@ function memoryOf(koffi: Koffi, bytes: number): CMemory {
   }
 }
 
-function clip(text: string): string {
-  return text.length <= MAX_REASON_BYTES ? text : text.slice(0, MAX_REASON_BYTES)
+/** Of memory, as far as it is said to be there: larger pages are a multiple of this. */
+const PAGE_BYTES = 4096n
+const MS_ASYNC = 1
+
+/**
+ * The text at the address: up to its null character, MAX_REASON_BYTES, or the first page that is not there, whichever comes
+ * first. A page is read whole or not at all, so what ends within the first one costs no question to the system.
+ */
+function readReason(koffi: Koffi, address: bigint): string {
+  const chunks: Buffer[] = []
+  let read = 0
+  for (let at = address; read < MAX_REASON_BYTES; ) {
+    if (at !== address && !isMapped(koffi, at)) break
+    const untilPageEnd = Number(PAGE_BYTES - (at % PAGE_BYTES))
+    const chunk = bytesAt(koffi, at, Math.min(untilPageEnd, MAX_REASON_BYTES - read))
+    const end = chunk.indexOf(0)
+    chunks.push(end === -1 ? chunk : chunk.subarray(0, end))
+    if (end !== -1) break
+    read += chunk.length
+    at += BigInt(chunk.length)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function bytesAt(koffi: Koffi, address: bigint, bytes: number): Buffer {
+  return Buffer.from(koffi.decode(address, 'uint8_t', bytes) as Uint8Array)
+}
+
+let msync: ((page: bigint, bytes: number, flags: number) => number) | null | undefined
+
+/** Whether there is memory at the beginning of a page. Where the system cannot be asked: no. */
+function isMapped(koffi: Koffi, page: bigint): boolean {
+  if (msync === undefined) {
+    try {
+      msync = koffi.load(null).func('msync', 'int', ['uintptr_t', 'size_t', 'int'])
+    } catch {
+      msync = null
+    }
+  }
+  return msync !== null && msync(page, Number(PAGE_BYTES), MS_ASYNC) === 0
 }

@@ -1,7 +1,7 @@
 /**
- * Runtime `wasm`: a WebAssembly module behind the C ABI. The module has a memory of its own that the operator bounds, and
- * two functions of the host's: hookring.log and hookring.clock_ms. It sees nothing else, so it may be untrusted; a loop in
- * it ends with the lane's thread.
+ * Runtime `wasm`: a WebAssembly module behind the C ABI. The module has a memory of its own that the operator bounds, two
+ * functions of the host's, hookring.log and hookring.clock_ms, and as much of WASI as compilers' default targets need to
+ * start (wasi.ts). It sees nothing else, so it may be untrusted; a loop in it ends with the lane's thread.
  *
  * An instance that has trapped is not entered again: neither its data nor its stack pointer are what its compiler takes
  * them to be. The next call gets a new instance, whose init has run; its destroy has not, and need not, for the instance
@@ -17,7 +17,8 @@ import { type CFunction, type CGuest, loadCPlugin } from '../c-abi/plugin.js'
 import { codeOf } from '../code.js'
 import type { PluginPlace, Runtime } from '../runtime.js'
 import { PAGE_BYTES, WASM, type WasmModule } from './api.js'
-import { type BoundedWasm, boundWasm, type WasmImport, WasmRefusal } from './binary.js'
+import { type BoundedWasm, boundWasm, type WasmImport, WasmRefusal, WasmTooLarge } from './binary.js'
+import { checkWasmFile } from './file-size.js'
 import {
   faultOf,
   show,
@@ -27,24 +28,27 @@ import {
   type WasmInstance,
   type WasmPlugin,
 } from './instance.js'
+import { WASI_MODULE, WASI_TYPES } from './wasi.js'
 
-/** Above what compilers make of a plugin, debugging information included; V8's own code for it is not in its memory limit. */
-const MAX_FILE_BYTES = 32 * 1024 * 1024
 /** The last page stays out, so that no end of anything is past 32 bits. */
 const MAX_PAGES = 65_535
 const MAX_TABLE_ENTRIES = 65_536
 const MAX_TABLES = 4
 
-const IMPORTS: Readonly<Record<string, string>> = {
-  log: '(i32, i32, i32) -> ()',
-  clock_ms: '() -> (f64)',
+const IMPORTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  hookring: { log: '(i32, i32, i32) -> ()', clock_ms: '() -> (f64)' },
+  [WASI_MODULE]: WASI_TYPES,
 }
 
 export const wasmRuntime: Runtime = {
   load(place) {
     return loadCPlugin(place, WASM32, async ({ name, log }) => {
       const compiled = await compile(place)
-      const host: WasmHost = { log: logTo(log), nowMs: () => Date.now() }
+      const host: WasmHost = {
+        log: logTo(log),
+        nowMs: () => Date.now(),
+        print: (descriptor, line) => log[descriptor === 1 ? 'info' : 'error'](line),
+      }
       const first = started(name, compiled, host)
       return guestOf(first, () => startInstance(compiled, host))
     })
@@ -55,15 +59,15 @@ async function compile(place: PluginPlace): Promise<WasmPlugin> {
   const { plugin } = place
   const refuse = (code: ErrorCode, problem: string, cause?: unknown) =>
     new HookringError(code, `plugin ${plugin.name}: ${problem}`, cause === undefined ? {} : { cause })
+  checkWasmFile(place)
   const code = await codeOf(place)
-  if (code.length > MAX_FILE_BYTES) {
-    throw refuse('PLUGIN_IMPORT_FAILED', `it has ${code.length} bytes; ${MAX_FILE_BYTES} are the most`)
-  }
   let bounded: BoundedWasm
   let module: WasmModule
   try {
+    const { memoryMb } = plugin
     bounded = boundWasm(code, {
-      memoryPages: Math.min(MAX_PAGES, Math.floor((plugin.memoryMb * 1024 * 1024) / PAGE_BYTES)),
+      memoryMb,
+      memoryPages: Math.min(MAX_PAGES, Math.floor((memoryMb * 1024 * 1024) / PAGE_BYTES)),
       tableEntries: MAX_TABLE_ENTRIES,
       tables: MAX_TABLES,
     })
@@ -71,7 +75,7 @@ async function compile(place: PluginPlace): Promise<WasmPlugin> {
     module = await WASM.compile(bounded.bytes)
   } catch (error) {
     const problem = error instanceof WasmRefusal ? error.message : `it does not compile: ${describe(error)}`
-    throw refuse('PLUGIN_IMPORT_FAILED', problem, error)
+    throw refuse(error instanceof WasmTooLarge ? 'WASM_TOO_LARGE' : 'PLUGIN_IMPORT_FAILED', problem, error)
   }
   const exports = WASM.Module.exports(module)
   const isThere = (kind: string, name: string) => exports.some((found) => found.kind === kind && found.name === name)
@@ -85,11 +89,11 @@ async function compile(place: PluginPlace): Promise<WasmPlugin> {
 
 /** @throws WasmRefusal */
 function checkImport({ module, name, type }: WasmImport): void {
-  const wanted = module === 'hookring' && Object.hasOwn(IMPORTS, name) ? IMPORTS[name] : undefined
+  const known = Object.hasOwn(IMPORTS, module) ? IMPORTS[module] : undefined
+  const wanted = known !== undefined && Object.hasOwn(known, name) ? known[name] : undefined
   if (wanted === undefined) {
-    const hint = module.startsWith('wasi_') ? ' (it was built for WASI: build it freestanding, without its libc)' : ''
     throw new WasmRefusal(
-      `it imports ${JSON.stringify(`${module}.${name}`.slice(0, 200))}, and all there is are hookring.log and hookring.clock_ms${hint}`,
+      `it imports ${JSON.stringify(`${module}.${name}`)}, and all there is are hookring.log, hookring.clock_ms and the functions of ${WASI_MODULE}`,
     )
   }
   const has = type === undefined ? '' : show(type)

@@ -25,6 +25,7 @@ import type { CMemory, CValue } from '../c-abi/memory.js'
 import { type CFunction, MAX_REASON_BYTES } from '../c-abi/plugin.js'
 import { PAGE_BYTES, WASM, type WasmFunction, type WasmMemory, type WasmModule, type WasmTable } from './api.js'
 import type { WasmFunctionType, WasmType } from './binary.js'
+import { WASI_MODULE, WasiExit, wasiFunctions } from './wasi.js'
 
 export interface WasmPlugin {
   readonly module: WasmModule
@@ -35,10 +36,12 @@ export interface WasmPlugin {
   readonly types: readonly WasmFunctionType[]
 }
 
-/** What the module may import: `hookring.log` and `hookring.clock_ms`. */
+/** What the module's imports do. */
 export interface WasmHost {
   log(level: number, text: string): void
   nowMs(): number
+  /** A line that it wrote to descriptor 1 or 2. */
+  print(descriptor: 1 | 2, line: string): void
 }
 
 export interface WasmInstance {
@@ -62,9 +65,7 @@ export function startInstance(plugin: WasmPlugin, host: WasmHost): WasmInstance 
   const exports = instantiate(plugin, host)
   const memory = exports[plugin.memory] as WasmMemory
   const table = plugin.table === null ? null : (exports[plugin.table] as WasmTable)
-  // Of modules that are built as reactors: constructors of static objects.
-  const initialize = exports._initialize
-  if (typeof initialize === 'function') inPlugin('_initialize', () => initialize())
+  begin(exports)
   const vtableAt = growBy(memory, PAGE_BYTES)
   const init = exports[INIT_EXPORT] as WasmFunction
   checkType(INIT_EXPORT, init, { parameters: ['i32'], results: ['i32'] }, plugin.types)
@@ -76,6 +77,21 @@ export function startInstance(plugin: WasmPlugin, host: WasmHost): WasmInstance 
     functions,
     room,
     readReason: (address) => readText(memory, Number(address) >>> 0),
+  }
+}
+
+/** Constructors of static objects, in a module that is built as a reactor; `main` of one that is built as a command. */
+function begin({ _initialize: initialize, _start: start }: Readonly<Record<string, unknown>>): void {
+  if (typeof initialize === 'function') inPlugin('_initialize', () => initialize())
+  else if (typeof start === 'function') {
+    inPlugin('_start', () => {
+      try {
+        start()
+      } catch (error) {
+        // How `main` ends. Its functions are called all the same.
+        if (!(error instanceof WasiExit) || error.code !== 0) throw error
+      }
+    })
   }
 }
 
@@ -94,7 +110,8 @@ function instantiate({ module, memory: memoryName }: WasmPlugin, host: WasmHost)
     clock_ms: host.nowMs,
   }
   return inPlugin('its start function', () => {
-    const { exports } = new WASM.Instance(module, { hookring })
+    const wasi = wasiFunctions({ memory: () => memory, print: host.print })
+    const { exports } = new WASM.Instance(module, { hookring, [WASI_MODULE]: wasi })
     memory = exports[memoryName] as WasmMemory
     return exports
   })
@@ -243,7 +260,7 @@ export function inPlugin<T>(where: string, run: () => T): T {
 }
 
 export function faultOf(where: string, error: unknown): WasmFault {
-  const isTrap = error instanceof WASM.RuntimeError || error instanceof WasmFault
+  const isTrap = error instanceof WASM.RuntimeError || error instanceof WasmFault || error instanceof WasiExit
   const what = isTrap ? error.message : error instanceof RangeError ? 'stack overflow' : describe(error)
   return new WasmFault(`trap in ${where}: ${what}`)
 }

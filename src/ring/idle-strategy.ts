@@ -112,15 +112,23 @@ export function lookInPlace(side: RingSide, idle: IdleStrategy, budgetUs: number
   return false
 }
 
-/** Looks for `budgetUs` with a turn of the event loop between two looks, so that the thread's other work goes on. */
-export async function lookWithTurns(side: RingSide, idle: IdleStrategy, budgetUs: number): Promise<boolean> {
+/**
+ * Looks for `budgetUs` with a turn of the event loop between two looks, so that the thread's other work goes on. Whether
+ * there is work.
+ */
+export async function lookWithTurns(
+  side: RingSide,
+  idle: IdleStrategy,
+  budgetUs: number,
+  turn: () => Promise<void>,
+): Promise<boolean> {
   const untilMs = monotonicMs() + budgetUs / 1000
   do {
     if (side.lookAgain(1)) {
       idle.hit()
       return true
     }
-    await new Promise<void>((resolve) => setImmediate(resolve))
+    await turn()
   } while (monotonicMs() < untilMs)
   idle.miss()
   return false

@@ -23,6 +23,10 @@ export function hostControl(port: MessagePort): RemoteHost {
 
 export function exposeLane(port: MessagePort, lane: LaneControl & { controlArrived(): void }): void {
   port.on('message', () => lane.controlArrived())
-  const exposed: LaneControl = { load: lane.load, shutdown: lane.shutdown, stop: lane.stop }
+  const exposed: LaneControl = {
+    load: (spec) => lane.load(spec),
+    shutdown: () => lane.shutdown(),
+    stop: () => lane.stop(),
+  }
   expose(exposed, nodeEndpoint(port))
 }

@@ -7,7 +7,7 @@ import { threadId } from 'node:worker_threads'
 import type { Contract } from '../contracts/contract.js'
 import type { ChildProfile } from '../contracts/process.js'
 import { exposeLane, hostControl } from './control.js'
-import { createLane } from './lane-loop.js'
+import { LaneLife } from './lane-life.js'
 import type { ChildNews } from './process/child-process.js'
 import { prepareWhileIdle } from './spare.js'
 import { captureOutput } from './thread/capture.js'
@@ -38,7 +38,7 @@ export default async function runLaneThread({ lanePort, hostPort, child, contrac
   }
   const prestarted = child === null ? null : (await import('./process/child-runtime.js')).prestartChild(child, news)
   const services = createHostServices(host)
-  const lane = createLane(sender, { prestarted, onLost: (loss) => void host.lost(loss), services })
+  const lane = new LaneLife({ sender, prestarted, onLost: (loss) => void host.lost(loss), services })
   exposeLane(lanePort, lane)
   const warmUp = child === null ? await preload(contract) : () => {}
   lanePort.postMessage({ ready: threadId })

@@ -15,7 +15,8 @@ import { createRunPoint, type RunPoint } from '../calls/run-point.js'
 import { RUNTIMES } from '../calls/runtimes.js'
 import { CallContext } from '../runtimes/call-context.js'
 import { nameResident, runAs, setResidents, setRunning } from '../thread/attribution.js'
-import { createHandleWatch } from '../thread/handle-watch.js'
+import { BackgroundWatch } from '../thread/background-watch.js'
+import { ExitHandlers } from '../thread/exit-handlers.js'
 import type { LogSender } from '../thread/log-sender.js'
 import type { ChildPipe } from './child-pipe.js'
 import { FrameVerdicts } from './frame-verdicts.js'
@@ -39,21 +40,23 @@ export class ChildCalls {
   readonly #sender: LogSender
   readonly #plugins: (LoadedPlugin | undefined)[] = []
   readonly #names: string[] = []
-  readonly #handles = createHandleWatch()
+  readonly #background = new BackgroundWatch()
   /** Made when the first plugin is loaded. */
   #points: readonly RunPoint[] = []
   #invoker: Invoker | null = null
+  #exitHandlers: ExitHandlers | null = null
   #isEnding = false
   #memory: CodecMemory = codecMemory(new ArrayBuffer(0))
 
   constructor(pipe: ChildPipe, sender: LogSender) {
     this.#pipe = pipe
     this.#sender = sender
-    this.#handles.begin()
   }
 
+  /** Frames wait until it has resolved. */
   async load({ index, payload }: Frame): Promise<void> {
     let answer: ChildLoad
+    this.#background.begin()
     try {
       const order = deserialize(payload) as LoadOrder
       if (this.#invoker === null) this.#begin(order)
@@ -61,6 +64,8 @@ export class ChildCalls {
     } catch (error) {
       answer = refusal(error)
     }
+    await this.#background.turn()
+    this.#background.loaded()
     this.#pipe.send(FROM_CHILD.loaded, { index, payload: Buffer.from(JSON.stringify(answer)) })
   }
 
@@ -99,7 +104,7 @@ export class ChildCalls {
       if (plugin === undefined) return
       const end = what === TO_CHILD.destroy ? plugin.destroy : plugin.onShutdown
       if (end !== undefined) await runAs(plugin.name, end)
-      if (what === TO_CHILD.destroy) await plugin.dispose?.()
+      if (what === TO_CHILD.destroy) await this.#destroyed(plugin, index)
     } catch (error) {
       failure = describe(error)
     } finally {
@@ -113,9 +118,14 @@ export class ChildCalls {
     }
   }
 
+  /** A turn of the event loop, for the pipe's own sake. */
+  turn(): Promise<void> {
+    return this.#background.turn()
+  }
+
   /** Whether anything goes on besides hooks that return. */
   needsLoop(): boolean {
-    return this.#isEnding || (this.#invoker !== null && this.#invoker.pending.size > 0) || this.#handles.needsLoop()
+    return this.#isEnding || (this.#invoker !== null && this.#invoker.pending.size > 0) || this.#background.needsLoop()
   }
 
   /** A log line as it crosses: its plugin by index. */
@@ -123,8 +133,19 @@ export class ChildCalls {
     return { ...line, plugin: this.#names.indexOf(plugin) }
   }
 
+  async #destroyed(plugin: LoadedPlugin, index: number): Promise<void> {
+    await plugin.dispose?.()
+    this.#plugins[index] = undefined
+    if (this.#plugins.some((other) => other !== undefined)) return
+    this.#exitHandlers?.run((error) => {
+      const message = `an exit handler failed: ${describe(error)}`
+      this.#sender.send({ level: 'error', plugin: plugin.name, message, uncaught: true })
+    })
+  }
+
   #begin({ hookpoints, residents, maxReplyBytes }: LoadOrder): void {
     this.#points = hookpoints.map(createRunPoint)
+    this.#exitHandlers = new ExitHandlers()
     setResidents(residents.map((name) => ({ name, url: `file:///${name}` })))
     const writer = new FrameVerdicts(this.#pipe, { maxReplyBytes })
     this.#invoker = new Invoker({ points: this.#points, writer, onSettled() {} })

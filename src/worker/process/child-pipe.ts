@@ -2,7 +2,7 @@
  * The child's end of the pipe, and how it waits on it, in one of two ways, as lanes do:
  *
  *   a read that blocks   while no plugin has anything of its own going on: lowest latency, no event loop
- *   a socket             once a hook's promise is pending, or a plugin keeps a timer or a handle: for good
+ *   a socket             once a hook's promise is pending, or a plugin made anything that may call back later: for good
  *
  * The child's main thread.
  */
@@ -44,8 +44,8 @@ export class ChildPipe {
     this.#write(head.bytes)
   }
 
-  /** Serves until the other end closes, which ends the process. */
-  async serve(take: TakeFrame, needsLoop: () => boolean): Promise<void> {
+  /** Serves until the other end closes, which ends the process. @param loop `turn` is a turn of the event loop */
+  async serve(take: TakeFrame, loop: { turn(): Promise<void>; needsLoop(): boolean }): Promise<void> {
     let work: Promise<void> | undefined
     // The lane is believed: its frames have no bound.
     const reader = new FrameReader(
@@ -62,8 +62,8 @@ export class ChildPipe {
       if (work !== undefined) await work
       work = undefined
       // Promises, timers that are due and immediates that hooks left behind run before the process sleeps.
-      await new Promise<void>((resolve) => setImmediate(resolve))
-    } while (!needsLoop())
+      await loop.turn()
+    } while (!loop.needsLoop())
     this.#serveInLoop(reader)
   }
 

@@ -55,4 +55,4 @@ const calls = new ChildCalls(pipe, sender)
 
 process.on('exit', (code) => pipe.send(FROM_CHILD.leaves, { extra: code >>> 0 }))
 pipe.send(FROM_CHILD.ready, {})
-await pipe.serve(take, () => calls.needsLoop())
+await pipe.serve(take, calls)

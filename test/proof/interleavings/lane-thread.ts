@@ -39,7 +39,7 @@ const loop = installLoop(stage, stepped)
 globalThis.Atomics = stepped.atomics
 
 const contract = await defineStageContract(dist)
-const { createLane } = await importFrom(dist, 'worker/lane-loop')
+const { LaneLife } = await importFrom(dist, 'worker/lane-life')
 const { WorkerRing } = await importFrom(dist, 'ring/worker-ring')
 globalThis.hookringStage = {
   contract,
@@ -61,6 +61,14 @@ const sender: LogSender = {
   logger: () => ({ debug() {}, info() {}, warn() {}, error() {} }),
   isSending: () => false,
   flushed: async () => {},
+}
+// What the stage makes of itself is none of the plugins' doing.
+const background = {
+  hasBackground: false,
+  begin: () => {},
+  loaded: () => {},
+  turn: () => new Promise<void>((resolve) => setImmediate(resolve)),
+  needsLoop: () => false,
 }
 // What is thrown when a schedule ends goes through the lane's own handling of errors, which would end the thread.
 process.exit = (() => {}) as unknown as typeof process.exit
@@ -102,7 +110,7 @@ async function load(): Promise<() => Promise<void>> {
   slots.slotCount = scenario.slots
   slots.slotsWord = layout.layoutOf({ slotCount: scenario.slots, arenaBytes: 0 }).slotsWord
   if (scenario.worker !== undefined) return loadRogue(scenario, buffer)
-  const lane = createLane(sender)
+  const lane = new LaneLife({ sender, background })
   let hasEnded = false
   void lane.ended.then(() => {
     hasEnded = true

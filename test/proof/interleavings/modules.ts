@@ -19,7 +19,7 @@ import type * as Clock from '../../../dist/ring/clock.js'
 import type * as HostRing from '../../../dist/ring/host-ring.js'
 import type * as Layout from '../../../dist/ring/layout.js'
 import type * as WorkerRing from '../../../dist/ring/worker-ring.js'
-import type * as WorkerLane from '../../../dist/worker/lane-loop.js'
+import type * as WorkerLane from '../../../dist/worker/lane-life.js'
 
 type Modules = {
   'contracts/contract': typeof Contract
@@ -39,7 +39,7 @@ type Modules = {
   'ring/host-ring': typeof HostRing
   'ring/layout': typeof Layout
   'ring/worker-ring': typeof WorkerRing
-  'worker/lane-loop': typeof WorkerLane
+  'worker/lane-life': typeof WorkerLane
 }
 
 /** Imports one module of the code under test. @param dist file: URL of its folder. */

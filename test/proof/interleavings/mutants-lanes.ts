@@ -195,8 +195,8 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: WORKER_LANE,
-        find: 'if (laneRing.controlPending() <= 0)\n                return;',
-        replace: 'if (laneRing.controlPending() <= 0)\n                break;',
+        find: 'if (ring.controlPending() <= 0)\n                return;',
+        replace: 'if (ring.controlPending() <= 0)\n                break;',
       },
     ],
   },
@@ -207,7 +207,7 @@ export const LANE_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: WORKER_LANE,
-        find: 'if (laneRing.controlPending() > 0) {\n                await arrivals(laneRing);\n                continue;\n            }',
+        find: 'if (ring.controlPending() > 0) {\n                await this.#awaitControl();\n                continue;\n            }',
         replace: '',
       },
     ],

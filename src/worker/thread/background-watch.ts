@@ -1,0 +1,85 @@
+/**
+ * Tells whether the plugins of this thread may have something going on between calls that needs an event loop: a timer, a
+ * server, a watcher, a request, whether it is ref'd or not. Whatever can call back later takes an async id when it is made,
+ * so ids that nobody here has taken are a plugin's. A lane's thread, or its child process.
+ *
+ * Node.js lists only what is ref'd (`process.getActiveResourcesInfo`), which is why that is no answer.
+ */
+import { AsyncResource, createHook } from 'node:async_hooks'
+
+/** What importing and running code makes of itself, and what ends with the turn of the event loop that it belongs to. */
+const PASSING: ReadonlySet<string> = new Set([
+  'PROMISE',
+  'Immediate',
+  'TickObject',
+  'Microtask',
+  'FSREQCALLBACK',
+  'FSREQPROMISE',
+  'FILEHANDLE',
+  'FILEHANDLECLOSEREQ',
+])
+
+export class BackgroundWatch {
+  readonly #hook = createHook({ init: (_id, type) => this.#made(type) })
+  #hasBackground = false
+  #isOwn = false
+  #isHooked = false
+  /** The id taken last. */
+  #lastId = 0
+  /** Ids taken since then by this thread's own turns. */
+  #ownIds = 0
+
+  /** Before plugins are imported. */
+  begin(): void {
+    this.#isHooked = true
+    this.#hook.enable()
+  }
+
+  /** When they are set up: from here on counting ids is enough, unless promises take some. */
+  loaded(): void {
+    if (process.getActiveResourcesInfo().some((type) => type.startsWith('FSReq'))) this.#hasBackground = true
+    this.#hook.disable()
+    const first = nextId()
+    void Promise.resolve().then(() => {})
+    this.#lastId = nextId()
+    this.#isHooked = this.#lastId - first > 1
+    this.#ownIds = 0
+    if (this.#isHooked) this.#hook.enable()
+  }
+
+  /** A turn of the event loop, for which this thread itself asks. */
+  turn(): Promise<void> {
+    this.#ownIds += 1
+    this.#isOwn = true
+    const turn = new Promise<void>((resolve) => setImmediate(resolve))
+    this.#isOwn = false
+    return turn
+  }
+
+  /** What is known without looking. Once it is true it stays so: what was made may call back at any time. */
+  get hasBackground(): boolean {
+    return this.#hasBackground
+  }
+
+  /** The same, having looked. Takes some hundred nanoseconds: for who is about to sleep. */
+  needsLoop(): boolean {
+    if (this.#hasBackground) return true
+    if (this.#isHooked) return false
+    const id = nextId()
+    this.#hasBackground = id - this.#lastId - 1 > this.#ownIds
+    this.#lastId = id
+    this.#ownIds = 0
+    if (this.#hasBackground) this.#hook.disable()
+    return this.#hasBackground
+  }
+
+  #made(type: string): void {
+    if (this.#isOwn || PASSING.has(type)) return
+    this.#hasBackground = true
+    this.#hook.disable()
+  }
+}
+
+function nextId(): number {
+  return new AsyncResource('hookring', { requireManualDestroy: true }).asyncId()
+}

@@ -37,6 +37,7 @@ export interface LaneLoopOptions {
 export class LaneLoop {
   readonly #ring: WorkerRing
   readonly #chain: Chain
+  readonly #plugins: readonly LoadedPlugin[]
   readonly #deadlines: DeadlineSweep
   readonly #concurrency: number
   readonly #background: LaneLoopOptions['background']
@@ -50,6 +51,7 @@ export class LaneLoop {
 
   constructor({ spec, ring, plugins, background, needsLoop }: LaneLoopOptions) {
     this.#ring = ring
+    this.#plugins = plugins
     this.#chain = new Chain({ spec, plugins, ring, onSettled: (isWaiting) => this.#settled(isWaiting) })
     this.#deadlines = new DeadlineSweep(this.#chain)
     this.#concurrency = spec.concurrency
@@ -67,7 +69,7 @@ export class LaneLoop {
     const [ring, chain] = [this.#ring, this.#chain]
     // The answer to load must have left before the thread may sleep.
     await this.#takeTurn()
-    this.#background.loaded()
+    await this.#background.loaded({ areMany: this.#plugins.length > 1 })
     // In one function: each async function on the way of a call costs it some promises.
     while (!this.#isStopping) {
       if (ring.controlPending() > 0) {

@@ -65,7 +65,7 @@ export class ChildCalls {
       answer = refusal(error)
     }
     await this.#background.turn()
-    this.#background.loaded()
+    await this.#background.loaded({ areMany: this.#plugins.length > 1 })
     this.#pipe.send(FROM_CHILD.loaded, { index, payload: Buffer.from(JSON.stringify(answer)) })
   }
 

@@ -10,7 +10,6 @@ import { AsyncResource, createHook } from 'node:async_hooks'
 /** What importing and running code makes of itself, and what ends with the turn of the event loop that it belongs to. */
 const PASSING: ReadonlySet<string> = new Set([
   'PROMISE',
-  'Immediate',
   'TickObject',
   'Microtask',
   'FSREQCALLBACK',
@@ -18,6 +17,9 @@ const PASSING: ReadonlySet<string> = new Set([
   'FILEHANDLE',
   'FILEHANDLECLOSEREQ',
 ])
+
+/** Once anything follows them, as an AsyncLocalStorage does. */
+const PROMISES_TAKE_IDS = Number.parseInt(process.versions.node, 10) < 24
 
 export class BackgroundWatch {
   readonly #hook = createHook({ init: (_id, type) => this.#made(type) })
@@ -35,16 +37,21 @@ export class BackgroundWatch {
     this.#hook.enable()
   }
 
-  /** When they are set up: from here on counting ids is enough, unless promises take some. */
-  loaded(): void {
+  /**
+   * When they are set up, and a turn of the event loop is over. From here on counting ids is enough.
+   *
+   * @param areMany several plugins are told apart by an AsyncLocalStorage: before Node.js 24 each promise takes an id then
+   */
+  async loaded({ areMany }: { areMany: boolean }): Promise<void> {
     if (process.getActiveResourcesInfo().some((type) => type.startsWith('FSReq'))) this.#hasBackground = true
-    this.#hook.disable()
-    const first = nextId()
-    void Promise.resolve().then(() => {})
+    this.#isHooked = areMany && PROMISES_TAKE_IDS && !this.#hasBackground
+    if (!this.#isHooked) {
+      this.#hook.disable()
+      // Until then promises go on to take ids. Whatever could run meanwhile has been noticed.
+      await this.turn()
+    }
     this.#lastId = nextId()
-    this.#isHooked = this.#lastId - first > 1
     this.#ownIds = 0
-    if (this.#isHooked) this.#hook.enable()
   }
 
   /** A turn of the event loop, for which this thread itself asks. */
@@ -69,7 +76,6 @@ export class BackgroundWatch {
     this.#hasBackground = id - this.#lastId - 1 > this.#ownIds
     this.#lastId = id
     this.#ownIds = 0
-    if (this.#hasBackground) this.#hook.disable()
     return this.#hasBackground
   }
 

@@ -66,7 +66,7 @@ const sender: LogSender = {
 const background = {
   hasBackground: false,
   begin: () => {},
-  loaded: () => {},
+  loaded: async () => {},
   turn: () => new Promise<void>((resolve) => setImmediate(resolve)),
   needsLoop: () => false,
 }

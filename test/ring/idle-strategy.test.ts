@@ -1,6 +1,12 @@
 /** How long a side looks again before it parks. */
 import { describe, expect, it } from 'vitest'
-import { createIdleStrategy, lookInPlace, lookWithTurns } from '../../dist/ring/idle-strategy.js'
+import {
+  createIdleStrategy,
+  type IdleStrategy,
+  lookInPlace,
+  lookWithTurns,
+  type RingSide,
+} from '../../dist/ring/idle-strategy.js'
 
 describe('the adaptive idle strategy', () => {
   it('begins with the whole budget and keeps it while looking pays', () => {
@@ -65,26 +71,30 @@ describe('looking again', () => {
     },
   })
 
+  const WAYS = [
+    (side: RingSide, idle: IdleStrategy, budgetUs: number) => lookInPlace(side, idle, budgetUs, 1),
+    (side: RingSide, idle: IdleStrategy, budgetUs: number) => lookWithTurns(side, idle, budgetUs, turn),
+  ]
+
   it('finds what comes while it looks, and says so to the strategy', async () => {
-    for (const look of [
-      (side: ReturnType<typeof sideWith>, idle: ReturnType<typeof counted>) => lookInPlace(side, idle, 1e6, 1),
-      (side: ReturnType<typeof sideWith>, idle: ReturnType<typeof counted>) => lookWithTurns(side, idle, 1e6),
-    ]) {
+    for (const look of WAYS) {
       const idle = counted()
-      expect(await look(sideWith(3), idle)).toBe(true)
+      expect(await look(sideWith(3), idle, 1e6)).toBe(true)
       expect(idle).toMatchObject({ hits: 1, misses: 0 })
     }
   })
 
   it('ends when the budget is used up, after one look at least', async () => {
-    for (const look of [lookInPlace, lookWithTurns]) {
+    for (const look of WAYS) {
       const idle = counted()
       const side = sideWith(Number.POSITIVE_INFINITY)
-      expect(await look(side, idle, 0, 1)).toBe(false)
+      expect(await look(side, idle, 0)).toBe(false)
       expect(side.looks).toBe(1)
       expect(idle).toMatchObject({ hits: 0, misses: 1 })
     }
   })
+
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
   function counted() {
     return {

@@ -25,7 +25,7 @@ export const ERROR_CODES = {
   PLUGIN_INCONSISTENT: 'a plugin offered other hooks in one lane than in another',
   PLUGIN_NAME_TAKEN: 'two plugins have the same name',
   PLUGIN_UNKNOWN: 'the engine has no plugin of this name',
-  PLUGIN_FAILED: "a plugin failed: a respond hook whose policy is 'raise', or any hook in hookring/testing",
+  PLUGIN_FAILED: "a plugin failed and its policy is 'raise', or it failed in hookring/testing",
   BULKHEAD_FULL: 'a bulkhead holds as many plugins as it can',
   TYPESCRIPT_UNSUPPORTED: 'this Node.js cannot load TypeScript and esbuild is not installed',
   CONFIG_INVALID: 'a config file of hookring serve cannot be read, or is wrong where it says',

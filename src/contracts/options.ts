@@ -1,10 +1,9 @@
 /**
- * What an operator writes: engine and plugin options, their defaults and their bounds. Each default stands here, once,
- * with its reason. Validated by zod when an engine is made or a plugin is added, on the host's thread.
+ * What an operator writes: the options of engines and plugins, and their defaults. Each default stands here, once, with its
+ * reason. option-schemas.ts holds what is given to these types; parse-options.ts says what is wrong with it.
  */
-import { z } from 'zod'
-import { type ErrorCode, formatPath, HookringError, thrownText } from './errors.js'
-import { BOUNDARIES, RUNTIMES } from './runtimes.js'
+import type { FailurePolicy } from './policy.js'
+import type { Boundary, RuntimeName } from './runtimes.js'
 
 export const DEFAULTS = {
   /** Long for a hook that runs in microseconds, short for a client that waits. */
@@ -47,128 +46,126 @@ export const MAX_SLOTS = 65_536 / 2
 /** Bits of a hop's plugin mask. */
 export const MAX_PLUGINS_PER_BULKHEAD = 31
 
-const ms = z.number().finite().positive().max(2_147_483_647)
-const failureAction = z.enum(['deny', 'allow', 'raise'])
+/** A value that a field of an event can be compared with. */
+type Scalar = string | number | bigint | boolean | null
 
-export const failurePolicySchema = z.union([
-  failureAction,
-  z.strictObject({
-    timeout: failureAction.optional(),
-    crash: failureAction.optional(),
-    error: failureAction.optional(),
-    overload: failureAction.optional(),
-    quarantined: failureAction.optional(),
-    invalid: failureAction.optional(),
-  }),
-])
+/** What a field must be like. Of several conditions in one object all must hold. */
+export interface MatchOperators {
+  /** Equal to. */
+  eq?: Scalar | undefined
+  /** Not equal to. */
+  not?: Scalar | undefined
+  /** Equal to one of these. */
+  in?: Scalar[] | undefined
+  /** Greater than; numbers, 64-bit integers, and dates as milliseconds since the Unix epoch. */
+  gt?: number | bigint | undefined
+  /** Greater than or equal to. */
+  gte?: number | bigint | undefined
+  /** Less than. */
+  lt?: number | bigint | undefined
+  /** Less than or equal to. */
+  lte?: number | bigint | undefined
+  /** A string that begins with this. */
+  prefix?: string | undefined
+  /** A string that ends with this. */
+  suffix?: string | undefined
+  /** A topic that matches this MQTT topic filter, or one of these: `sensors/+/alarm`, `shop/#`. */
+  mqtt?: string | string[] | undefined
+}
 
-const scalar = z.union([z.string(), z.number(), z.bigint(), z.boolean(), z.null()])
+/** One field's condition: a value, several of which one must be equal, or operators. */
+export type MatchCondition = Scalar | Scalar[] | MatchOperators
 
-/** One field's condition: a value, any of several, a range, a prefix or suffix, or an MQTT topic filter. */
-export const matchConditionSchema = z.union([
-  scalar,
-  z.array(scalar).min(1),
-  z.strictObject({
-    eq: scalar.optional(),
-    not: scalar.optional(),
-    in: z.array(scalar).min(1).optional(),
-    gt: z.union([z.number(), z.bigint()]).optional(),
-    gte: z.union([z.number(), z.bigint()]).optional(),
-    lt: z.union([z.number(), z.bigint()]).optional(),
-    lte: z.union([z.number(), z.bigint()]).optional(),
-    prefix: z.string().optional(),
-    suffix: z.string().optional(),
-    mqtt: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
-  }),
-])
+/**
+ * Which events a plugin is asked about: conditions by event field, all of which must hold (`client.username` reaches into
+ * objects), or a function of the event that answers at once. Decided on the server's thread, before an event is encoded.
+ */
+export type MatchOption = Record<string, MatchCondition> | ((event: unknown) => boolean)
 
-/** Conditions by event field (`client.username` reaches into objects); all must hold. Or a function of the event. */
-export const matchSchema = z.union([
-  z.record(z.string(), matchConditionSchema),
-  z.custom<(event: unknown) => boolean>(
-    (value) => typeof value === 'function',
-    'must be an object of conditions or a function',
-  ),
-])
-export type MatchOption = z.infer<typeof matchSchema>
-export type MatchCondition = z.infer<typeof matchConditionSchema>
-
-/** Left out: DEFAULTS. */
-export const limitsSchema = z.strictObject({
-  /** Old-generation heap of a lane, MiB. */
-  memoryMb: z.number().int().min(8).max(65_536).optional(),
-  /** Async hooks that a lane runs at once. */
-  concurrency: z.number().int().min(1).max(4096).optional(),
-  /** Calls, and observations, that wait for a slot. */
-  queue: z.number().int().min(0).max(1_048_576).optional(),
-  /** Calls in flight per lane; rounded up to a power of two. */
-  slots: z.number().int().min(1).max(MAX_SLOTS).optional(),
-})
-
-export const pluginOptionsSchema = z.strictObject({
-  from: z.union([z.string().min(1), z.instanceof(URL)]),
-  name: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9._-]*$/i, 'must be letters, digits, dots, dashes')
-    .max(64)
-    .optional(),
-  config: z.unknown().optional(),
-  trust: z.enum(['trusted', 'untrusted']).default('trusted'),
-  /** Left out: by the file's name (.wasm, .so), `quickjs` for untrusted JavaScript, else `module`. `exhook`: `from` is a URL. */
-  runtime: z.enum(RUNTIMES).optional(),
-  boundary: z.enum(BOUNDARIES).optional(),
-  /** Runtime exhook: the version of the protocol that the provider speaks. Left out: the contract's; of mqtt@1, 3. */
-  version: z.union([z.literal(1), z.literal(2), z.literal(3)], 'must be 1, 2 or 3').optional(),
-  /** What to do where the process boundary lacks a part of its sandbox: refuse (the default), or go on without it. */
-  sandbox: z.enum(['required', 'best-effort']).optional(),
-  /** A subresource-integrity value that the file, or the bundle made from it, must match: `sha384-...`. */
-  integrity: z
-    .string()
-    .regex(
-      /^\s*sha(?:256|384|512)-[A-Za-z0-9+/]+={0,2}(?:\s+sha(?:256|384|512)-[A-Za-z0-9+/]+={0,2})*\s*$/,
-      'must be a hash as of subresource integrity, like sha384-...',
-    )
-    .optional(),
-  /**
-   * Folders whose JavaScript, TypeScript and JSON an untrusted plugin may import besides its own: paths from the working
-   * directory, such as the packages of a monorepo. Its own are those below its nearest package.json, else below its file, and
-   * the packages that Node.js finds for it.
-   */
-  sourceRoots: z
-    .array(z.union([z.string().min(1), z.instanceof(URL)]))
-    .max(64)
-    .optional(),
-  /** What the plugin finds in process.env: names from the server's environment, or values. Nothing else of it is there. */
-  env: z.union([z.array(z.string().min(1)), z.record(z.string().min(1), z.string())]).optional(),
-  /** Host services of the contract that the plugin may use; none by default. */
-  services: z.array(z.string().min(1).max(64)).max(64).optional(),
-  bulkhead: z.string().min(1).max(64).optional(),
-  priority: z.number().int().min(-1_000_000).max(1_000_000).default(0),
-  timeoutMs: ms.optional(),
-  onFailure: failurePolicySchema.optional(),
-  mode: z.enum(['enforce', 'shadow']).default('enforce'),
-  sample: z.number().min(0).max(1).default(1),
-  match: matchSchema.optional(),
-  workers: z.number().int().min(1).max(256).optional(),
-  partitionBy: z.string().min(1).optional(),
-  limits: limitsSchema.optional(),
-})
+/** Bounds of a bulkhead's lanes. */
+export interface LimitOptions {
+  /** Old-generation heap of a lane's thread, in MiB (8 to 65,536). Default 256; behind a process boundary, and for runtimes with a heap of their own, 64 for each plugin. */
+  memoryMb?: number | undefined
+  /** Async hooks that one lane runs at once (1 to 4,096). Default 64. */
+  concurrency?: number | undefined
+  /** Calls, and as many observations, that wait for a slot (0 to 1,048,576). More fail as `overload`. Default 4,096. */
+  queue?: number | undefined
+  /** Calls in flight in one lane (1 to 32,768); rounded up to a power of two. Default 1,024. */
+  slots?: number | undefined
+}
 
 /** What an operator says of one plugin. */
-export type PluginOptions = z.input<typeof pluginOptionsSchema>
-export type ResolvedPluginOptions = z.output<typeof pluginOptionsSchema>
+export interface PluginOptions {
+  /**
+   * Where the plugin is: a path (`./plugins/greet.js`, relative to the working directory), a package's name, or a URL. Each
+   * lane loads it there, so it is not the plugin itself. Of runtime `exhook` the provider's address, `http://host:9000`.
+   */
+  from: string | URL
+  /** The plugin's name here: in verdicts, metrics, log lines. Letters, digits, `.`, `_`, `-`; at most 64. Default: the plugin's own. */
+  name?: string | undefined
+  /** Handed to the plugin's setup, which checks it by its own schema. Plain data: it is cloned to other threads. */
+  config?: unknown
+  /** `untrusted`: the plugin must run in a runtime or behind a boundary that confines it. Default `trusted`. */
+  trust?: 'trusted' | 'untrusted' | undefined
+  /**
+   * How the code runs. Default: by the file's name (`wasm` for .wasm, `native` for .so), `quickjs` for untrusted JavaScript,
+   * else `module`. `exhook`: a provider elsewhere.
+   */
+  runtime?: RuntimeName | undefined
+  /** `process`: in a child process behind the lane, in a sandbox. Default `thread`. */
+  boundary?: Boundary | undefined
+  /** Runtime `exhook`: the version of the protocol that the provider speaks. Default: the contract's; of mqtt@1, 3. */
+  version?: 1 | 2 | 3 | undefined
+  /** Boundary `process`: whether the plugin is refused where a part of the sandbox is missing. Default: `required` for untrusted plugins. */
+  sandbox?: 'required' | 'best-effort' | undefined
+  /** A subresource-integrity value that the file, or the bundle made from it, must match: `sha384-...`. */
+  integrity?: string | undefined
+  /**
+   * Folders whose JavaScript, TypeScript and JSON an untrusted plugin may import besides its own: paths from the working
+   * directory, such as the packages of a monorepo. Its own are those below its nearest package.json, else below its file,
+   * and the packages that Node.js finds for it.
+   */
+  sourceRoots?: (string | URL)[] | undefined
+  /** What the plugin finds in process.env: names from the server's environment, or values. Default: nothing. */
+  env?: string[] | Record<string, string> | undefined
+  /** Host services of the contract that the plugin may use, by name. Default: none. */
+  services?: string[] | undefined
+  /**
+   * The bulkhead that the plugin runs in, by a name of your own (at most 64 characters): plugins of one bulkhead share its
+   * lanes. Default: trusted plugins without walls or lanes of their own share one, every other plugin has its own.
+   */
+  bulkhead?: string | undefined
+  /** Plugins with a higher priority run first; those of equal priority in the order in which they were added. Default 0. */
+  priority?: number | undefined
+  /** Milliseconds for one run of a hook. Default: the engine's `timeoutMs`. */
+  timeoutMs?: number | undefined
+  /** What a failure of the plugin becomes. Default: the engine's `onFailure`. */
+  onFailure?: FailurePolicy | undefined
+  /** `shadow`: the plugin is asked and measured, never obeyed. Default `enforce`. */
+  mode?: 'enforce' | 'shadow' | undefined
+  /** The share of calls that the plugin is asked about, 0 to 1. Default 1. */
+  sample?: number | undefined
+  /** The events that the plugin is asked about. Default: all. */
+  match?: MatchOption | undefined
+  /** Lanes of its bulkhead (1 to 256). Default 1; of the bulkhead that trusted plugins share, the engine's `workers`. */
+  workers?: number | undefined
+  /** An event field (`clientId`, `client.id`): events in which it is equal go to one lane, in their order. */
+  partitionBy?: string | undefined
+  /** Bounds of its bulkhead's lanes. */
+  limits?: LimitOptions | undefined
+}
 
-export const quarantineSchema = z.union([
-  z.literal(false),
-  z.strictObject({
-    windowMs: ms.default(DEFAULTS.quarantineWindowMs),
-    minFailures: z.number().int().min(1).default(DEFAULTS.quarantineMinFailures),
-    ratio: z.number().gt(0).max(1).default(DEFAULTS.quarantineRatio),
-    cooldownMs: ms.default(DEFAULTS.quarantineCooldownMs),
-  }),
-])
-
-const logFunction = z.custom<(...args: unknown[]) => void>((value) => typeof value === 'function', 'must be a function')
+/** When a plugin that fails is no longer asked. */
+export interface QuarantineOptions {
+  /** Failures are counted over this many milliseconds. Default 10,000. */
+  windowMs?: number | undefined
+  /** So many failures in the window, and... Default 20. */
+  minFailures?: number | undefined
+  /** ... so large a share of its calls (above 0, up to 1), quarantine it. Default 0.5. */
+  ratio?: number | undefined
+  /** After so many milliseconds one call is let through as a probe. Default 5,000. */
+  cooldownMs?: number | undefined
+}
 
 /** A pino-shaped logger: each method takes fields, then a message. */
 export interface Logger {
@@ -178,97 +175,40 @@ export interface Logger {
   error(fields: object, message: string): void
 }
 
-const isContract = (value: unknown): boolean => {
-  const { id, hookpoints } = (value ?? {}) as { id?: unknown; hookpoints?: unknown }
-  if (typeof id !== 'string' || typeof hookpoints !== 'object' || hookpoints === null) return false
-  const points = Object.values(hookpoints)
-  return points.length > 0 && points.every((point) => typeof point?.plan?.fixedBytes === 'number')
-}
-
-const isLogger = (value: unknown): value is Logger =>
-  typeof value === 'object' &&
-  value !== null &&
-  ['debug', 'info', 'warn', 'error'].every(
-    (level) => logFunction.safeParse((value as Record<string, unknown>)[level]).success,
-  )
-
-export const engineOptionsSchema = z.strictObject({
-  contract: z.custom<object>(isContract, 'must be made by defineContract'),
-  plugins: z.array(z.unknown()).default([]),
-  /** What the server does for plugins that are granted it: functions, by the names of the contract's services. */
-  services: z
-    .record(
-      z.string(),
-      z.custom<object>((value) => typeof value === 'function', 'must be a function'),
-    )
-    .optional(),
-  timeoutMs: ms.default(DEFAULTS.timeoutMs),
-  onFailure: failurePolicySchema.optional(),
-  hangMs: z.number().finite().min(0).default(DEFAULTS.hangMs),
-  terminateGraceMs: ms.default(DEFAULTS.terminateGraceMs),
-  setupTimeoutMs: ms.default(DEFAULTS.setupTimeoutMs),
-  shutdownTimeoutMs: ms.default(DEFAULTS.shutdownTimeoutMs),
-  closeTimeoutMs: ms.default(DEFAULTS.closeTimeoutMs),
-  maxEventBytes: z
-    .number()
-    .int()
-    .min(64)
-    .max(64 * 1024 * 1024)
-    .default(DEFAULTS.maxEventBytes),
-  /** Lanes of the bulkhead that trusted plugins share. */
-  workers: z.number().int().min(1).max(256).default(DEFAULTS.workers),
-  spares: z.number().int().min(0).max(16).default(DEFAULTS.spares),
-  wait: z.enum(['adaptive', 'park', 'spin']).default('adaptive'),
-  spinUs: z.number().min(0).max(1_000_000).default(DEFAULTS.adaptiveSpinUs),
-  quarantine: quarantineSchema.default({
-    windowMs: DEFAULTS.quarantineWindowMs,
-    minFailures: DEFAULTS.quarantineMinFailures,
-    ratio: DEFAULTS.quarantineRatio,
-    cooldownMs: DEFAULTS.quarantineCooldownMs,
-  }),
-  limits: limitsSchema.optional(),
-  logger: z.custom<Logger>(isLogger, 'must have debug, info, warn and error').optional(),
-  /** A prom-client registry to put the metrics in; without one the engine makes its own. */
-  registry: z
-    .custom<object>(
-      (value) => typeof value === 'object' && value !== null && 'registerMetric' in value,
-      'must be a prom-client Registry',
-    )
-    .optional(),
-  metricsPrefix: z
-    .string()
-    .regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/)
-    .default('hookring_'),
-})
-
-export type ResolvedEngineOptions = z.output<typeof engineOptionsSchema>
-
-/**
- * Parses options, or throws a HookringError that names the path of the first thing wrong.
- *
- * @throws HookringError `code`
- */
-export function parseOptions<T>(
-  schema: z.ZodType<T>,
-  value: unknown,
-  what: string,
-  code: ErrorCode = 'OPTIONS_INVALID',
-): T {
-  try {
-    const result = schema.safeParse(value)
-    if (result.success) return result.data
-    throw optionsRefusal(result.error, what, code)
-  } catch (cause) {
-    if (cause instanceof HookringError) throw cause
-    // A getter or a proxy of the caller's; zod looks at values again to say what is wrong with them.
-    throw new HookringError(code, `${what} could not be read: ${thrownText(cause)}`, { cause })
-  }
-}
-
-function optionsRefusal(error: z.ZodError, what: string, code: ErrorCode): HookringError {
-  const issue = error.issues[0]
-  const path = (issue?.path ?? []).map((part) => (typeof part === 'symbol' ? String(part) : part))
-  const where = path.length === 0 ? what : `${what}.${formatPath(path)}`
-  const more = error.issues.length > 1 ? ` (and ${error.issues.length - 1} more)` : ''
-  return new HookringError(code, `${where}: ${issue?.message ?? 'invalid'}${more}`, { path, cause: error })
+/** The options of an engine that have nothing to do with its contract's types. Times are in milliseconds. */
+export interface EngineSettings {
+  /** Time for one run of a plugin's hook, unless the plugin has its own. Default 100. */
+  timeoutMs?: number | undefined
+  /** What failures become, for plugins without a policy of their own. Default: gates and transforms deny, responds raise. */
+  onFailure?: FailurePolicy | undefined
+  /** A hook that runs on for this long past its time costs its lane. Default 100. */
+  hangMs?: number | undefined
+  /** A thread that was told to end and has not exited after this long counts as a zombie. Default 1,000. */
+  terminateGraceMs?: number | undefined
+  /** For a plugin's import and setup together. Default 10,000. */
+  setupTimeoutMs?: number | undefined
+  /** For a plugin's onShutdown, and for its destroy. Default 2,000. */
+  shutdownTimeoutMs?: number | undefined
+  /** How long close() waits for calls under way. Default 10,000. */
+  closeTimeoutMs?: number | undefined
+  /** The largest event, in bytes when encoded (64 to 64 MiB). Larger ones fail with EVENT_TOO_LARGE. Default 1 MiB. */
+  maxEventBytes?: number | undefined
+  /** Lanes of the bulkhead that trusted plugins share (1 to 256). Default 1. */
+  workers?: number | undefined
+  /** Booted threads kept ready, to take over from a lane that is lost (0 to 16). Default 1. */
+  spares?: number | undefined
+  /** How lanes and server wait for each other: `adaptive` looks again for up to `spinUs` while that pays, `spin` always, `park` never. Default `adaptive`. */
+  wait?: 'adaptive' | 'park' | 'spin' | undefined
+  /** Microseconds (up to 1,000,000). Default 50. */
+  spinUs?: number | undefined
+  /** When a failing plugin is no longer asked; false: never by itself. */
+  quarantine?: false | QuarantineOptions | undefined
+  /** Bounds of bulkheads whose plugins name none. */
+  limits?: LimitOptions | undefined
+  /** Where the engine's and the plugins' lines go. Default: standard error, from `info`. */
+  logger?: Logger | undefined
+  /** A prom-client registry for the metrics. Default: one of the engine's own, `engine.registry`. */
+  registry?: object | undefined
+  /** What the names of metrics begin with. Default `hookring_`. */
+  metricsPrefix?: string | undefined
 }

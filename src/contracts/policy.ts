@@ -3,10 +3,16 @@
  */
 import { FAILURE_KINDS, type FailureKind } from './verdict.js'
 
-/** `deny` rejects, `allow` goes on without the plugin, `raise` (respond only) throws PLUGIN_FAILED at the caller. */
+/**
+ * `deny`: the verdict is a reject whose `failure` says why. `allow`: the chain goes on without the plugin, and the verdict
+ * carries the `failure`. `raise`: the call's promise rejects with PLUGIN_FAILED, whose `cause` is the failure.
+ */
 export type FailureAction = 'deny' | 'allow' | 'raise'
 
-/** One word for every failure, or a word per failure; failures left out keep the hookpoint kind's default. */
+/**
+ * One word for every failure, or a word per kind of failure. What is left out keeps the default of the hookpoint's kind:
+ * gates and transforms deny, responds raise. Nobody waits for an observation, so it has no policy.
+ */
 export type FailurePolicy = FailureAction | Partial<Record<FailureKind, FailureAction | undefined>>
 
 export type ResolvedFailurePolicy = Readonly<Record<FailureKind, FailureAction>>

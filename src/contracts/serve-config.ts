@@ -3,7 +3,8 @@
  * in TypeScript, JavaScript or JSON.
  */
 import { z } from 'zod'
-import { type PluginOptions, parseOptions } from './options.js'
+import type { PluginOptions } from './options.js'
+import { parseOptions } from './parse-options.js'
 
 /** The shipped plugins, as a config file that cannot call functions names them. */
 export const SHIPPED_HOOKS = [

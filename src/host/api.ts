@@ -1,10 +1,8 @@
 /**
  * The engine as a server sees it: its options, its hooks, its methods. Types alone; engine.ts makes one.
  */
-import type { z } from 'zod'
 import type { Contract, Hookpoints, ProvidedServices, Services } from '../contracts/contract.js'
-import type { engineOptionsSchema, PluginOptions } from '../contracts/options.js'
-import type { FailurePolicy } from '../contracts/policy.js'
+import type { EngineSettings, PluginOptions } from '../contracts/options.js'
 import type { EngineHooks } from './calls/hooks.js'
 import type { PluginChange } from './plugins/plugin-changes.js'
 import type { PluginStatus } from './plugins/plugin-lookup.js'
@@ -12,13 +10,13 @@ import type { Recording, RecordOptions } from './recordings.js'
 import type { EngineEvents } from './telemetry/events.js'
 import type { MetricsRegistry } from './telemetry/metrics.js'
 
-export interface EngineOptions<Points extends Hookpoints, Offered extends Services = Services>
-  extends Omit<z.input<typeof engineOptionsSchema>, 'contract' | 'plugins' | 'services' | 'onFailure'> {
+export interface EngineOptions<Points extends Hookpoints, Offered extends Services = Services> extends EngineSettings {
+  /** What `defineContract` made, or a contract that ships: the engine has its hookpoints. */
   contract: Contract<Points, Offered>
   /** What the server does for plugins whose option `services` names it; more with `provide`. */
   services?: ProvidedServices<Offered>
+  /** The plugins to start with; more with `add`. */
   plugins?: readonly PluginOptions[]
-  onFailure?: FailurePolicy | undefined
 }
 
 export interface HookEngine<Points extends Hookpoints = Hookpoints, Offered extends Services = Services>

@@ -4,7 +4,9 @@
  */
 import { EventEmitter } from 'node:events'
 import type { Contract, Hookpoints, Services } from '../contracts/contract.js'
-import { DEFAULTS, engineOptionsSchema, parseOptions, type ResolvedEngineOptions } from '../contracts/options.js'
+import { engineOptionsSchema, type ResolvedEngineOptions } from '../contracts/option-schemas.js'
+import { DEFAULTS } from '../contracts/options.js'
+import { parseOptions } from '../contracts/parse-options.js'
 import { monotonicMs } from '../ring/clock.js'
 import type { EngineOptions, HookEngine } from './api.js'
 import { createCallPath } from './calls/call-path.js'

@@ -9,7 +9,8 @@ import type { LayoutPlan } from '../contracts/codec/plan.js'
 import type { Contract, Hookpoints } from '../contracts/contract.js'
 import type { LogLine } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
-import { type Logger, type PluginOptions, parseOptions } from '../contracts/options.js'
+import type { Logger, PluginOptions } from '../contracts/options.js'
+import { parseOptions } from '../contracts/parse-options.js'
 import {
   RECORDER_SAYS,
   RECORDING_VERSION,

@@ -1,7 +1,8 @@
 /** Which runtime and boundary a plugin gets, and what the operator's trust allows. */
 import type { PluginOptions } from 'hookring'
 import { describe, expect, it } from 'vitest'
-import { parseOptions, pluginOptionsSchema } from '../../dist/contracts/options.js'
+import { pluginOptionsSchema } from '../../dist/contracts/option-schemas.js'
+import { parseOptions } from '../../dist/contracts/parse-options.js'
 import { placementOf } from '../../dist/host/plugins/placement.js'
 import { actor, openLab, refusalOf, scrape } from '../support/lab.js'
 import { written } from '../support/written-plugins.js'

@@ -52,8 +52,7 @@ const ACROSS_BULKHEADS = POLICIES.filter(([, policy]) => policy !== 'deny' && po
 /** What the documentation says that a failure becomes. */
 function actionOf(kind: AskedKind, policy: FailurePolicy | undefined, failure: FailureKind): FailureAction {
   const said = typeof policy === 'string' ? policy : policy?.[failure]
-  if (kind === 'respond') return said ?? 'raise'
-  return said === 'allow' ? 'allow' : 'deny'
+  return said ?? (kind === 'respond' ? 'raise' : 'deny')
 }
 
 export function describeConformance(runtime: RuntimeUnderTest): void {

@@ -3,7 +3,7 @@
  * snapshot of the registry; the breaker and the counters go on. Host's thread only.
  */
 import type { HookpointKind } from '../../contracts/contract.js'
-import type { ResolvedPluginOptions } from '../../contracts/options.js'
+import type { ResolvedPluginOptions } from '../../contracts/option-schemas.js'
 import type { FailurePolicy } from '../../contracts/policy.js'
 import { type FailureAction, type ResolvedFailurePolicy, resolvePolicy } from '../../contracts/policy.js'
 import type { Boundary, RuntimeName } from '../../contracts/runtimes.js'
@@ -46,7 +46,7 @@ export interface ActivePlugin {
   readonly recorders: readonly PluginRecorder[]
 }
 
-/** What a failure becomes when the operator said nothing: no verdict must not pass for one. */
+/** What a failure becomes when the operator says nothing: no verdict must not be taken for an approval. */
 const FALLBACK: Readonly<Record<HookpointKind, FailureAction>> = {
   gate: 'deny',
   transform: 'deny',
@@ -54,17 +54,9 @@ const FALLBACK: Readonly<Record<HookpointKind, FailureAction>> = {
   observe: 'allow',
 }
 
+/** Nobody waits for an observation: its failures are counted, and the others are told of it whatever the policy says. */
 export function resolvePolicies(policy: FailurePolicy | undefined): Registration['policies'] {
-  const forKind = (kind: HookpointKind) => {
-    const resolved = resolvePolicy(policy, FALLBACK[kind])
-    if (kind === 'respond') return resolved
-    // 'raise' is for hookpoints that answer; elsewhere it means what the default means.
-    return Object.freeze(
-      Object.fromEntries(
-        Object.entries(resolved).map(([key, action]) => [key, action === 'raise' ? FALLBACK[kind] : action]),
-      ),
-    ) as ResolvedFailurePolicy
-  }
+  const forKind = (kind: HookpointKind) => resolvePolicy(kind === 'observe' ? undefined : policy, FALLBACK[kind])
   return {
     gate: forKind('gate'),
     transform: forKind('transform'),

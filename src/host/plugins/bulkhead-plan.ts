@@ -4,7 +4,8 @@
  */
 import { fileURLToPath } from 'node:url'
 import { HookringError } from '../../contracts/errors.js'
-import { DEFAULTS, MAX_PLUGINS_PER_BULKHEAD, type ResolvedEngineOptions } from '../../contracts/options.js'
+import type { ResolvedEngineOptions } from '../../contracts/option-schemas.js'
+import { DEFAULTS, MAX_PLUGINS_PER_BULKHEAD } from '../../contracts/options.js'
 import type { ChildProfile } from '../../contracts/process.js'
 import type { Boundary } from '../../contracts/runtimes.js'
 

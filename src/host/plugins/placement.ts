@@ -4,7 +4,7 @@
  * of itself is asked.
  */
 import { HookringError } from '../../contracts/errors.js'
-import type { ResolvedPluginOptions } from '../../contracts/options.js'
+import type { ResolvedPluginOptions } from '../../contracts/option-schemas.js'
 import { type Boundary, CONFINING_RUNTIMES, type RuntimeName } from '../../contracts/runtimes.js'
 
 export interface Placement {

@@ -1,8 +1,12 @@
 /** Turns what an operator writes about a plugin into a registration. Host's thread only. */
 import { basename } from 'node:path'
 import { HookringError } from '../../contracts/errors.js'
-import type { ResolvedEngineOptions, ResolvedPluginOptions } from '../../contracts/options.js'
-import { parseOptions, pluginOptionsSchema } from '../../contracts/options.js'
+import {
+  pluginOptionsSchema,
+  type ResolvedEngineOptions,
+  type ResolvedPluginOptions,
+} from '../../contracts/option-schemas.js'
+import { parseOptions, parsePluginEntry } from '../../contracts/parse-options.js'
 import { type Registration, resolvePolicies } from '../model/plugin.js'
 import { Breaker, type BreakerChange } from '../primitives/circuit-breaker.js'
 import type { PluginSources } from '../sources/locate.js'
@@ -57,7 +61,7 @@ export function createRegistrations({ engine, sources, desk, onBreaker }: Regist
   }
 
   return {
-    create: (options, what) => make(parseOptions(pluginOptionsSchema, options, what)),
+    create: (options, what) => make(parsePluginEntry(pluginOptionsSchema, options, what)),
     renew(registration, changes) {
       const options = parseOptions(
         pluginOptionsSchema,

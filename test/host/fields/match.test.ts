@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { bytes, defineContract, gate, u64 } from 'hookring/contracts'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { type MatchOption, matchSchema } from '../../../dist/contracts/options.js'
+import { matchSchema } from '../../../dist/contracts/option-schemas.js'
+import type { MatchOption } from '../../../dist/contracts/options.js'
 import { compileMatch } from '../../../dist/host/fields/match.js'
 
 /** The shape of an event as a hookpoint of a real contract has it. */

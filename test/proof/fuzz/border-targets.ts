@@ -10,10 +10,10 @@ import {
   engineOptionsSchema,
   limitsSchema,
   matchSchema,
-  parseOptions,
   pluginOptionsSchema,
   quarantineSchema,
-} from '../../../dist/contracts/options.js'
+} from '../../../dist/contracts/option-schemas.js'
+import { parseOptions } from '../../../dist/contracts/parse-options.js'
 import { compileMatch } from '../../../dist/host/fields/match.js'
 import { compilePartition } from '../../../dist/host/fields/partition.js'
 import { engineOptions, limits, matches, pluginSpecs, silent, words } from './option-specs.js'

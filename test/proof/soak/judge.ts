@@ -91,8 +91,7 @@ function canFail(about: Case, answer: Answer, at: number, course: Course, role: 
       return canEnd(about, answer, at + 1, { ...course, failed })
     }
     case 'raise':
-      if (about.kind === 'respond') return 'raised' in answer && isSaid
-      return isSaid && 'verdict' in answer && isDenied(answer.verdict, role)
+      return 'raised' in answer && isSaid
     case 'deny':
       return isSaid && 'verdict' in answer && isDenied(answer.verdict, role)
   }

@@ -185,6 +185,7 @@ export function isParallel({ contract }: Cast, hookpoint: string): boolean {
 
 /** What a failure of the plugin becomes: as README.md has it, worked out apart from the engine. */
 export function policyOf({ onFailure }: Role, kind: HookpointKind, failure: FailureKind): FailureAction {
-  const fallback: FailureAction = kind === 'observe' ? 'allow' : kind === 'respond' ? 'raise' : 'deny'
+  if (kind === 'observe') return 'allow'
+  const fallback: FailureAction = kind === 'respond' ? 'raise' : 'deny'
   return typeof onFailure === 'string' ? onFailure : (onFailure?.[failure] ?? fallback)
 }

@@ -1,6 +1,6 @@
 /** What attachHooks may be told. */
 import { attachOptionsSchema, type ResolvedAttachOptions } from '../../contracts/mqtt-options.js'
-import { parseOptions } from '../../contracts/options.js'
+import { parseOptions } from '../../contracts/parse-options.js'
 
 export type { ResolvedAttachOptions }
 

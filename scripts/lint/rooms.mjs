@@ -48,7 +48,7 @@ export const BUILDINGS = {
       ...PUBLIC_DOORS,
       'contracts/mqtt-topics.ts',
       'contracts/mqtt-options.ts',
-      'contracts/options.ts',
+      'contracts/parse-options.ts',
       'primitives',
     ],
     usesNode: true,

@@ -29,6 +29,12 @@ export function pluginsOf(plugins: readonly ServePlugin[], folder: string): Plug
       return SHIPPED[hook](config as never, rest)
     }
     const isFile = typeof from === 'string' && /^\.{0,2}\//.test(from)
-    return { ...options, from: isFile ? pathToFileURL(resolve(folder, from)) : (from as string | URL) }
+    const { sourceRoots: named } = options as Pick<PluginOptions, 'sourceRoots'>
+    const sourceRoots = named?.map((root) => (typeof root === 'string' ? resolve(folder, root) : root))
+    return {
+      ...options,
+      from: isFile ? pathToFileURL(resolve(folder, from)) : (from as string | URL),
+      ...(sourceRoots === undefined ? {} : { sourceRoots }),
+    }
   })
 }

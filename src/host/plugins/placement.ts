@@ -31,6 +31,10 @@ export function placementOf(options: ResolvedPluginOptions): Placement {
     const message = `plugin ${path}: sandbox says how strict the process boundary is, and boundary is ${boundary}`
     throw new HookringError('OPTIONS_INVALID', message, { path: ['sandbox'] })
   }
+  if (options.sourceRoots !== undefined && (chosen === 'wasm' || chosen === 'native')) {
+    const message = `plugin ${path}: sourceRoots is for plugins that import, and runtime is ${chosen}`
+    throw new HookringError('OPTIONS_INVALID', message, { path: ['sourceRoots'] })
+  }
   if (trust === 'untrusted' && boundary !== 'process' && !CONFINING_RUNTIMES.has(chosen)) throw refusal(path, chosen)
   if (services.length > 0 && (chosen !== 'module' || boundary !== 'thread')) {
     const message = `plugin ${path}: host services reach plugins of runtime module in a thread, not ${chosen} in a ${boundary}`
@@ -45,7 +49,7 @@ function remotePlacement(options: ResolvedPluginOptions): Placement {
   const refuse = (option: keyof ResolvedPluginOptions, problem: string) =>
     new HookringError('OPTIONS_INVALID', `plugin ${String(from)}: ${problem}`, { path: [option] })
   if (boundary !== 'thread') throw refuse('boundary', 'a remote provider is a process of its own already: leave it out')
-  for (const option of ['sandbox', 'integrity'] as const) {
+  for (const option of ['sandbox', 'integrity', 'sourceRoots'] as const) {
     if (options[option] !== undefined) throw refuse(option, `${option} is for code that runs here, not for a provider`)
   }
   if ((options.services ?? []).length > 0) throw refuse('services', 'host services do not reach a remote provider')

@@ -64,6 +64,7 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
   const hookpoints = createHookpointStates(contract, metrics, DEFAULTS.maxReplyBytes)
   const blame = (plugin: string) => registry.find(plugin)?.breaker.record('failure', monotonicMs())
 
+  const sources = createPluginSources({ timeoutMs: setupTimeoutMs })
   const callPath = createCallPath({ ...resolved, contract, emit })
   const threads = new LaneThreads({ spares: resolved.spares, contract: contract.id })
   const supervisor = createSupervision({
@@ -71,6 +72,7 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
     ...{ callPath, threads, hookpoints, emit, blame },
     onLog: (bulkhead, batch) => logs.receive(bulkhead, batch),
     servicesFor: (bulkhead) => services.forLane(bulkhead),
+    ensureSources: (urls) => sources.ensure(urls),
     onZombie(change) {
       metrics.zombies += change
     },
@@ -80,8 +82,8 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
     defaults: planDefaults(resolved),
     lane: { wait, spinUs, setupTimeoutMs, shutdownTimeoutMs },
     onBulkhead: (bulkhead) => callPath.open(bulkhead),
+    releaseSources: (urls) => void sources.release(urls),
   })
-  const sources = createPluginSources({ timeoutMs: setupTimeoutMs })
   const tellOfQuarantine = createQuarantineNews(emit, logger)
   const registrations = createRegistrations({
     ...{ engine: resolved, sources, desk: services },

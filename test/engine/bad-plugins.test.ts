@@ -49,6 +49,12 @@ const CASES: readonly Case[] = [
     /threw while it was imported: .*nowhere\.mjs/,
   ],
   [
+    'imports a package that is not installed',
+    () => ({ from: pluginFile("import 'no-such-package'") }),
+    'PLUGIN_IMPORT_FAILED',
+    /Cannot find package 'no-such-package' imported from .*plugin-\d+\.mjs/,
+  ],
+  [
     'throws while it is imported',
     () => ({ from: pluginFile("throw new RangeError('at import')") }),
     'PLUGIN_IMPORT_FAILED',

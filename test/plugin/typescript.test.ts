@@ -1,8 +1,9 @@
 /** Plugins written in TypeScript, on every Node. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { pluginFile, rewrite } from '../support/broken-plugins.js'
 import { fixture, openLab } from '../support/lab.js'
 import { runProgram } from '../support/programs.js'
@@ -56,6 +57,42 @@ describe('a plugin in TypeScript', () => {
       code: 'PLUGIN_SETUP_FAILED',
       message: expect.stringContaining('RangeError: 3'),
     })
+  })
+
+  it('knows where it is, and so does each file of it', async () => {
+    const from = pluginFile(
+      `import { where } from './where.js'
+      export default definePlugin(lab, { name: 'placed', setup: () => ({
+        onRespond: () => ({ text: [import.meta.url, import.meta.dirname, where].join(' ') as string }) }) })`,
+      { extension: 'ts' },
+    )
+    const helper = new URL('where.ts', from)
+    onTestFinished(() => rmSync(helper))
+    writeFileSync(helper, '#!/usr/bin/env node\nexport const where: string = import.meta.filename')
+    const { hooks } = await openLab({ plugins: [{ from }] })
+    const text = [from.href, dirname(fileURLToPath(from)), fileURLToPath(helper)].join(' ')
+    expect(await hooks.onRespond({})).toMatchObject({ value: { text } })
+  })
+
+  it('comes back when the temporary folder was emptied, and leaves no old version in it', async () => {
+    const source = (text: string) => `
+      export default definePlugin(lab, { name: 'kept', setup: () => ({
+        onGate({ text }: { text: string }) { for (; text === 'hang'; ) {} }, onRespond: () => ({ text: '${text}' as string }) }) })`
+    const from = pluginFile(source('0'), { extension: 'ts' })
+    const { hooks, engine } = await openLab({ plugins: [{ from, timeoutMs: 100 }], quarantine: false })
+    for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true })
+    const replaced = new Promise((resolve) => engine.once('laneReplaced', resolve))
+    await hooks.onGate({ text: 'hang' })
+    await replaced
+    await expect.poll(async () => (await hooks.onRespond({}).catch(() => null))?.value).toEqual({ text: '0' })
+    const files = () => readdirSync(folder, { recursive: true }).length
+    const before = files()
+    for (const version of ['1', '2', '3']) {
+      rewrite(from, source(version))
+      await engine.reload('kept')
+      expect(await hooks.onRespond({})).toMatchObject({ value: { text: version } })
+    }
+    await expect.poll(files).toBe(before)
   })
 
   it('leaves no files behind when the engine is closed', async () => {

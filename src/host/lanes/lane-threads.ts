@@ -14,7 +14,7 @@ import { Piscina } from 'piscina'
 import { thrownText } from '../../contracts/errors.js'
 import { LATE, within } from '../../primitives/within.js'
 import type { WorkerProfile } from '../model/bulkhead.js'
-import { BUNDLES_PREFIX } from '../sources/locate.js'
+import { BUNDLES_PREFIX } from '../sources/own-folder.js'
 import { LaneLink } from './lane-link.js'
 
 export interface LaneThread {
@@ -215,7 +215,7 @@ class PoolThread implements LaneThread {
  * addons. They read what the lane itself is made of, and bundles; whatever else a plugin might reach, it reaches no file.
  */
 function execArgvOf({ isHardened }: WorkerProfile): string[] {
-  if (!isHardened) return []
+  if (!isHardened) return hasSourceMaps() ? [SOURCE_MAPS] : []
   const permission = process.allowedNodeEnvironmentFlags.has('--permission')
     ? '--permission'
     : '--experimental-permission'
@@ -229,6 +229,14 @@ function execArgvOf({ isHardened }: WorkerProfile): string[] {
     '--disable-warning=ExperimentalWarning',
     ...readable.map((path) => `--allow-fs-read=${path}`),
   ]
+}
+
+/** Stacks in lanes name the files that stacks in the server do. */
+const SOURCE_MAPS = '--enable-source-maps'
+
+function hasSourceMaps(): boolean {
+  const given = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(/\s+/)]
+  return given.includes(SOURCE_MAPS)
 }
 
 interface BootWatch {

@@ -40,6 +40,8 @@ export interface SupervisorOptions {
   readonly shutdownTimeoutMs: number
   readonly terminateGraceMs: number
   readonly maxEventBytes: number
+  /** Before a lane loads plugins from these URLs; when left out they are there. */
+  ensureSources?(urls: readonly string[]): Promise<void>
   onLog(bulkhead: Bulkhead, batch: LogBatch): void
   /** What answers a lane's plugins when they ask for a host service. */
   servicesFor(bulkhead: Bulkhead): (call: ServiceCall) => Promise<ServiceAnswer>
@@ -180,6 +182,7 @@ export class Supervisor {
     if (bulkhead.spec === null) throw new Error('bulkhead without a spec')
     const spec: LaneSpec = { ...bulkhead.spec, lane: id, buffer: ring.buffer }
     const { setupTimeoutMs } = this.#options
+    await this.#options.ensureSources?.(spec.plugins.map(({ url }) => url))
     let result: LoadResult
     try {
       result = await Promise.race([

@@ -29,6 +29,8 @@ export interface RegistryOptions {
   readonly emit: Emit
   readonly defaults: PlanDefaults
   readonly lane: Pick<LaneSpec, 'wait' | 'spinUs' | 'shutdownTimeoutMs' | 'setupTimeoutMs'>
+  /** No lane loads from these URLs any more. */
+  releaseSources(urls: readonly string[]): void
   /** A bulkhead has come to be: for the engine to wire it to the pump. */
   onBulkhead(bulkhead: Bulkhead): void
 }
@@ -115,6 +117,7 @@ export class Registry {
       this.#takeOver(registrations, running)
     } catch (error) {
       await Promise.all(started.map(({ bulkhead }) => this.#options.supervisor.stop(bulkhead)))
+      this.#releaseUnused(registrations)
       throw error
     }
   }
@@ -218,6 +221,13 @@ export class Registry {
     this.#stopping.add(stopped)
     await stopped
     this.#stopping.delete(stopped)
+    this.#releaseUnused(snapshot.registrations)
+  }
+
+  /** What was made of plugins that no snapshot has any more. */
+  #releaseUnused(registrations: readonly Registration[]): void {
+    const used = new Set([this.#current, ...this.#leaving].flatMap((snapshot) => snapshot.registrations))
+    this.#options.releaseSources(registrations.filter((each) => !used.has(each)).map(({ url }) => url))
   }
 
   #stopRetired(bulkhead: Bulkhead): Promise<void> {

@@ -3,16 +3,16 @@
  * it stands becomes one file in a folder of the engine's own. Bundling and hashing are done elsewhere, in a process and a
  * thread. The server's thread only.
  */
-import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { extname, join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { realpath } from 'node:fs/promises'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { HookringError } from '../../contracts/errors.js'
 import type { ResolvedPluginOptions } from '../../contracts/option-schemas.js'
 import { DEFAULTS } from '../../contracts/options.js'
 import type { Boundary, RuntimeName } from '../../contracts/runtimes.js'
 import { type BundleForm, type BundleJob, Bundler } from './bundler/index.js'
 import { findModule, providerUrl } from './find-module.js'
+import { OwnFolder } from './own-folder.js'
 import { copyPinned } from './pinned-copy.js'
 import { sourceFoldersOf } from './source-folders.js'
 
@@ -22,9 +22,19 @@ export interface PluginSources {
    * own, of bytes that match it.
    *
    * @throws HookringError OPTIONS_INVALID, PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED (it does not compile, or imports what it
-   * may not), PLUGIN_BUNDLE_TIMEOUT, PLUGIN_BUNDLE_TOO_LARGE, TYPESCRIPT_UNSUPPORTED, ESBUILD_MISSING, INTEGRITY_MISMATCH
+   * may not), PLUGIN_BUNDLE_TIMEOUT, PLUGIN_BUNDLE_TOO_LARGE, TYPESCRIPT_UNSUPPORTED, ESBUILD_MISSING, INTEGRITY_MISMATCH,
+   * SOURCES_UNWRITABLE
    */
   locate(from: string | URL, needs?: SourceNeeds): Promise<string>
+  /**
+   * Before a lane loads these URLs: what was made for them and is gone from the temporary folder is made anew, of the same
+   * bytes.
+   *
+   * @throws HookringError SOURCES_UNWRITABLE, INTEGRITY_MISMATCH
+   */
+  ensure(urls: readonly string[]): Promise<void>
+  /** No lane loads these URLs any more: what was made for them is removed. Never rejects. */
+  release(urls: readonly string[]): Promise<void>
   /** Removes what was written. */
   close(): Promise<void>
 }
@@ -39,9 +49,6 @@ export interface PluginSourcesOptions {
   readonly timeoutMs?: number | undefined
 }
 
-/** Of the folders that bundles and copies are written to, in the system's folder for such. */
-export const BUNDLES_PREFIX = 'hookring-'
-
 const TYPESCRIPT = /\.[cm]?ts$/
 
 export function createPluginSources({ timeoutMs = DEFAULTS.setupTimeoutMs }: PluginSourcesOptions = {}): PluginSources {
@@ -50,8 +57,7 @@ export function createPluginSources({ timeoutMs = DEFAULTS.setupTimeoutMs }: Plu
 
 class Sources implements PluginSources {
   readonly #bundler: Bundler
-  #folder: Promise<string> | null = null
-  #count = 0
+  readonly #folder = new OwnFolder()
 
   constructor(bundler: Bundler) {
     this.#bundler = bundler
@@ -63,36 +69,25 @@ class Sources implements PluginSources {
     const path = fileURLToPath(url)
     const form = formOf(needs, path)
     if (form === 'as it is') return url
-    if (form === 'copy') return this.#copy(path, needs.integrity as string)
+    if (form === 'copy') {
+      return this.#folder.make(extname(path), (file) => copyPinned(path, file, needs.integrity as string))
+    }
     if (form === 'module' && needs.integrity === undefined && !canCompile()) return typesStripped(url, path)
     const job = await jobOf(path, form, needs)
-    return this.#write(await this.#bundler.bundle(job))
+    return this.#folder.write(await this.#bundler.bundle(job))
+  }
+
+  ensure(urls: readonly string[]): Promise<void> {
+    return this.#folder.ensure(urls)
+  }
+
+  release(urls: readonly string[]): Promise<void> {
+    return this.#folder.release(urls)
   }
 
   async close(): Promise<void> {
     await this.#bundler.close()
-    if (this.#folder !== null) await rm(await this.#folder, { recursive: true, force: true })
-  }
-
-  async #copy(path: string, integrity: string): Promise<string> {
-    const file = await this.#newFile(extname(path))
-    await copyPinned(path, file, integrity)
-    return pathToFileURL(file).href
-  }
-
-  async #write(contents: Uint8Array): Promise<string> {
-    const file = await this.#newFile('.mjs')
-    await writeFile(file, contents)
-    return pathToFileURL(file).href
-  }
-
-  async #newFile(extension: string): Promise<string> {
-    this.#folder ??= mkdtemp(join(tmpdir(), BUNDLES_PREFIX))
-    this.#count += 1
-    const folder = await this.#folder
-    // A cleaner of temporary files may have been here.
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-    return join(folder, `plugin-${this.#count}${extension}`)
+    await this.#folder.close()
   }
 }
 

@@ -1,4 +1,5 @@
 /** Runtime `module`: native ESM import into the lane's thread. For plugins that the operator trusts. */
+import { fileURLToPath } from 'node:url'
 import type { PluginSpec } from '../../contracts/control.js'
 import { HookringError } from '../../contracts/errors.js'
 import { definitionIn, describe, ownNameOf, setUpPlugin } from '../../plugin/setup.js'
@@ -25,13 +26,8 @@ async function importModule(plugin: PluginSpec): Promise<{ default?: unknown }> 
   try {
     return await import(plugin.url)
   } catch (error) {
-    const { code, url } = (error ?? {}) as { code?: string; url?: string }
-    if ((code === 'ERR_MODULE_NOT_FOUND' || code === 'ENOENT') && (url === undefined || url === plugin.url)) {
-      if (String((error as Error).message).includes(new URL(plugin.url).pathname)) {
-        throw new HookringError('PLUGIN_NOT_FOUND', `plugin ${plugin.name}: there is no ${plugin.url}`, {
-          cause: error,
-        })
-      }
+    if (isMissing(plugin.url, error)) {
+      throw new HookringError('PLUGIN_NOT_FOUND', `plugin ${plugin.name}: there is no ${plugin.url}`, { cause: error })
     }
     if (error instanceof HookringError) throw error
     const what = error instanceof SyntaxError ? 'does not parse' : 'threw while it was imported'
@@ -39,4 +35,13 @@ async function importModule(plugin: PluginSpec): Promise<{ default?: unknown }> 
       cause: error,
     })
   }
+}
+
+/** Whether it is the plugin's own file that is missing, and nothing that it imports. */
+function isMissing(url: string, error: unknown): boolean {
+  if (!url.startsWith('file:')) return false
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown }
+  const path = fileURLToPath(url)
+  if (code === 'ENOENT') return String(message).includes(`'${path}'`)
+  return code === 'ERR_MODULE_NOT_FOUND' && String(message).startsWith(`Cannot find module '${path}'`)
 }

@@ -3,12 +3,12 @@
  * open-imports.ts, what the bundle is for in forms.ts. A bundling process only; nothing of the plugin is run.
  */
 import { readFile } from 'node:fs/promises'
-import { dirname, extname } from 'node:path'
+import { dirname } from 'node:path'
 import type * as esbuildModule from 'esbuild'
 import type { BuildFailure, BuildOptions, BuildResult, Message, Plugin } from 'esbuild'
 import { HookringError } from '../../../contracts/errors.js'
 import { engineFolders } from './engine-folders.js'
-import { formOptions } from './forms.js'
+import { formOptions, knowingItsPlace, loaderOf } from './forms.js'
 import { refuseNode } from './node-imports.js'
 import { openImports } from './open-imports.js'
 import { BY_PATTERN, displayName, ENTRY, OwnImports } from './own-imports.js'
@@ -86,7 +86,8 @@ function named(error: unknown, path: string): unknown {
 /** As esbuild resolves and reads, tsconfig.json included. */
 async function buildOpen(esbuild: Esbuild, job: BundleJob): Promise<Built> {
   const { path } = job
-  const contents = await readFile(path)
+  const text = await readFile(path, 'utf8')
+  const contents = job.form === 'guest' ? text : knowingItsPlace(path, text)
   const stdin = { contents, sourcefile: path, resolveDir: dirname(path), loader: loaderOf(path) }
   const imports = openImports(job)
   try {
@@ -109,10 +110,6 @@ function optionsOf(job: BundleJob, plugins: Plugin[], input: BuildOptions) {
     logLevel: 'silent',
     plugins,
   } as const satisfies BuildOptions
-}
-
-function loaderOf(path: string): 'ts' | 'js' {
-  return /^\.[cm]?ts$/.test(extname(path)) ? 'ts' : 'js'
 }
 
 /** What esbuild found wrong, in one message. Without errors it has found nothing: it is gone. */

@@ -2,6 +2,7 @@
  * The imports of a plugin that the operator trusts: esbuild resolves and reads them, tsconfig.json, globs and all. What is
  * hookring's is the engine's own. A bundling process only.
  */
+import { readFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -9,6 +10,7 @@ import type { OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from 'esbuil
 import { resolve as resolveModule } from 'import-meta-resolve'
 import { engineFolders, HOME } from './engine-folders.js'
 import { ALL_LANGUAGES, ENGLISH, ZODS_OWN } from './english-zod.js'
+import { knowingItsPlace, loaderOf } from './forms.js'
 import { guestPart } from './guest-parts.js'
 import type { BundleForm, BundleJob } from './protocol.js'
 import { Resolver } from './resolver.js'
@@ -16,6 +18,7 @@ import { Resolver } from './resolver.js'
 /** Marks a resolution of ours, which must not come back here. */
 const ASKED = Symbol('asked')
 const ENGLISH_ZOD = 'zod-in-english'
+const SCRIPT = /\.[cm]?[jt]sx?$/
 const HOOKRING = /^hookring(?:\/|$)/
 const ZOD = /^zod(?:\/|$)/
 
@@ -38,11 +41,14 @@ export function openImports({ form }: BundleJob): Plugin {
       build.onResolve({ filter: /.*/ }, (args) =>
         args.kind === 'entry-point' || args.pluginData === ASKED ? undefined : RESOLVE[form](build, args),
       )
-      if (form === 'module') return
-      build.onLoad({ filter: /.*/, namespace: 'file' }, ({ path }) => {
-        const contents = guestPart(path)
-        return contents === null ? null : { contents, loader: 'js', resolveDir: dirname(path) }
+      build.onLoad({ filter: SCRIPT, namespace: 'file' }, async ({ path }) => {
+        const part = form === 'module' ? null : guestPart(path)
+        if (part !== null) return { contents: part, loader: 'js', resolveDir: dirname(path) }
+        if (form === 'guest') return null
+        const contents = knowingItsPlace(path, await readFile(path, 'utf8'))
+        return { contents, loader: loaderOf(path), resolveDir: dirname(path) }
       })
+      if (form !== 'guest') return
       build.onLoad({ filter: /.*/, namespace: ENGLISH_ZOD }, ({ path }) => ({
         contents: ENGLISH,
         resolveDir: dirname(path),

@@ -2,11 +2,12 @@
  * The part of esbuild's work that reads files, for plugins that are not trusted or are named by their hash: every import
  * goes through our resolver, every file through our reader, and esbuild itself opens none. A bundling process only.
  */
-import { basename, dirname, extname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { OnLoadArgs, OnLoadResult, OnResolveArgs, OnResolveResult, Plugin } from 'esbuild'
 import { HookringError } from '../../../contracts/errors.js'
 import { EnglishZod } from './english-zod.js'
+import { loaderOf } from './forms.js'
 import { guestPart } from './guest-parts.js'
 import type { BundleForm } from './protocol.js'
 import { NOT_COVERED, type Resolver, type SourceFile } from './resolver.js'
@@ -190,19 +191,8 @@ export function displayName(name: string): string {
   return name.replace(/\.([jt]s)\.m[jt]s$/, '.$1')
 }
 
-const LOADERS = {
-  '.ts': 'ts',
-  '.mts': 'ts',
-  '.cts': 'ts',
-  '.tsx': 'tsx',
-  '.jsx': 'jsx',
-  '.json': 'json',
-} as const
-
 function loaded(file: SourceFile, contents: Uint8Array): OnLoadResult {
-  const extension = extname(file.path)
-  const loader = LOADERS[extension as keyof typeof LOADERS] ?? 'js'
-  return { contents, loader, resolveDir: NOWHERE }
+  return { contents, loader: loaderOf(file.path), resolveDir: NOWHERE }
 }
 
 /** As Node.js says it, when and where it is asked for. */

@@ -84,7 +84,7 @@ describe('a plugin in TypeScript', () => {
     const replaced = new Promise((resolve) => engine.once('laneReplaced', resolve))
     await hooks.onGate({ text: 'hang' })
     await replaced
-    await expect.poll(async () => (await hooks.onRespond({}).catch(() => null))?.value).toEqual({ text: '0' })
+    await expect.poll(() => hooks.onRespond({}).catch(() => null)).toMatchObject({ value: { text: '0' } })
     const files = () => readdirSync(folder, { recursive: true }).length
     const before = files()
     for (const version of ['1', '2', '3']) {

@@ -38,6 +38,10 @@ export interface PluginSpec {
   readonly memoryMb: number
   /** Host services that it was granted, by name. */
   readonly services: readonly string[]
+  /** What a failure of kind `error` becomes at a gate: for a runtime that tells a refusal from a failure. Left out: deny. */
+  readonly onError?: 'deny' | 'allow' | undefined
+  /** It takes the place of another version of itself, whose lane ends when this one serves. */
+  readonly isReload?: boolean | undefined
 }
 
 /** All that a lane needs to start; constant for its life. */
@@ -93,6 +97,9 @@ export interface LaneControl {
   load(spec: LaneSpec): Promise<LoadResult>
   /** onShutdown of every plugin, connections still being open. */
   shutdown(): Promise<void>
-  /** Ends the lane's loop, then destroy of every plugin that was set up, exactly once. */
-  stop(): Promise<void>
+  /**
+   * Ends the lane's loop, then destroy of every plugin that was set up, exactly once. `isSucceeded`: its plugins have been
+   * reloaded, and go on in another lane.
+   */
+  stop(isSucceeded?: boolean): Promise<void>
 }

@@ -8,6 +8,8 @@ import type { Boundary, RuntimeName } from './runtimes.js'
 export const DEFAULTS = {
   /** Long for a hook that runs in microseconds, short for a client that waits. */
   timeoutMs: 100,
+  /** Of a remote provider: EMQX's `request_timeout`. */
+  providerTimeoutMs: 5_000,
   /** A lane is given this long past a deadline to come back by itself: replacing it costs every plugin in it a setup. */
   hangMs: 100,
   /** terminate() takes 1 to 6 ms where it works at all (facts measured on Node 20 to 24). */

@@ -29,6 +29,10 @@ export const providerConfigSchema = z.strictObject({
    * connections that do so.
    */
   keepaliveMs: z.number().int().min(1_000).max(2_147_483_647).optional(),
+  /** Connections to the provider. One carries many requests at once; some servers bound how many. */
+  poolSize: z.number().int().min(1).max(64).default(1),
+  /** Of mqtt@1: asks OnClientAuthorize (SUBSCRIBE, by the message's topic) about each delivery too. EMQX does not. */
+  authorizeDeliveries: z.boolean().default(false),
 })
 
 export type ProviderConfig = z.output<typeof providerConfigSchema>

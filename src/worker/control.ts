@@ -26,7 +26,7 @@ export function exposeLane(port: MessagePort, lane: LaneControl & { controlArriv
   const exposed: LaneControl = {
     load: (spec) => lane.load(spec),
     shutdown: () => lane.shutdown(),
-    stop: () => lane.stop(),
+    stop: (isSucceeded) => lane.stop(isSucceeded),
   }
   expose(exposed, nodeEndpoint(port))
 }

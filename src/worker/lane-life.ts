@@ -88,11 +88,12 @@ export class LaneLife implements LaneControl {
     })
   }
 
-  stop(): Promise<void> {
+  stop(isSucceeded = false): Promise<void> {
     return this.#underControl(async () => {
       this.#loop?.stop()
       this.#ring?.unpark()
       await this.#serving
+      if (isSucceeded) for (const plugin of this.#plugins) plugin.succeeded?.()
       await this.#destroyAll()
       this.#exitHandlers.run((error) => this.#report('(lane)', `an exit handler failed: ${describe(error)}`))
       // The host lets go of the thread when this resolves: what was logged last must be there by then.

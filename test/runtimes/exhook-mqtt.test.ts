@@ -2,6 +2,7 @@
 import { createHookEngine, type HookEngine } from 'hookring'
 import { mqtt } from 'hookring/contracts'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { mqttExchanges, NOT_ASKED } from '../../dist/worker/runtimes/exhook/mqtt-events.js'
 import { connect, startBroker } from '../support/broker.js'
 import {
   type Answer,
@@ -48,6 +49,7 @@ describe('an engine of mqtt@1', () => {
   let provider: TestProvider
   let engine: HookEngine<(typeof mqtt)['hookpoints']>
   let answers: Record<string, (request: Message) => Answer> = {}
+  let slow: (() => Promise<void>) | null = null
   const node = 'ring@one'
   const clientinfo = {
     node,
@@ -82,7 +84,10 @@ describe('an engine of mqtt@1', () => {
       answers: Object.fromEntries(
         asked.map((rpc) => [
           rpc,
-          (request) => answers[rpc]?.(request) ?? (/Authen|Author|Publish/.test(rpc) ? { type: 'IGNORE' } : {}),
+          async (request: Message) => {
+            await slow?.()
+            return answers[rpc]?.(request) ?? (/Authen|Author|Publish/.test(rpc) ? { type: 'IGNORE' } : {})
+          },
         ]),
       ),
       keep: true,
@@ -202,6 +207,52 @@ describe('an engine of mqtt@1', () => {
     expect(await engine.hooks.onPublish({ client: null, packet })).toEqual({ kind: 'continue' })
   })
 
+  it('onWillPublish: client.authorize, as for a message of the client’s own', async () => {
+    answers = { OnClientAuthorize: () => ({ type: 'STOP_AND_RETURN', boolResult: false }) }
+    expect(await engine.hooks.onWillPublish({ client, packet })).toMatchObject({ kind: 'reject', code: 0x87 })
+    expect(last('OnClientAuthorize')).toMatchObject({ clientinfo, type: 'PUBLISH', topic: 'a/b' })
+    answers = {}
+    expect(await engine.hooks.onWillPublish({ client, packet })).toEqual({ kind: 'continue' })
+  })
+
+  it('canRead: nobody is asked, as by EMQX', async () => {
+    const before = provider.requests('OnClientAuthorize').length
+    expect(await engine.hooks.canRead({ client, packet })).toEqual({ kind: 'continue' })
+    expect(provider.requests('OnClientAuthorize')).toHaveLength(before)
+  })
+
+  it('onSubscribe: of 200 filters all are asked about at once, of a shared one about what it shares', async () => {
+    let underWay = 0
+    let most = 0
+    slow = async () => {
+      underWay += 1
+      most = Math.max(most, underWay)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      underWay -= 1
+    }
+    const subscriptions = Array.from({ length: 200 }, (_, at) => ({ filter: `a/${at}`, qos: 1 as const }))
+    subscriptions.push({ filter: '$share/group/b/+', qos: 1 })
+    expect(await engine.hooks.onSubscribe({ client, subscriptions })).toEqual({ kind: 'continue' })
+    slow = null
+    expect(most).toBeGreaterThan(50)
+    const asked = provider.requests('OnClientAuthorize').slice(-201)
+    expect(new Set(asked.map(({ topic }) => topic))).toEqual(
+      new Set(subscriptions.map(({ filter }) => filter.replace('$share/group/', ''))),
+    )
+  })
+
+  it('onSubscribe: a refusal said as a status is about its filter alone', async () => {
+    answers = {
+      OnClientAuthorize: ({ topic }) => (topic === 'b' ? { code: 7, details: 'not you' } : { type: 'IGNORE' }),
+    }
+    const subscriptions = ['a', 'b', 'c'].map((filter) => ({ filter, qos: 1 as const }))
+    expect(await engine.hooks.onSubscribe({ client, subscriptions })).toMatchObject({
+      kind: 'replace',
+      event: { subscriptions: [{ filter: 'a' }, { filter: 'c' }] },
+    })
+    answers = {}
+  })
+
   it('onPublishReceived: message.publish, which may change the message or drop it', async () => {
     expect(await engine.hooks.onPublishReceived({ client, packet })).toEqual({ kind: 'continue' })
     expect(last('OnMessagePublish')).toMatchObject({
@@ -303,6 +354,29 @@ describe.each([1, 2, 3] as const)('a broker with a provider of version %i', (ver
       expect(told).toContain(rpc)
     }
   })
+})
+
+it('each gate and transform of mqtt@1 is asked about, or named as one that is not', () => {
+  const asked = Object.keys(mqttExchanges({ authorizeDeliveries: false }))
+  const questions = Object.entries(mqtt.hookpoints).filter(([, { kind }]) => kind === 'gate' || kind === 'transform')
+  expect(questions.map(([name]) => name).filter((name) => !asked.includes(name))).toEqual(NOT_ASKED)
+  expect(Object.keys(mqttExchanges({ authorizeDeliveries: true }))).toEqual(expect.arrayContaining([...NOT_ASKED]))
+})
+
+it('where the operator wants it, each delivery is asked about', async () => {
+  const provider = await startProvider(3, {
+    hooks: [{ name: 'client.authorize' }],
+    answers: { OnClientAuthorize: ({ topic }) => ({ type: 'CONTINUE', boolResult: topic !== 'secret' }) },
+  })
+  await using engine = await createHookEngine({
+    contract: mqtt,
+    plugins: [{ from: provider.url, runtime: 'exhook', config: { authorizeDeliveries: true } }],
+    logger: silent,
+    spares: 0,
+  })
+  expect(await engine.hooks.canRead({ client, packet })).toEqual({ kind: 'continue' })
+  expect(await engine.hooks.canRead({ client, packet: { ...packet, topic: 'secret' } })).toMatchObject({ code: 0x87 })
+  expect(provider.requests('OnClientAuthorize')).toMatchObject([{ type: 'SUBSCRIBE' }, { type: 'SUBSCRIBE' }])
 })
 
 it('a broker goes on while its provider is away, by the policy', async () => {

@@ -322,3 +322,113 @@ describe('a provider that goes away', () => {
     expect(await authenticate(lab)).toEqual({ kind: 'continue' })
   })
 })
+
+const REFUSALS = [
+  [3, 'INVALID_ARGUMENT'],
+  [5, 'NOT_FOUND'],
+  [7, 'PERMISSION_DENIED'],
+  [9, 'FAILED_PRECONDITION'],
+  [16, 'UNAUTHENTICATED'],
+] as const
+const SICKNESSES = [2, 4, 8, 12, 13, 14] as const
+const HOOKS = ['client.authenticate', 'client.connected', 'message.publish'].map((name) => ({ name }))
+const failing = (code: number) => () => ({ code, details: 'no' })
+
+describe('a status of gRPC', () => {
+  it.each(REFUSALS)('%i is an answer to one request: %s', async (code, name) => {
+    const answers = {
+      OnClientAuthenticate: failing(code),
+      OnMessagePublish: failing(code),
+      OnClientConnected: failing(code),
+    }
+    const provider = await startProvider(3, { hooks: HOOKS, answers })
+    const lab = await openExhook({ from: provider.url }, { quarantine: undefined })
+    for (let times = 0; times < 30; times += 1) {
+      const verdict = await authenticate(lab)
+      expect(verdict).toMatchObject({ kind: 'reject', reason: `OnClientAuthenticate: ${name}: no` })
+      expect(verdict).not.toHaveProperty('failure')
+    }
+    expect(await publish(lab, 'a')).toMatchObject({ kind: 'reject', reason: `OnMessagePublish: ${name}: no` })
+    lab.hooks.onClientConnected({ clientinfo: clientinfo(3) as never, meta })
+    await lab.line(({ level, message }) => level === 'warn' && message.includes('refuses to be told'))
+    expect(lab.engine.plugins).toMatchObject([{ state: 'active' }])
+  })
+
+  it.each(REFUSALS)('%i lets pass where the operator lets failures pass: %s', async (code) => {
+    const provider = await startProvider(3, { hooks: HOOKS, answers: { OnClientAuthenticate: failing(code) } })
+    const lab = await openExhook({ from: provider.url, onFailure: 'allow' })
+    expect(await authenticate(lab)).toEqual({ kind: 'continue' })
+  })
+
+  it.each(SICKNESSES)('%i is a failure of the provider', async (code) => {
+    const provider = await startProvider(3, { hooks: HOOKS, answers: { OnClientAuthenticate: failing(code) } })
+    const lab = await openExhook({ from: provider.url }, { quarantine: undefined })
+    for (let times = 0; times < 25; times += 1) {
+      expect(await authenticate(lab)).toMatchObject({ kind: 'reject', failure: { plugin: 'remote' } })
+    }
+    await until('the quarantine', () => lab.engine.plugins[0]?.state === 'quarantined')
+  })
+})
+
+describe('what is wrong again and again', () => {
+  it('is logged once in a while, with how often it was', async () => {
+    const answers = { OnMessagePublish: () => ({ type: 'CONTINUE', boolResult: true }) }
+    const provider = await startProvider(3, { hooks: HOOKS, answers })
+    const lab = await openExhook({ from: provider.url })
+    for (let times = 0; times < 30; times += 1) expect(await publish(lab, 'a')).toEqual({ kind: 'continue' })
+    const { message } = await lab.line(({ message }) => message.includes('IGNORE'))
+    expect(message).toMatch(/OnMessagePublish: .* has no message but a bool_result: it is taken for IGNORE/)
+    expect(lab.lines.filter(({ message }) => message.includes('IGNORE')).length).toBeLessThan(3)
+  })
+})
+
+describe('loaded and unloaded', () => {
+  const lifecycle = (provider: { calls: readonly { rpc: string }[] }) =>
+    provider.calls.map(({ rpc }) => rpc).filter((rpc) => rpc.startsWith('OnProvider'))
+
+  it('a reload takes leave first, and the old lane says nothing more', async () => {
+    const provider = await startProvider(3, AUTHENTICATE)
+    const lab = await openExhook({ from: provider.url })
+    await lab.engine.reload('remote')
+    await lab.engine.reload('remote', { timeoutMs: 4_000 })
+    await authenticate(lab)
+    await lab.engine.close()
+    expect(lifecycle(provider)).toEqual([
+      'OnProviderLoaded',
+      ...['OnProviderUnloaded', 'OnProviderLoaded'],
+      ...['OnProviderUnloaded', 'OnProviderLoaded'],
+      'OnProviderUnloaded',
+    ])
+  })
+
+  it('removed and added again at once, it ends up loaded', async () => {
+    const provider = await startProvider(3, AUTHENTICATE)
+    const lab = await openExhook({ from: provider.url })
+    await lab.engine.remove('remote')
+    await lab.engine.add({ from: provider.url, runtime: 'exhook', name: 'again' })
+    expect(lifecycle(provider)).toEqual(['OnProviderLoaded', 'OnProviderUnloaded', 'OnProviderLoaded'])
+  })
+})
+
+describe('time and connections', () => {
+  it('a provider has five seconds, where nothing else is said', async () => {
+    const answers = {
+      OnClientAuthenticate: () => new Promise<Answer>((resolve) => setTimeout(() => resolve(YES), 400)),
+    }
+    const provider = await startProvider(3, { ...AUTHENTICATE, answers })
+    const lab = await openExhook({ from: provider.url }, { timeoutMs: undefined })
+    expect(await authenticate(lab)).toMatchObject({ kind: 'replace' })
+  })
+
+  it('poolSize is how many connections carry its requests', async () => {
+    const provider = await startProvider(3, { ...AUTHENTICATE, answers: { OnClientAuthenticate: () => YES } })
+    const lab = await openExhook({ from: provider.url, config: { poolSize: 3 } })
+    await until('three connections', async () => {
+      for (let client = 0; client < 6; client += 1) await authenticate(lab, `c${client}`)
+      return provider.peers.size === 3
+    })
+    await expect(openExhook({ from: provider.url, config: { poolSize: 0 } })).rejects.toMatchObject({
+      code: 'PLUGIN_CONFIG_INVALID',
+    })
+  })
+})

@@ -133,11 +133,19 @@ describe.each([1, 2, 3] as const)('an engine of exhook@%i', (version) => {
   })
 
   it.each<[string, string, Answer]>([
-    ['a value of the wrong kind', 'onClientAuthenticate', { type: 'CONTINUE', message: { topic: 'a' } }],
-    ['no value', 'onClientAuthenticate', { type: 'STOP_AND_RETURN' }],
+    ['a message for a bool', 'onClientAuthenticate', { type: 'CONTINUE', message: { topic: 'a' } }],
+    ['a last word without a bool', 'onClientAuthenticate', { type: 'STOP_AND_RETURN' }],
+    ['no bool', 'onClientAuthenticate', { type: 'CONTINUE' }],
+    ['a bool for a message', 'onMessagePublish', { type: 'CONTINUE', boolResult: true }],
+    ['a no for a message', 'onMessagePublish', { type: 'STOP_AND_RETURN', boolResult: false }],
+    ['no message', 'onMessagePublish', { type: 'STOP_AND_RETURN' }],
+  ])('%s is taken for IGNORE, as EMQX takes it', async (_, hookpoint, other) => {
+    expect(await ask(hookpoint, other)).toEqual({ kind: 'continue' })
+  })
+
+  it.each<[string, string, Answer]>([
     ['a type that there is none of', 'onClientAuthenticate', Buffer.from([0x08, 7, 0x18, 1])],
     ['bytes that are no message', 'onClientAuthenticate', Buffer.from([0x0a, 0xff, 0xff])],
-    ['a bool for a message', 'onMessagePublish', { type: 'CONTINUE', boolResult: true }],
     ['a message with QoS 3', 'onMessagePublish', { type: 'CONTINUE', message: { topic: 'a', qos: 3 } }],
     ['a message without a topic', 'onMessagePublish', { type: 'CONTINUE', message: { qos: 0 } }],
     ['a message for a topic filter', 'onMessagePublish', { type: 'CONTINUE', message: { topic: 'a/#' } }],

@@ -43,6 +43,8 @@ export interface TestProvider {
   readonly url: string
   readonly port: number
   readonly calls: readonly { readonly rpc: string; readonly request: Message }[]
+  /** Addresses of the connections that requests came by. */
+  readonly peers: ReadonlySet<string>
   /** The requests of an RPC so far. */
   requests(rpc: string): Message[]
   /** The requests of an RPC, when there are so many. */
@@ -79,6 +81,7 @@ export async function startProvider(version: Version, options: ProviderOptions):
     keep = false,
   } = options
   const calls: { rpc: string; request: Message }[] = []
+  const peers = new Set<string>()
   const service = serviceOf(version)
   const handle = async (rpc: string, request: Message): Promise<Answer> => {
     calls.push({ rpc, request })
@@ -94,6 +97,7 @@ export async function startProvider(version: Version, options: ProviderOptions):
       Object.keys(service).map((rpc) => [
         rpc,
         (call: ServerUnaryCall<Message, Message>, respond: sendUnaryData<Message>) => {
+          peers.add(call.getPeer())
           void handle(rpc, call.request).then((answer) => {
             if (answer === 'never') return
             if ('code' in answer && 'details' in answer) respond(answer as { code: number; details: string })
@@ -116,6 +120,7 @@ export async function startProvider(version: Version, options: ProviderOptions):
       socket === undefined ? `${credentials._isSecure() ? 'https' : 'http'}://127.0.0.1:${port}` : `unix://${socket}`,
     port,
     calls,
+    peers,
     requests,
     async heard(rpc, count = 1) {
       await until(`${count} of ${rpc}`, () => requests(rpc).length >= count)

@@ -69,8 +69,8 @@ export class LaneLink {
   }
 
   /** @throws HookringError CONTROL_TIMEOUT */
-  stop(timeoutMs: number): Promise<void> {
-    return this.#ask(() => this.#lane.stop(), timeoutMs, 'stop')
+  stop(timeoutMs: number, isSucceeded = false): Promise<void> {
+    return this.#ask(() => this.#lane.stop(isSucceeded), timeoutMs, 'stop')
   }
 
   /** Where log batches go from here on; a spare has no lane yet. */

@@ -280,7 +280,8 @@ export class Supervisor {
     if (lane === null || thread === null) return
     lane.state = 'draining'
     try {
-      await Promise.race([thread.link.stop(2 * shutdownTimeoutMs + ANSWER_SLACK_MS), thread.ended])
+      const { isSucceeded } = seat.bulkhead
+      await Promise.race([thread.link.stop(2 * shutdownTimeoutMs + ANSWER_SLACK_MS, isSucceeded), thread.ended])
     } catch {
       // It does not answer: it is terminated below like one that does.
     }

@@ -52,6 +52,8 @@ export class Bulkhead {
   spec: Omit<LaneSpec, 'lane' | 'buffer'> | null = null
   isClosing = false
   isClosed = false
+  /** Other bulkheads have its plugins now: they have been reloaded. */
+  isSucceeded = false
   readonly #waiting = new WaitQueue<Call>()
   #waitingCalls = 0
   #waitingObservations = 0

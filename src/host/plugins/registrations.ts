@@ -6,7 +6,9 @@ import {
   type ResolvedEngineOptions,
   type ResolvedPluginOptions,
 } from '../../contracts/option-schemas.js'
+import { DEFAULTS } from '../../contracts/options.js'
 import { parseOptions, parsePluginEntry } from '../../contracts/parse-options.js'
+import type { RuntimeName } from '../../contracts/runtimes.js'
 import { type Registration, resolvePolicies } from '../model/plugin.js'
 import { Breaker, type BreakerChange } from '../primitives/circuit-breaker.js'
 import type { PluginSources } from '../sources/locate.js'
@@ -49,7 +51,7 @@ export function createRegistrations({ engine, sources, desk, onBreaker }: Regist
       url,
       order,
       ownBulkhead: identity?.ownBulkhead ?? `${provisional}-${order}`,
-      timeoutMs: options.timeoutMs ?? engine.timeoutMs,
+      timeoutMs: options.timeoutMs ?? defaultTimeoutMs(runtime, engine.timeoutMs),
       policies: resolvePolicies(options.onFailure ?? engine.onFailure),
       breaker: new Breaker(
         engine.quarantine === false
@@ -71,6 +73,11 @@ export function createRegistrations({ engine, sources, desk, onBreaker }: Regist
       return make(options, registration)
     },
   }
+}
+
+/** A provider elsewhere has the time that EMQX gives it, unless the operator has said another for all plugins. */
+function defaultTimeoutMs(runtime: RuntimeName, engineMs: number): number {
+  return runtime === 'exhook' && engineMs === DEFAULTS.timeoutMs ? DEFAULTS.providerTimeoutMs : engineMs
 }
 
 /** A breaker that only an operator opens. */

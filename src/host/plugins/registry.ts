@@ -7,6 +7,7 @@ import type { Contract } from '../../contracts/contract.js'
 import type { LaneSpec, Manifest } from '../../contracts/control.js'
 import { HookringError } from '../../contracts/errors.js'
 import { DEFAULTS } from '../../contracts/options.js'
+import { within } from '../../primitives/within.js'
 import { monotonicMs } from '../../ring/clock.js'
 import { compilePartition } from '../fields/partition.js'
 import type { Supervisor } from '../lanes/supervisor.js'
@@ -145,6 +146,7 @@ export class Registry {
   }
 
   async #startBulkhead(plan: BulkheadPlan): Promise<RunningBulkhead> {
+    if (plan.registrations.some(({ runtime }) => runtime === 'exhook')) await this.#lastStops()
     const { supervisor, onBulkhead } = this.#options
     const bulkhead = new Bulkhead(plan)
     bulkhead.spec = this.#specOf(plan)
@@ -164,7 +166,7 @@ export class Registry {
     return {
       contract: { name: contract.name, version: contract.version },
       hookpoints: hookpointSpecs(hookpoints),
-      plugins: plan.registrations.map(({ name, options, url, timeoutMs, runtime, boundary }) => ({
+      plugins: plan.registrations.map(({ name, options, url, timeoutMs, runtime, boundary, policies, order }) => ({
         name,
         isNamed: options.name !== undefined,
         url,
@@ -175,6 +177,8 @@ export class Registry {
         version: options.version,
         memoryMb: options.limits?.memoryMb ?? DEFAULTS.guestMemoryMb,
         services: options.services ?? [],
+        onError: policies.gate.error === 'allow' ? 'allow' : 'deny',
+        isReload: this.#current.registrations.some((present) => present.order === order),
       })),
       concurrency: plan.concurrency,
       ...lane,
@@ -230,8 +234,22 @@ export class Registry {
     this.#options.releaseSources(registrations.filter((each) => !used.has(each)).map(({ url }) => url))
   }
 
+  /**
+   * A provider that leaves is told so before it is loaded again: it would end up without its state. Nobody waits for ever
+   * for calls that pass it still.
+   */
+  async #lastStops(): Promise<void> {
+    const settled = Promise.all([...this.#leaving].map(({ calls }) => calls.whenZero()))
+    await within(
+      settled.then(() => Promise.all(this.#stopping)),
+      this.#options.lane.shutdownTimeoutMs,
+    )
+  }
+
   #stopRetired(bulkhead: Bulkhead): Promise<void> {
     for (let lane = 0; lane < bulkhead.seats.length; lane += 1) bulkhead.recorder?.recordRestart('reload')
+    const present = new Set(this.#current.registrations.map(({ order }) => order))
+    bulkhead.isSucceeded = bulkhead.plugins.every(({ registration }) => present.has(registration.order))
     return this.#options.supervisor.stop(bulkhead)
   }
 }

@@ -39,6 +39,8 @@ export interface RuntimePlugin extends PluginInstance {
   /** `event`: the lazy event, closed when the hook has settled. `bytes`: EventBytes. */
   readonly takes: 'event' | 'bytes'
   dispose?(): void | Promise<void>
+  /** Told before `destroy`: another version of the plugin has taken its place. */
+  succeeded?(): void
 }
 
 /** An event as the host encoded it, by the hookpoint's layout plan: valid until the hook has returned. */

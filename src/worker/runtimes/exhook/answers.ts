@@ -1,10 +1,10 @@
 /**
  * What a provider answers, read and checked: which hooks it wants, and what a valued response says. Nothing that it says
- * is believed unread. Pure; the lane's thread.
+ * is believed unread. A value of the wrong kind, or none, is IGNORE, as EMQX has it. Pure; the lane's thread.
  */
 import { type ErrorCode, HookringError } from '../../../contracts/errors.js'
 import { EXHOOK_RPCS, type ExhookVersion } from '../../../contracts/exhook/rpcs.js'
-import { isTopicFilter } from '../../../contracts/mqtt-topics.js'
+import { isTopicFilter, isTopicName } from '../../../contracts/mqtt-topics.js'
 import { compileTopics, type TopicTest } from './topics.js'
 import type { WireMessage } from './wire.js'
 
@@ -15,6 +15,8 @@ export type Mounted = ReadonlyMap<string, TopicTest>
 export interface BoolAnswer {
   readonly value: boolean
   readonly isFinal: boolean
+  /** Why not, where the provider has said it. */
+  readonly reason?: string
 }
 
 /** What of a message is taken back. */
@@ -24,13 +26,22 @@ export interface MessageAnswer {
   readonly topic: string
   readonly payload: Uint8Array
   readonly isFinal: boolean
+  /** Why it is blocked, where the provider has said it. */
+  readonly reason?: string
+}
+
+/** An answer as it was read. `problem`: what the provider sent in place of one, which is taken for IGNORE. */
+export interface Read<Answer> {
+  /** Undefined: the provider has no say in it (IGNORE). */
+  readonly answer: Answer | undefined
+  readonly problem: string | null
 }
 
 const CONTINUE = 0
 const IGNORE = 1
 const STOP_AND_RETURN = 2
 
-const MAX_TOPIC_BYTES = 65_535
+const IGNORED = { answer: undefined, problem: null } as const
 
 /**
  * @param who begins the messages of errors
@@ -64,19 +75,19 @@ export function readHooks(reply: WireMessage, version: ExhookVersion, who: strin
   return new Map([...wanted].map(([subject, filters]) => [subject, compileTopics(filters)]))
 }
 
-/** Undefined: the provider has no say in it (IGNORE). @throws HookringError EVENT_INVALID */
-export function readBool(reply: WireMessage, method: string): BoolAnswer | undefined {
+/** @throws HookringError EVENT_INVALID for a type that there is none of */
+export function readBool(reply: WireMessage, method: string): Read<BoolAnswer> {
   const isFinal = readType(reply, method)
-  if (isFinal === undefined) return undefined
-  if (reply.value !== 'boolResult') throw invalid(method, `has no bool_result but ${carried(reply)}`)
-  return { value: reply.boolResult === true, isFinal }
+  if (isFinal === undefined) return IGNORED
+  if (reply.value !== 'boolResult') return ignored(method, `has no bool_result but ${carried(reply)}`)
+  return { answer: { value: reply.boolResult === true, isFinal }, problem: null }
 }
 
-/** Undefined: the provider has no say in it (IGNORE). @throws HookringError EVENT_INVALID */
-export function readMessage(reply: WireMessage, method: string): MessageAnswer | undefined {
+/** @throws HookringError EVENT_INVALID for a type that there is none of, a QoS or a topic that no message can have */
+export function readMessage(reply: WireMessage, method: string): Read<MessageAnswer> {
   const isFinal = readType(reply, method)
-  if (isFinal === undefined) return undefined
-  if (reply.value !== 'message') throw invalid(method, `has no message but ${carried(reply)}`)
+  if (isFinal === undefined) return IGNORED
+  if (reply.value !== 'message') return ignored(method, `has no message but ${carried(reply)}`)
   const { qos, topic, payload, headers } = reply.message as {
     qos: number
     topic: string
@@ -86,11 +97,9 @@ export function readMessage(reply: WireMessage, method: string): MessageAnswer |
   const isBlocked = headers.allow_publish === 'false'
   if (!isBlocked) {
     if (qos !== 0 && qos !== 1 && qos !== 2) throw invalid(method, `has a message with QoS ${qos}`)
-    if (topic === '' || /[+#\0]/.test(topic) || Buffer.byteLength(topic) > MAX_TOPIC_BYTES) {
-      throw invalid(method, `has a message for ${quote(topic)}, which is no topic`)
-    }
+    if (!isTopicName(topic)) throw invalid(method, `has a message for ${quote(topic)}, which is no topic`)
   }
-  return { isBlocked, qos: qos as 0 | 1 | 2, topic, payload, isFinal }
+  return { answer: { isBlocked, qos: qos as 0 | 1 | 2, topic, payload, isFinal }, problem: null }
 }
 
 /** What the version calls the hooks of these subjects. */
@@ -111,6 +120,10 @@ function readType({ type }: WireMessage, method: string): boolean | undefined {
     default:
       throw invalid(method, `has the type ${String(type)}; there are 0 (CONTINUE), 1 (IGNORE) and 2 (STOP_AND_RETURN)`)
   }
+}
+
+function ignored(method: string, problem: string): Read<never> {
+  return { answer: undefined, problem: `${method}: what the provider answered ${problem}` }
 }
 
 function carried({ value }: WireMessage): string {

@@ -4,7 +4,7 @@
  */
 import type { Reject, Replace } from '../../../plugin/index.js'
 import type { BoolAnswer, MessageAnswer } from './answers.js'
-import type { RequestMeta } from './provider.js'
+import type { RequestMeta } from './meta.js'
 import type { WireMessage } from './wire.js'
 
 /** The provider, for the time of one event. Undefined: it has no say in it. */

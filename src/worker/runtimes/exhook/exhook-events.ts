@@ -63,7 +63,7 @@ async function decide(
   const answer = await provider.askBool(subject, requestOf(event))
   if (answer === undefined) return undefined
   const { value: result, isFinal } = answer
-  if (isFinal && !result) return reject(`${subject}: the provider says no`)
+  if (isFinal && !result) return reject(answer.reason ?? `${subject}: the provider says no`)
   return !isFinal && result === event.result ? undefined : replace({ ...event, result, isFinal })
 }
 
@@ -75,7 +75,7 @@ async function publish(
   const answer = await provider.askMessage(subject, requestOf(event))
   if (answer === undefined) return undefined
   const { isBlocked, isFinal, qos, topic, payload } = answer
-  if (isBlocked) return reject(`${subject}: the provider does not allow the message to be published`)
+  if (isBlocked) return reject(answer.reason ?? `${subject}: the provider does not allow the message to be published`)
   const before = event.message as MessageFields
   const isSame = qos === before.qos && topic === before.topic && Buffer.compare(payload, before.payload) === 0
   return isSame && !isFinal ? undefined : replace({ ...event, message: { ...before, qos, topic, payload }, isFinal })

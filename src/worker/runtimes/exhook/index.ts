@@ -6,107 +6,168 @@
 import { formatPath, HookringError } from '../../../contracts/errors.js'
 import { EXHOOK_VERSIONS, type ExhookVersion } from '../../../contracts/exhook/rpcs.js'
 import { type ProviderConfig, providerConfigSchema } from '../../../contracts/remote-provider.js'
-import type { PluginLogger } from '../../../plugin/index.js'
-import { describe, type HookFunction } from '../../../plugin/setup.js'
+import type { HookFunction } from '../../../plugin/setup.js'
 import { KeyedQueue } from '../../../primitives/keyed-queue.js'
 import type { CallContext } from '../call-context.js'
-import { type PluginPlace, type Runtime, type RuntimePlugin, StoppedAtDeadline } from '../runtime.js'
+import type { PluginPlace, Runtime, RuntimePlugin } from '../runtime.js'
 import { hookNames, type Mounted } from './answers.js'
 import type { CallLimits } from './connection.js'
 import type { Asked, Exchange, Exchanges } from './exchange.js'
 import { exhookExchanges } from './exhook-events.js'
-import { MQTT_EXCHANGES } from './mqtt-events.js'
+import { mqttExchanges, NOT_ASKED } from './mqtt-events.js'
 import { mountProvider, type RemoteProvider } from './provider.js'
 
 /** Without a limit of the host's: a little less than its usual one. */
 const SETUP_MS = 9_000
 /** The host's limit is for the whole lane: what is kept back is for booting and for the answer. */
 const KEPT_BACK_MS = 1_000
-/** What is told aside and fails is logged so often at most, with how many they were. */
-const ASIDE_LOG_MS = 5_000
 
 export const exhookRuntime: Runtime = {
   async load(place) {
-    const { plugin, contract, hookpoints, logger, setupTimeoutMs } = place
-    const { name, url } = plugin
-    place.named(name)
-    const exchanges = exchangesOf(place)
+    const { plugin, logger } = place
+    place.named(plugin.name)
     const config = configOf(place)
-    const log = logger(name)
-    const version = (plugin.version ?? (contract.name === 'exhook' ? contract.version : 3)) as ExhookVersion
-    const names = hookpoints.map((point) => point.name)
-    let mountedPoints: ReadonlySet<string> = new Set()
+    const exchanges = exchangesOf(place, config)
+    const version = versionOf(place)
+    const log = logger(plugin.name)
+    let mounting: Mounting | null = null
     const provider = await mountProvider({
-      plugin: name,
-      url,
+      plugin: plugin.name,
+      url: plugin.url,
       version,
       config,
       log,
-      setupMs: setupTimeoutMs === undefined ? SETUP_MS : setupTimeoutMs - Math.min(KEPT_BACK_MS, setupTimeoutMs / 4),
-      onMounted: (mounted) => sayMissing(mounted, mountedPoints),
+      setupMs: setupMsOf(place),
+      failedAction: plugin.onError ?? 'deny',
+      isReload: plugin.isReload === true,
+      onMounted: (mounted) => mounting?.sayMissing(mounted),
     })
-    mountedPoints = new Set(
-      names.filter((point) => exchanges[point]?.subjects.some((each) => provider.mounted.has(each))),
-    )
-    sayUnserved(provider.mounted)
-    if (mountedPoints.size === 0)
-      log.warn(`the provider ${url} asks for no hook of ${contract.name}@${contract.version}`)
-    const turns = new KeyedQueue<string>()
-    const aside = createAside(log, url)
-
-    const hookOf = ({ subjects, clientOf, topicOf, run }: Exchange<unknown>): HookFunction => {
-      // The event is closed at the deadline, and an answer may come later: what is asked and what is replaced is a copy.
-      return (event, ctx) => {
-        if (topicOf !== undefined && !provider.wants(subjects[0] as string, topicOf(event))) return undefined
-        const copy = (event as { copy(): unknown }).copy()
-        const { deadline, signal } = ctx as CallContext
-        return turns.run(clientOf(copy), () => run(copy, asked(provider, { deadline, signal }, aside)))
-      }
-    }
-
-    /** A hook that the contract has no event for: never called, which nobody would notice otherwise. */
-    function sayUnserved(mounted: Mounted): void {
-      const served = new Set(names.flatMap((point) => exchanges[point]?.subjects ?? []))
-      const lacking = [...mounted.keys()].filter((subject) => !served.has(subject))
-      if (lacking.length === 0) return
-      const hooks = hookNames(lacking, version)
-      log.warn(`the provider ${url} asks for ${hooks}, of which ${contract.name}@${contract.version} does not tell`)
-    }
-
-    /** Which hookpoints a plugin is called at is settled when it is loaded. */
-    function sayMissing(mounted: Mounted, points: ReadonlySet<string>): void {
-      const reached = new Set([...points].flatMap((point) => exchanges[point]?.subjects ?? []))
-      const lacking = [...mounted.keys()].filter((subject) => !reached.has(subject))
-      if (lacking.length === 0) return
-      const hooks = hookNames(lacking, version)
-      log.warn(`the provider ${url} now asks for ${hooks} too: reload its plugin to mount them`)
-    }
-
+    mounting = new Mounting(place, exchanges, version)
+    mounting.mount(provider.mounted)
+    const hooks = new ProviderHooks(provider)
     return {
-      name,
+      name: plugin.name,
       config,
       log,
-      hooks: names.map((point) =>
-        mountedPoints.has(point) ? hookOf(exchanges[point] as Exchange<unknown>) : undefined,
-      ),
+      hooks: mounting.exchanges.map((exchange) => (exchange === undefined ? undefined : hooks.hookOf(exchange))),
       onShutdown: undefined,
       destroy: () => provider.unload(),
+      succeeded: () => provider.succeeded(),
       dispose: () => provider.close(),
       takes: 'event',
     } satisfies RuntimePlugin
   },
 }
 
-function exchangesOf({ plugin, contract }: PluginPlace): Exchanges {
-  const { name, version } = contract
+/** Asks the provider about events, those of one client one after the other. */
+class ProviderHooks {
+  readonly #provider: RemoteProvider
+  readonly #turns = new KeyedQueue<string>()
+
+  constructor(provider: RemoteProvider) {
+    this.#provider = provider
+  }
+
+  hookOf({ subjects, clientOf, topicOf, run }: Exchange<unknown>): HookFunction {
+    const provider = this.#provider
+    // The event is closed at the deadline, and an answer may come later: what is asked and what is replaced is a copy.
+    return (event, ctx) => {
+      if (topicOf !== undefined && !provider.wants(subjects[0] as string, topicOf(event))) return undefined
+      const copy = (event as { copy(): unknown }).copy()
+      const { deadline, signal } = ctx as CallContext
+      return this.#turns.run(clientOf(copy), () => run(copy, asked(provider, { deadline, signal })))
+    }
+  }
+}
+
+/** Which hookpoints a provider is mounted at, and what its operator should know of the others. */
+class Mounting {
+  readonly #place: PluginPlace
+  readonly #exchanges: Exchanges
+  readonly #version: ExhookVersion
+  #points: ReadonlySet<string> = new Set()
+
+  constructor(place: PluginPlace, exchanges: Exchanges, version: ExhookVersion) {
+    this.#place = place
+    this.#exchanges = exchanges
+    this.#version = version
+  }
+
+  /** By the index of the hookpoint. */
+  get exchanges(): (Exchange<unknown> | undefined)[] {
+    return this.#names.map((point) => (this.#points.has(point) ? this.#exchanges[point] : undefined)) as never
+  }
+
+  /** Which hookpoints a plugin is called at is settled when it is loaded. */
+  mount(mounted: Mounted): void {
+    const { contract, plugin } = this.#place
+    this.#points = new Set(
+      this.#names.filter((point) => this.#exchanges[point]?.subjects.some((each) => mounted.has(each))),
+    )
+    // A hook that the contract has no event for: never called, which nobody would notice otherwise.
+    const unserved = this.#lacking(mounted, this.#names)
+    const whose = `the provider ${plugin.url} asks for`
+    const name = `${contract.name}@${contract.version}`
+    if (unserved !== null) this.#log.warn(`${whose} ${unserved}, of which ${name} does not tell`)
+    if (this.#points.size === 0) this.#log.warn(`${whose} no hook of ${name}`)
+  }
+
+  /** Of a provider that has come back. */
+  sayMissing(mounted: Mounted): void {
+    const missing = this.#lacking(mounted, [...this.#points])
+    if (missing === null) return
+    this.#log.warn(
+      `the provider ${this.#place.plugin.url} now asks for ${missing} too: reload its plugin to mount them`,
+    )
+  }
+
+  get #names(): readonly string[] {
+    return this.#place.hookpoints.map(({ name }) => name)
+  }
+
+  get #log() {
+    return this.#place.logger(this.#place.plugin.name)
+  }
+
+  /** The hooks that are wanted and that these hookpoints do not serve, in words; null: none. */
+  #lacking(mounted: Mounted, points: readonly string[]): string | null {
+    const served = new Set(points.flatMap((point) => this.#exchanges[point]?.subjects ?? []))
+    const lacking = [...mounted.keys()].filter((subject) => !served.has(subject))
+    return lacking.length === 0 ? null : hookNames(lacking, this.#version)
+  }
+}
+
+function versionOf({ plugin, contract }: PluginPlace): ExhookVersion {
+  return (plugin.version ?? (contract.name === 'exhook' ? contract.version : 3)) as ExhookVersion
+}
+
+function setupMsOf({ setupTimeoutMs }: PluginPlace): number {
+  return setupTimeoutMs === undefined ? SETUP_MS : setupTimeoutMs - Math.min(KEPT_BACK_MS, setupTimeoutMs / 4)
+}
+
+function exchangesOf(place: PluginPlace, config: ProviderConfig): Exchanges {
+  const { name, version } = place.contract
   if (name === 'exhook' && (EXHOOK_VERSIONS as readonly number[]).includes(version)) {
     return exhookExchanges(version as ExhookVersion)
   }
-  if (name === 'mqtt' && version === 1) return MQTT_EXCHANGES
-  throw new HookringError(
-    'PLUGIN_CONTRACT_MISMATCH',
-    `plugin ${plugin.name} is a remote provider, which serves exhook@1, exhook@2, exhook@3 and mqtt@1; the engine asks ${name}@${version}`,
-  )
+  if (name !== 'mqtt' || version !== 1) {
+    const message = `plugin ${place.plugin.name} is a remote provider, which serves exhook@1, exhook@2, exhook@3 and mqtt@1; the engine asks ${name}@${version}`
+    throw new HookringError('PLUGIN_CONTRACT_MISMATCH', message)
+  }
+  const exchanges = mqttExchanges(config)
+  refuseUnmapped(place, exchanges)
+  return exchanges
+}
+
+/** A gate that nobody is asked at lets everything pass: one that has no RPC is refused by name. */
+function refuseUnmapped({ plugin, contract, hookpoints }: PluginPlace, exchanges: Exchanges): void {
+  const unmapped = hookpoints.filter(({ name, kind }) => {
+    return (kind === 'gate' || kind === 'transform') && exchanges[name] === undefined && !NOT_ASKED.includes(name)
+  })
+  if (unmapped.length === 0) return
+  const names = unmapped.map(({ name }) => name).join(', ')
+  const message = `plugin ${plugin.name} is a remote provider, and cannot be asked at ${names} of ${contract.name}@${contract.version}: its protocol has no such question`
+  throw new HookringError('PLUGIN_CONTRACT_MISMATCH', message)
 }
 
 function configOf({ plugin: { name, url, config } }: PluginPlace): ProviderConfig {
@@ -124,35 +185,12 @@ function configOf({ plugin: { name, url, config } }: PluginPlace): ProviderConfi
   return parsed.data
 }
 
-type Aside = (subject: string, error: unknown) => void
-
-function asked(provider: RemoteProvider, limits: CallLimits, aside: Aside): Asked {
+function asked(provider: RemoteProvider, limits: CallLimits): Asked {
   return {
     meta: provider.meta,
     askBool: (subject, request) => provider.askBool(subject, request, limits),
     askMessage: (subject, request) => provider.askMessage(subject, request, limits),
     tell: (subject, request) => provider.tell(subject, request, limits),
-    async tellAside(subject, request) {
-      try {
-        await provider.tell(subject, request, limits)
-      } catch (error) {
-        // Past the deadline there is no time for the question either.
-        if (error instanceof StoppedAtDeadline) throw error
-        aside(subject, error)
-      }
-    },
-  }
-}
-
-function createAside(log: PluginLogger, url: string): Aside {
-  let count = 0
-  let lastMs = Number.NEGATIVE_INFINITY
-  return (subject, error) => {
-    count += 1
-    const nowMs = Date.now()
-    if (nowMs - lastMs < ASIDE_LOG_MS) return
-    log.warn(`the provider ${url} could not be told of ${subject}: ${describe(error)}`, { count })
-    lastMs = nowMs
-    count = 0
+    tellAside: (subject, request) => provider.tellAside(subject, request, limits),
   }
 }

@@ -4,9 +4,11 @@
  *   onConnect          client.connect, then client.authenticate
  *   onConnected        client.connack, then client.connected
  *   onDisconnect       client.disconnected
- *   onSubscribe        client.subscribe, then client.authorize for each filter
+ *   onSubscribe        client.subscribe, then client.authorize for each filter, all at once
  *   onUnsubscribe      client.unsubscribe, then session.unsubscribed for each filter
  *   onPublish          client.authorize
+ *   onWillPublish      client.authorize
+ *   canRead            client.authorize, if the operator wants it (`authorizeDeliveries`)
  *   onPublishReceived  message.publish
  *   onPublishDeliver   message.delivered
  *   onMessageDropped   message.dropped
@@ -21,7 +23,11 @@ import {
   type MqttPublishPacket,
   type MqttSubscription,
 } from '../../../contracts/mqtt.js'
+import { parseShare } from '../../../contracts/mqtt-topics.js'
+import type { ProviderConfig } from '../../../contracts/remote-provider.js'
 import { type Reject, type Replace, reject, replace } from '../../../plugin/index.js'
+import { Semaphore } from '../../../primitives/semaphore.js'
+import type { BoolAnswer } from './answers.js'
 import type { Asked, Exchange, Exchanges } from './exchange.js'
 import type { WireMessage } from './wire.js'
 
@@ -58,9 +64,7 @@ const onConnect: Exchange<ConnectEvent> = {
       password: password === null ? '' : Buffer.from(password).toString('utf8'),
     }
     const answer = await provider.askBool('OnClientAuthenticate', { clientinfo, result: true, meta })
-    return answer?.value === false
-      ? reject('the provider does not let the client in', MQTT_REASON.notAuthorized)
-      : undefined
+    return refusalOf(answer, 'the provider does not let the client in')
   },
 }
 
@@ -89,18 +93,17 @@ const onSubscribe: Exchange<SubscribeEvent> = {
   async run(event, provider): Promise<Reject | Replace<unknown> | undefined> {
     const { client, subscriptions } = event
     const { meta } = provider
+    const asking = new Semaphore(QUESTIONS_AT_ONCE)
     const clientinfo = clientInfo(client, provider)
     const topicFilters = subscriptions.map(({ filter, qos }) => topicFilter(filter, qos))
     await provider.tellAside('OnClientSubscribe', { clientinfo, props: [], topicFilters, meta, userProps: [] })
-    const allowed: MqttSubscription[] = []
-    for (const subscription of subscriptions) {
-      const request = { clientinfo, type: 'SUBSCRIBE', topic: subscription.filter, result: true, meta }
-      const answer = await provider.askBool('OnClientAuthorize', request)
-      if (answer?.value !== false) allowed.push(subscription)
-    }
+    const answers = await Promise.all(
+      subscriptions.map(({ filter }) => asking.run(() => askAuthorize(provider, client, 'SUBSCRIBE', filter))),
+    )
+    const allowed = subscriptions.filter((_, at) => answers[at]?.value !== false)
     if (allowed.length === subscriptions.length) return undefined
     if (allowed.length > 0) return replace({ ...event, subscriptions: allowed })
-    return reject('the provider does not allow the subscription', MQTT_REASON.notAuthorized)
+    return refusalOf(answers[0], 'the provider does not allow the subscription')
   },
 }
 
@@ -117,20 +120,22 @@ const onUnsubscribe: Exchange<ClientEvent & { readonly filters: readonly string[
   },
 }
 
-const onPublish: Exchange<MessageEvent> = {
-  subjects: ['OnClientAuthorize'],
-  clientOf: clientId,
-  async run({ client, packet }, provider) {
-    // The broker itself is nobody who would have to be allowed to.
-    if (client === null) return undefined
-    const clientinfo = clientInfo(client, provider)
-    const request = { clientinfo, type: 'PUBLISH', topic: packet.topic, result: true, meta: provider.meta }
-    const answer = await provider.askBool('OnClientAuthorize', request)
-    return answer?.value === false
-      ? reject('the provider does not allow the client to publish this', MQTT_REASON.notAuthorized)
-      : undefined
-  },
+/** `PUBLISH` and `SUBSCRIBE` of the protocol, about a message or a filter of the client's. */
+function authorizing(type: 'PUBLISH' | 'SUBSCRIBE', refused: string): Exchange<MessageEvent> {
+  return {
+    subjects: ['OnClientAuthorize'],
+    clientOf: clientId,
+    async run({ client, packet }, provider) {
+      // The broker itself is nobody who would have to be allowed to.
+      if (client === null) return undefined
+      return refusalOf(await askAuthorize(provider, client, type, packet.topic), refused)
+    },
+  }
 }
+
+const onPublish = authorizing('PUBLISH', 'the provider does not allow the client to publish this')
+const onWillPublish = authorizing('PUBLISH', 'the provider does not allow the client to publish this will')
+const canRead = authorizing('SUBSCRIBE', 'the provider does not allow the client to read this')
 
 const onPublishReceived: Exchange<MessageEvent> = {
   subjects: ['OnMessagePublish'],
@@ -142,7 +147,10 @@ const onPublishReceived: Exchange<MessageEvent> = {
     const answer = await provider.askMessage('OnMessagePublish', request)
     if (answer === undefined) return undefined
     const { isBlocked, qos, topic, payload } = answer
-    if (isBlocked) return reject('the provider does not allow the message to be published', MQTT_REASON.notAuthorized)
+    if (isBlocked) {
+      const why = answer.reason ?? 'the provider does not allow the message to be published'
+      return reject(why, MQTT_REASON.notAuthorized)
+    }
     const isSame = qos === packet.qos && topic === packet.topic && Buffer.compare(payload, packet.payload) === 0
     return isSame ? undefined : replace({ ...event, packet: { ...packet, qos, topic, payload } })
   },
@@ -190,19 +198,44 @@ function sessionExchange(subject: string): Exchange<ClientEvent> {
   }
 }
 
-export const MQTT_EXCHANGES: Exchanges = {
+/**
+ * What ExHook has no question for: EMQX authorizes subscriptions, not deliveries. `authorizeDeliveries` asks all the same;
+ * the hookpoint for a delivery is told of it.
+ */
+export const NOT_ASKED: readonly string[] = ['canRead']
+
+export function mqttExchanges({ authorizeDeliveries }: Pick<ProviderConfig, 'authorizeDeliveries'>): Exchanges {
+  return authorizeDeliveries ? { ...EXCHANGES, canRead } : EXCHANGES
+}
+
+const EXCHANGES: Exchanges = {
   onConnect,
   onConnected,
   onDisconnect,
   onSubscribe,
   onUnsubscribe,
   onPublish,
+  onWillPublish,
   onPublishReceived,
   onPublishDeliver,
   onMessageDropped,
   onSessionCreated: sessionExchange('OnSessionCreated'),
   onSessionResumed: sessionExchange('OnSessionResumed'),
   onSessionEnded,
+}
+
+/** Questions of one SUBSCRIBE that are under way at once. */
+const QUESTIONS_AT_ONCE = 256
+
+/** About a shared subscription the provider is asked by the filter that it shares, as by EMQX. */
+function askAuthorize(provider: Asked, client: MqttClientInfo, type: 'PUBLISH' | 'SUBSCRIBE', about: string) {
+  const topic = parseShare(about)?.filter ?? about
+  const clientinfo = clientInfo(client, provider)
+  return provider.askBool('OnClientAuthorize', { clientinfo, type, topic, result: true, meta: provider.meta })
+}
+
+function refusalOf(answer: BoolAnswer | undefined, why: string): Reject | undefined {
+  return answer?.value === false ? reject(answer.reason ?? why, MQTT_REASON.notAuthorized) : undefined
 }
 
 async function tellOfClient(

@@ -13,6 +13,9 @@ import { exhookCommand } from './exhook/command.js'
 import { initCommand } from './init/command.js'
 import { serveCommand } from './serve/command.js'
 
+// A reader that has gone away, as in `| head -1`, is no reason to end: a server goes on, and a command ends by itself.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
 const program = new Command('hookring')

@@ -3,6 +3,8 @@
  * in TypeScript, JavaScript or JSON.
  */
 import { z } from 'zod'
+import { attachOptionsSchema } from './mqtt-options.js'
+import { pluginOptionsSchema } from './option-schemas.js'
 import type { PluginOptions } from './options.js'
 import { parseOptions } from './parse-options.js'
 
@@ -54,6 +56,37 @@ const hooked = {
   engine: z.record(z.string(), z.unknown()).default({}),
 }
 
+const aedesFunction = z.custom<object>((value) => typeof value === 'function', 'must be a function').optional()
+const aedesPart = z
+  .custom<object>((value) => typeof value === 'object' && value !== null, 'must be an object')
+  .optional()
+const aedesNumber = z.number().finite().min(0).optional()
+
+/** Options of Aedes 1, by their names there. */
+const aedesOptions = z.strictObject({
+  id: z.string().min(1).optional(),
+  concurrency: aedesNumber,
+  heartbeatInterval: aedesNumber,
+  connectTimeout: aedesNumber,
+  drainTimeout: aedesNumber,
+  keepaliveLimit: aedesNumber,
+  queueLimit: aedesNumber,
+  maxInflightInbound: aedesNumber,
+  maxClientsIdLength: aedesNumber,
+  maxTopicLevels: aedesNumber,
+  trustProxy: z.boolean().optional(),
+  trustedProxies: z.array(z.string()).optional(),
+  mq: aedesPart,
+  persistence: aedesPart,
+  decodeProtocol: aedesFunction,
+  preConnect: aedesFunction,
+  authenticate: aedesFunction,
+  authorizePublish: aedesFunction,
+  authorizeSubscribe: aedesFunction,
+  authorizeForward: aedesFunction,
+  published: aedesFunction,
+})
+
 const mqttServer = z.strictObject({
   ...hooked,
   listen: z
@@ -61,7 +94,9 @@ const mqttServer = z.strictObject({
     .min(1)
     .default([{ port: 1883, host: '127.0.0.1' }]),
   /** Aedes' options: `id`, `queueLimit`, `maxClientsIdLength`, `connectTimeout`, `heartbeatInterval`, ... */
-  broker: z.record(z.string(), z.unknown()).default({}),
+  broker: aedesOptions.default({}),
+  /** Options of attachHooks: `onUndecided`, `holdMs`, `maxPacketBytes`, `maxUnauthenticated`, ... */
+  attach: attachOptionsSchema.prefault({}),
 })
 
 const connectionServer = z.strictObject({
@@ -88,7 +123,7 @@ const serveConfigSchema = z
     connection: connectionServer.optional(),
     /** A provider that MQTT brokers call, with the hooks of exhook@1 to @3. Needs `@grpc/grpc-js`, `@grpc/proto-loader`. */
     exhook: exhookProvider.optional(),
-    /** Prometheus metrics of all servers on `/metrics`, and `/healthz`. */
+    /** Prometheus metrics of all servers on `/metrics`, and `/healthz` and `/readyz`. */
     metrics: z.strictObject({ listen: tcpAddress.omit({ tls: true }) }).optional(),
     /** Longest time for an orderly end. */
     shutdownMs: z.number().positive().max(600_000).default(10_000),
@@ -118,6 +153,16 @@ export type ServeConfig = {
 /** @throws HookringError CONFIG_INVALID, naming the file and the path in it */
 export function parseServeConfig(value: unknown, file: string): ResolvedServeConfig {
   return parseOptions(serveConfigSchema, value, file, 'CONFIG_INVALID')
+}
+
+/** The options of a plugin but its config. @throws HookringError CONFIG_INVALID */
+export function checkPluginOptions(options: unknown, where: string): void {
+  parseOptions(pluginOptionsSchema, options, where, 'CONFIG_INVALID')
+}
+
+/** A plugin's config, by the plugin's own schema. @throws HookringError PLUGIN_CONFIG_INVALID */
+export function checkPluginConfig(schema: z.ZodType, config: unknown, plugin: string): void {
+  parseOptions(schema, config, `plugin ${plugin}: config`, 'PLUGIN_CONFIG_INVALID')
 }
 
 /** Gives a config file its types: `export default defineConfig({ mqtt: { ... } })`. */

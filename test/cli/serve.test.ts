@@ -5,13 +5,15 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { connect } from 'hookring/connection'
 import { connectAsync } from 'mqtt'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type CommandRun, runCommand, startCommand } from '../support/command.js'
 import { connectBroker } from '../support/exhook-broker.js'
-import { fixture } from '../support/lab.js'
+import { fixture, until } from '../support/lab.js'
+import { noRedis, startRedis } from '../support/redis.js'
 
 let folder: string
 let written = 0
@@ -32,7 +34,7 @@ function whenReady({ child, ended }: CommandRun): Promise<string> {
     let text = ''
     child.stdout?.on('data', (part) => {
       text += part
-      if (text.includes('serve: ready')) resolve(text)
+      if (text.includes('"msg":"ready"')) resolve(text)
     })
     void ended.then(({ stderr }) => reject(new Error(`it ended: ${stderr}`)))
   })
@@ -76,7 +78,7 @@ describe('a broker from a config file', () => {
     const client = await connectAsync({ ...options, clientId: 'one', username: 'ada', password: 'secret' })
     client.on('error', () => {})
     const closed = new Promise<void>((resolve) => client.once('close', () => resolve()))
-    const scraped = await fetch(/http:\S+\/metrics/.exec(text)?.[0] as string)
+    const scraped = await fetch(/http:[^"\s]+\/metrics/.exec(text)?.[0] as string)
     expect(await scraped.text()).toMatch(/hookring_\w+\{[^}]*contract="mqtt@1"/)
 
     run.child.kill('SIGTERM')
@@ -147,12 +149,153 @@ test('a broker, a connection server and an ExHook provider, side by side in one 
   broker.close()
   const mqttClient = await connectAsync({ port: portIn(text), host: '127.0.0.1', reconnectPeriod: 0 })
   await mqttClient.endAsync()
-  const scraped = await (await fetch(/http:\S+\/metrics/.exec(text)?.[0] as string)).text()
+  const scraped = await (await fetch(/http:[^"\s]+\/metrics/.exec(text)?.[0] as string)).text()
   for (const contract of ['mqtt@1', 'connection@1', 'exhook@3']) expect(scraped).toContain(`contract="${contract}"`)
 
   run.child.kill('SIGTERM')
   expect(await run.ended).toMatchObject({ code: 0 })
 })
+
+describe('a broker that runs', () => {
+  /** Starts one of a JSON config that lies in the folder; killed at the end. */
+  async function started(name: string, config: object) {
+    const file = await write(name, config)
+    const run = startCommand(['serve', file])
+    onTestFinished(() => void run.child.kill('SIGKILL'))
+    const text = await whenReady(run)
+    let said = text
+    run.child.stdout?.on('data', (part) => {
+      said += part
+    })
+    const address = { port: portIn(text), host: '127.0.0.1', reconnectPeriod: 0 }
+    return { file, run, address, text, said: () => said }
+  }
+
+  test('loads its plugins anew at SIGHUP, and stays as it was where the config will not do', async () => {
+    const plugins = (...more: object[]) => ({ mqtt: { listen: [{ port: 0 }], plugins: more } })
+    const open = { hook: 'acl', config: { rules: [] } }
+    const { file, run, address, said } = await started('reload.json', plugins(open, { hook: 'logger', priority: 5 }))
+    const client = await connectAsync(address)
+    expect(await client.subscribeAsync('secret/a')).toMatchObject([{ qos: 0 }])
+
+    const closed = { hook: 'acl', config: { rules: [{ topicFilter: 'secret/#' }] } }
+    await writeFile(file, JSON.stringify(plugins(closed, { hook: 'rate-limit', config: { publishRate: 0 } })))
+    run.child.kill('SIGHUP')
+    await until('the change', () => said().includes('loaded anew'))
+    expect(said()).toMatch(/"reloaded":\["acl"\],"added":\["rate-limit"\],"removed":\["logger"\],"failed":0/)
+    // Who is connected stays so.
+    await expect(client.subscribeAsync('secret/b')).rejects.toThrow()
+
+    await writeFile(file, '{ "mqtt": { "lissten": [] } }')
+    run.child.kill('SIGHUP')
+    await until('the refusal', () => said().includes('the config stays as it was'))
+    await writeFile(file, JSON.stringify(plugins({ hook: 'acl', config: { rulez: [] } })))
+    run.child.kill('SIGHUP')
+    await until('the refusal', () => said().includes('a plugin stays as it was'))
+    await expect(client.subscribeAsync('secret/c')).rejects.toThrow()
+    await client.endAsync()
+    run.child.kill('SIGTERM')
+    expect(await run.ended).toMatchObject({ code: 0 })
+  })
+
+  test('gives new connections the certificate that lies there at SIGHUP', async () => {
+    const put = async (name: 'server' | 'broker') => {
+      await write('cert.pem', await readFile(fixture(`exhook/tls/${name}.pem`), 'utf8'))
+      await write('key.pem', await readFile(fixture(`exhook/tls/${name}.key`), 'utf8'))
+    }
+    await put('server')
+    const tls = { cert: 'cert.pem', key: 'key.pem' }
+    const { run, text, said } = await started('tls.json', { mqtt: { listen: [{ port: 0, tls }] } })
+    const port = Number(/tls:\/\/127\.0\.0\.1:(\d+)/.exec(text)?.[1])
+    expect(await subjectAt(port)).toBe('localhost')
+    await put('broker')
+    run.child.kill('SIGHUP')
+    await until('the change', () => said().includes('loaded anew'))
+    expect(await subjectAt(port)).toBe('broker')
+    await write('cert.pem', 'none')
+    run.child.kill('SIGHUP')
+    await until('the refusal', () => said().includes('the certificates stay as they were'))
+    expect(await subjectAt(port)).toBe('broker')
+  })
+
+  test('takes over the socket that a killed one has left behind, and no other', async () => {
+    const config = { mqtt: { listen: [{ path: './left.sock' }] } }
+    const first = await started('left.json', config)
+    const { code, stderr } = await runCommand(['serve', first.file])
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/LISTEN_FAILED: .*left\.sock/) })
+    first.run.child.kill('SIGKILL')
+    await first.run.ended
+    expect(existsSync(join(folder, 'left.sock'))).toBe(true)
+    await started('left.json', config)
+  })
+
+  test('goes on when nobody reads its lines any more, and ends in order', async () => {
+    const { run, address } = await started('pipe.json', {
+      mqtt: { listen: [{ port: 0 }], plugins: [{ hook: 'logger' }] },
+    })
+    run.child.stdout?.destroy()
+    for (let round = 0; round < 3; round += 1) {
+      const client = await connectAsync(address)
+      await client.publishAsync('t', 'x', { qos: 1 })
+      await client.endAsync()
+    }
+    run.child.kill('SIGTERM')
+    expect(await run.ended).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  test.skipIf(noRedis !== null)('says on its pages what it counts, and what is missing', async () => {
+    const redis = await startRedis()
+    onTestFinished(() => redis.stop())
+    const { run, address, text } = await started('pages.json', {
+      mqtt: { listen: [{ port: 0 }], plugins: [{ hook: 'acl' }, { hook: 'redis', config: { addr: redis.path } }] },
+      metrics: { listen: { port: 0 } },
+    })
+    const base = /http:[^"\s]+(?=\/metrics)/.exec(text)?.[0] as string
+    const page = async (path: string) => {
+      const response = await fetch(`${base}/${path}`)
+      return { status: response.status, text: await response.text() }
+    }
+    const client = await connectAsync(address)
+    await client.subscribeAsync('t', { qos: 0 })
+    for (const qos of [0, 1, 2] as const) await client.publishAsync('t', 'x', { qos })
+    const { text: metrics } = await page('metrics')
+    expect(metrics).toMatch(/^hookring_mqtt_clients_connected 1$/m)
+    expect(metrics).toMatch(/^hookring_mqtt_messages_total\{direction="received"\} 3$/m)
+    expect(metrics).toMatch(/^hookring_mqtt_subscriptions 1$/m)
+    for (const kind of ['refused', 'undecided', 'dropped']) {
+      expect(metrics).toMatch(new RegExp(`^hookring_mqtt_${kind}_total\\{what="publish"\\} 0$`, 'm'))
+    }
+    expect(await page('readyz')).toEqual({ status: 200, text: 'ready\n' })
+    await redis.kill()
+    await until('Redis to be missed', async () => (await page('readyz')).status === 503)
+    expect((await page('readyz')).text).toContain('mqtt: the store of retained messages')
+    expect(await page('healthz')).toEqual({ status: 200, text: 'serving\n' })
+    await redis.restart()
+    await until('Redis to be back', async () => (await page('readyz')).status === 200)
+    await client.endAsync()
+    run.child.kill('SIGTERM')
+    expect(await run.ended).toMatchObject({ code: 0 })
+  })
+
+  test('says its lines in JSON, with time and level', async () => {
+    const { text } = await started('lines.json', { mqtt: { listen: [{ port: 0 }] } })
+    for (const line of text.trim().split('\n')) {
+      const { time, level, msg } = JSON.parse(line)
+      expect([new Date(time).toISOString(), level, typeof msg]).toEqual([time, 'info', 'string'])
+    }
+  })
+})
+
+/** Who the certificate says that a TLS server is. */
+function subjectAt(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+      resolve(String(socket.getPeerCertificate().subject.CN))
+      socket.destroy()
+    })
+    socket.once('error', reject)
+  })
+}
 
 describe.concurrent('what will not do is said with its code and where it stands', () => {
   test.each([
@@ -193,6 +336,29 @@ describe.concurrent('what will not do is said with its code and where it stands'
     const { code, stderr } = await runCommand(['serve', await write('taken.json', { mqtt: { listen: [{ port }] } })])
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/LISTEN_FAILED: .*EADDRINUSE/) })
     taken.close()
+  })
+
+  test('with --check, what starting would refuse, and no more is started', async () => {
+    const cases: [content: object, message: RegExp][] = [
+      [{ mqtt: { plugins: [{ hook: 'acl', config: { rulez: [] } }] } }, /PLUGIN_CONFIG_INVALID: .*acl.*rulez/],
+      [{ mqtt: { plugins: [{ hook: 'rate-limit', config: {} }] } }, /PLUGIN_CONFIG_INVALID: .*publishRate/],
+      [{ mqtt: { plugins: [{ hook: 'acl', timeoutMz: 1 }] } }, /CONFIG_INVALID: .*mqtt\.plugins\[0\].*timeoutMz/],
+      [{ mqtt: { plugins: [{ from: './none.mjs' }] } }, /PLUGIN_NOT_FOUND: /],
+      [{ mqtt: { broker: { queuelimit: 1 } } }, /CONFIG_INVALID: .*mqtt\.broker.*queuelimit/],
+      [{ mqtt: { attach: { holdMs: -1 } } }, /CONFIG_INVALID: .*mqtt\.attach\.holdMs/],
+      [{ mqtt: { engine: { timeoutMs: 'long' } } }, /OPTIONS_INVALID: .*timeoutMs/],
+      [{ mqtt: { listen: [{ port: 0, tls: { cert: 'none.pem', key: 'none.pem' } }] } }, /CONFIG_INVALID: tls: /],
+      [{ connection: { listen: [{ path: 'x.sock' }], server: { users: 1 } } }, /OPTIONS_INVALID: .*users/],
+    ]
+    for (const [content, message] of cases) {
+      written += 1
+      const { code, stderr, stdout } = await runCommand([
+        'serve',
+        await write(`check-${written}.json`, content),
+        '--check',
+      ])
+      expect({ code, stderr, stdout }).toEqual({ code: 2, stderr: expect.stringMatching(message), stdout: '' })
+    }
   })
 
   test('with --check nothing is started', async () => {

@@ -149,7 +149,9 @@ class BrokerMetric {
 
   async get(): Promise<object> {
     const { name, help, type, aggregator } = this
-    const samples = await Promise.all(this.#sources.map(async ({ stats, counts }) => this.#read(await stats(), counts)))
+    const samples = await Promise.all(
+      this.#sources.map(async (source) => this.#read(await source.stats(), source.counts)),
+    )
     return { name, help, type, aggregator, values: added(samples.flat()) }
   }
 

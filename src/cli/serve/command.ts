@@ -2,14 +2,16 @@
 import { Command } from 'commander'
 import { errorText } from '../common/errors.js'
 import { EXIT_FINDINGS, EXIT_GOOD, EXIT_INTERRUPTED, endProcess, print } from '../common/exit.js'
+import { checkConfig } from './check.js'
 import { loadConfig } from './config.js'
-import { type Serving, serve } from './run.js'
+import { type Lines, linesOn } from './lines.js'
+import { Serving } from './run.js'
 
 const EXAMPLES = `
 Examples:
   $ hookring serve                          hookring.config.{ts,mts,js,mjs,json} of the current folder
   $ hookring serve ./broker.config.ts
-  $ hookring serve broker.json --check      says whether the config would do, and starts nothing
+  $ hookring serve broker.json --check      checks what starting would check, and starts nothing
 
 A broker with two plugins:
   import { defineConfig } from 'hookring'
@@ -23,8 +25,12 @@ A broker with two plugins:
     metrics: { listen: { port: 9100 } },
   })
 
-SIGTERM and SIGINT end it in order: no more connections, the plugins' onShutdown, connections, observations, destroy; a
-second one ends it at once.
+SIGHUP reads the config again and loads plugins and certificates anew; what else has changed takes a restart. SIGTERM and
+SIGINT end it in order: no more connections, the plugins' onShutdown, connections, observations, destroy; a second one ends
+it at once.
+
+It says what it does in lines with their time and level, in JSON where standard output is no terminal. Beside /metrics there
+are /healthz (serving, or 503) and /readyz (503 with what is missing: a plugin in quarantine, a lane, Redis).
 
 Exit codes: 0 ended in order; 1 not everything ended in time (shutdownMs); 2 wrong usage, a config that will not do, a
 plugin that could not be loaded, an address that is taken; 130 ended by a second signal.`
@@ -38,16 +44,22 @@ export function serveCommand(): Command {
     .option('--check', 'check the config and start nothing')
     .addHelpText('after', EXAMPLES)
     .action(async (named: string | undefined, { check }: { check?: boolean }) => {
+      const told = signals()
       const loaded = await loadConfig(named)
       if (check) {
+        await checkConfig(loaded)
         await print(process.stdout, `${loaded.file} will do.\n`)
         return endProcess(false, EXIT_GOOD)
       }
-      const told = signals()
-      const serving = await serve(loaded)
-      await print(process.stdout, textOf(serving))
+      const lines = linesOn(process.stdout)
+      const serving = await Serving.start(loaded, lines)
+      sayStarted(serving, lines)
+      told.onReload(() => {
+        lines.info({}, 'SIGHUP, reading the config again')
+        void serving.reload(() => loadConfig(loaded.file))
+      })
       const signal = await told.first
-      await print(process.stdout, `hookring serve: ${signal}, shutting down\n`)
+      lines.info({}, `${signal}, shutting down`)
       void told.second.then(() => endProcess(false, EXIT_INTERRUPTED))
       try {
         await serving.end()
@@ -59,20 +71,30 @@ export function serveCommand(): Command {
     })
 }
 
+/** From the start: a signal that nobody listens to ends the process. */
 function signals() {
   const waiting: ((signal: string) => void)[] = []
   const next = () => new Promise<string>((resolve) => waiting.push(resolve))
   const first = next()
   const second = next()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => waiting.shift()?.(signal))
-  return { first, second }
+  let reload = (): void => {}
+  process.on('SIGHUP', () => reload())
+  return {
+    first,
+    second,
+    onReload(react: () => void): void {
+      reload = react
+    },
+  }
 }
 
-function textOf({ servers, metrics }: Serving): string {
-  const lines = servers.map(({ name, addresses, engine }) => {
-    const names = engine.plugins.map((plugin) => plugin.name).join(', ')
-    return `hookring serve: ${name} on ${addresses.join(', ')}, ${names === '' ? 'no plugins' : `plugins: ${names}`}`
-  })
-  if (metrics !== null) lines.push(`hookring serve: metrics on ${metrics.address}`)
-  return `${lines.join('\n')}\nhookring serve: ready\n`
+function sayStarted({ servers, metricsAddress }: Serving, lines: Lines): void {
+  for (const { name, addresses, engine } of servers) {
+    const plugins = engine.plugins.map((plugin) => plugin.name)
+    const which = plugins.length === 0 ? 'no plugins' : `plugins: ${plugins.join(', ')}`
+    lines.info({ server: name, addresses, plugins }, `${name} on ${addresses.join(', ')}, ${which}`)
+  }
+  if (metricsAddress !== null) lines.info({ address: metricsAddress }, `metrics on ${metricsAddress}`)
+  lines.info({}, 'ready')
 }

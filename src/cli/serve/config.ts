@@ -47,10 +47,15 @@ function readJson(file: string): unknown {
   }
 }
 
+let imports = 0
+
 async function importConfig(file: string): Promise<unknown> {
   const sources = createPluginSources()
   try {
-    const { default: config } = await importPlugin(await sources.locate(pathToFileURL(file)))
+    // Node.js keeps modules by their URLs: read again, it is another one. What it imports itself stays as it was.
+    imports += 1
+    const url = await sources.locate(pathToFileURL(file))
+    const { default: config } = await importPlugin(imports === 1 ? url : `${url}?read=${imports}`)
     if (config !== undefined) return config
     throw new HookringError('CONFIG_INVALID', `${file} must have the config as its default export`)
   } finally {

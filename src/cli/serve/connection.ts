@@ -4,6 +4,8 @@ import { type ConnectionServerOptions, createConnectionServer } from '../../adap
 import { connection } from '../../contracts/index.js'
 import type { ResolvedServeConfig } from '../../contracts/serve-config.js'
 import { openEngine } from './engine.js'
+import { engineProblems } from './health.js'
+import { clearStaleSocket } from './listeners.js'
 import type { StartedServer, StartOptions } from './server.js'
 
 type ConnectionConfig = NonNullable<ResolvedServeConfig['connection']>
@@ -15,6 +17,7 @@ export async function startConnection(config: ConnectionConfig, options: StartOp
     const addresses: string[] = []
     for (const where of config.listen) {
       const listening = 'path' in where ? { path: resolve(options.folder, where.path) } : where
+      if ('path' in listening) await clearStaleSocket(listening.path)
       const address = await server.listen(listening)
       addresses.push('path' in address ? `unix:${address.path}` : `tcp://${address.host}:${address.port}`)
     }
@@ -22,6 +25,8 @@ export async function startConnection(config: ConnectionConfig, options: StartOp
       name: 'connection',
       engine,
       addresses,
+      isHealthy: () => true,
+      problems: () => engineProblems(engine, config.engine.metricsPrefix),
       // It takes none from when it drains.
       refuse() {},
       drain: () => server.close(),

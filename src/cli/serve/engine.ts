@@ -9,9 +9,10 @@ import type { StartOptions } from './server.js'
 export function openEngine<Points extends Hookpoints, Offered extends Services>(
   contract: Contract<Points, Offered>,
   config: { plugins: readonly ServePlugin[]; engine: Readonly<Record<string, unknown>> },
-  { folder, registry }: StartOptions,
+  { folder, registry, logger }: StartOptions,
 ): Promise<HookEngine<Points, Offered>> {
   return createHookEngine<Points, Offered>({
+    logger,
     ...(config.engine as Partial<EngineOptions<Points, Offered>>),
     contract,
     plugins: pluginsOf(config.plugins, folder),

@@ -6,6 +6,7 @@ import { exhook1, exhook2, exhook3 } from '../../contracts/index.js'
 import type { ResolvedServeConfig } from '../../contracts/serve-config.js'
 import { UsageError } from '../common/errors.js'
 import { openEngine } from './engine.js'
+import { engineProblems } from './health.js'
 import type { StartedServer, StartOptions } from './server.js'
 
 type ExhookConfig = NonNullable<ResolvedServeConfig['exhook']>
@@ -25,6 +26,8 @@ export async function startExhook(config: ExhookConfig, options: StartOptions): 
       name: 'exhook',
       engine,
       addresses: [provider.address],
+      isHealthy: () => true,
+      problems: () => engineProblems(engine, config.engine.metricsPrefix),
       // It takes none from when it drains.
       refuse() {},
       drain: () => provider.close(),

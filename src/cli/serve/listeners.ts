@@ -1,63 +1,95 @@
 /** Sockets on which servers of `hookring serve` listen: TCP, TLS, unix. Main thread. */
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { createServer, type Server, type Socket } from 'node:net'
+import { lstatSync, readFileSync, unlinkSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { resolve } from 'node:path'
-import { createServer as createTlsServer } from 'node:tls'
+import { createSecureContext, createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
 import type { ServeAddress } from '../../contracts/serve-config.js'
 import { UsageError } from '../common/errors.js'
 
-export interface Listener {
-  /** `tcp://127.0.0.1:1883`, `tls://...`, `unix:/run/mqtt.sock`. */
-  readonly address: string
-  /** Takes no more connections; those that there are stay. */
-  refuse(): void
-}
+type TlsFiles = NonNullable<Extract<ServeAddress, { port: number }>['tls']>
 
-/** @throws UsageError LISTEN_FAILED, with what the system said; CONFIG_INVALID for a certificate that cannot be used */
-export async function listen(
-  address: ServeAddress,
-  folder: string,
-  onConnection: (socket: Socket) => void,
-): Promise<Listener> {
-  const server = createFor(address, folder, onConnection)
-  const target =
-    'path' in address ? { path: resolve(folder, address.path) } : { port: address.port, host: address.host }
-  server.listen(target)
-  try {
-    await once(server, 'listening')
-  } catch (error) {
-    const where = 'path' in target ? target.path : `${target.host}:${target.port}`
-    throw new UsageError('LISTEN_FAILED', `cannot listen on ${where}: ${(error as Error).message}`)
+export class Listener {
+  readonly #server: Server
+  /** Reads the certificates again; null: there are none. */
+  readonly #renew: (() => void) | null
+
+  private constructor(server: Server, renew: (() => void) | null) {
+    this.#server = server
+    this.#renew = renew
   }
-  return { address: addressOf(server, 'tls' in address && address.tls !== undefined), refuse: () => server.close() }
+
+  /** @throws UsageError LISTEN_FAILED, with what the system said; CONFIG_INVALID for a certificate that cannot be used */
+  static async open(address: ServeAddress, folder: string, onConnection: (socket: Socket) => void): Promise<Listener> {
+    const listener = createFor(address, folder, onConnection)
+    const target = 'path' in address ? { path: resolve(folder, address.path) } : { ...address, tls: undefined }
+    if ('path' in target) await clearStaleSocket(target.path)
+    listener.server.listen(target)
+    try {
+      await once(listener.server, 'listening')
+    } catch (error) {
+      const where = 'path' in target ? target.path : `${target.host}:${target.port}`
+      throw new UsageError('LISTEN_FAILED', `cannot listen on ${where}: ${(error as Error).message}`)
+    }
+    return new Listener(listener.server, listener.renew)
+  }
+
+  /** `tcp://127.0.0.1:1883`, `tls://...`, `unix:/run/mqtt.sock`. */
+  get address(): string {
+    const address = this.#server.address()
+    if (address === null || typeof address === 'string') return `unix:${address}`
+    const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
+    return `${this.#renew === null ? 'tcp' : 'tls'}://${host}:${address.port}`
+  }
+
+  /** Connections from now on get the certificates as they are in the files now. @throws UsageError CONFIG_INVALID */
+  renewCertificates(): void {
+    this.#renew?.()
+  }
+
+  /** Takes no more connections; those that there are stay. */
+  refuse(): void {
+    this.#server.close()
+  }
 }
 
-function createFor(address: ServeAddress, folder: string, onConnection: (socket: Socket) => void): Server {
-  if ('path' in address || address.tls === undefined) return createServer({ noDelay: true }, onConnection)
-  const { cert, key, ca } = address.tls
+/** Removes a socket file that nobody listens on any more: what a killed server leaves behind. */
+export async function clearStaleSocket(path: string): Promise<void> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return
+  const socket = connect(path)
+  const isStale = await new Promise<boolean>((tell) => {
+    socket.once('connect', () => tell(false))
+    socket.once('error', (error: NodeJS.ErrnoException) => tell(error.code === 'ECONNREFUSED'))
+  })
+  socket.destroy()
+  if (isStale) unlinkSync(path)
+}
+
+/** The certificates, which make a server. @throws UsageError CONFIG_INVALID */
+export function readCertificates({ cert, key, ca }: TlsFiles, folder: string) {
   try {
     const read = (file: string) => readFileSync(resolve(folder, file))
-    const options = {
-      cert: read(cert),
-      key: read(key),
-      ...(ca !== undefined && { ca: read(ca) }),
-      noDelay: true,
-      requestCert: ca !== undefined,
-      rejectUnauthorized: ca !== undefined,
-    }
-    const server = createTlsServer(options, onConnection)
-    // Who cannot shake hands has said so to itself; a server goes on.
-    server.on('tlsClientError', () => {})
-    return server
+    const pems = { cert: read(cert), key: read(key), ...(ca !== undefined && { ca: read(ca) }) }
+    createSecureContext(pems)
+    return pems
   } catch (error) {
     throw new UsageError('CONFIG_INVALID', `tls: ${(error as Error).message}`)
   }
 }
 
-function addressOf(server: Server, isTls: boolean): string {
-  const address = server.address()
-  if (address === null || typeof address === 'string') return `unix:${address}`
-  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
-  return `${isTls ? 'tls' : 'tcp'}://${host}:${address.port}`
+function createFor(
+  address: ServeAddress,
+  folder: string,
+  onConnection: (socket: Socket) => void,
+): { server: Server; renew: (() => void) | null } {
+  if ('path' in address || address.tls === undefined) {
+    return { server: createServer({ noDelay: true }, onConnection), renew: null }
+  }
+  const { tls } = address
+  const isAsked = tls.ca !== undefined
+  const options = { noDelay: true, requestCert: isAsked, rejectUnauthorized: isAsked }
+  const server: TlsServer = createTlsServer({ ...readCertificates(tls, folder), ...options }, onConnection)
+  // Who cannot shake hands has said so to itself; a server goes on.
+  server.on('tlsClientError', () => {})
+  return { server, renew: () => server.setSecureContext(readCertificates(tls, folder)) }
 }

@@ -4,7 +4,6 @@
  */
 import { z } from 'zod'
 import { ERROR_CODES, type ErrorCode } from './errors.js'
-import { LOG_LEVELS } from './log-levels.js'
 
 const text = z.string().max(4096)
 
@@ -27,24 +26,6 @@ export const loadResultSchema = z.union([
     stack: text.optional(),
   }),
 ])
-
-/** A line that a plugin logged, printed, or caused by an error that nobody caught. */
-export const logLineSchema = z.strictObject({
-  level: z.enum(LOG_LEVELS),
-  plugin: z.string().max(256),
-  message: z.string().max(65_536),
-  fields: z.record(z.string(), z.unknown()).optional(),
-  /** An error that no code caught: counted as a failure of the plugin. */
-  uncaught: z.boolean().optional(),
-})
-export type LogLine = z.infer<typeof logLineSchema>
-
-export const logBatchSchema = z.strictObject({
-  lines: z.array(logLineSchema).max(1024),
-  /** Lines that found no room since the last batch. */
-  dropped: z.number().int().min(0),
-})
-export type LogBatch = z.infer<typeof logBatchSchema>
 
 /** The messages that a lane may send to what the host exposes, as comlink writes them: comlink itself goes where a path leads. */
 export const hostCallSchema = z.strictObject({

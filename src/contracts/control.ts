@@ -4,8 +4,9 @@
  */
 import type { LayoutPlan } from './codec/plan.js'
 import type { HookpointKind } from './contract.js'
-import type { LogBatch, LogLine, Manifest, ServiceCall } from './control-checks.js'
+import type { Manifest, ServiceCall } from './control-checks.js'
 import type { ErrorCode } from './errors.js'
+import type { LogBatch, LogLine } from './log-batch.js'
 import { LOG_LEVELS, type LogLevel } from './log-levels.js'
 import type { LaneLoss } from './process.js'
 import type { Boundary, RuntimeName } from './runtimes.js'
@@ -84,8 +85,8 @@ export const MAX_SERVICE_CALLS = 64
 
 /** Lane to host. */
 export interface HostControl {
-  /** Resolves when the lines are logged: a lane sends its next batch only then. */
-  log(batch: LogBatch): void
+  /** A LogBatch as JSON. Resolves when the next one may come. */
+  log(batch: string): void | Promise<void>
   /** The child process behind the lane is lost: the lane gives nothing back any more. */
   lost(loss: LaneLoss): void
   /** A host service, for a plugin that was granted it. */

@@ -6,10 +6,10 @@
 import type { MessagePort } from 'node:worker_threads'
 import { expose, wrap } from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
-import type { HostControl, LaneControl } from '../contracts/control.js'
+import type { HostControl, LaneControl, LogBatch } from '../contracts/control.js'
 
 export interface RemoteHost {
-  log(...args: Parameters<HostControl['log']>): Promise<void>
+  log(batch: LogBatch): Promise<void>
   lost(...args: Parameters<HostControl['lost']>): Promise<void>
   serve: HostControl['serve']
 }
@@ -18,7 +18,11 @@ export function hostControl(port: MessagePort): RemoteHost {
   const remote = wrap<HostControl>(nodeEndpoint(port))
   // The port must not keep the thread alive: the other one does, as long as the lane lives.
   port.unref()
-  return remote
+  return {
+    log: async (batch) => remote.log(JSON.stringify(batch)),
+    lost: (loss) => remote.lost(loss),
+    serve: (call) => remote.serve(call),
+  }
 }
 
 export function exposeLane(port: MessagePort, lane: LaneControl & { controlArrived(): void }): void {

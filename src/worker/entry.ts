@@ -13,7 +13,7 @@ import { prepareWhileIdle } from './spare.js'
 import { captureOutput } from './thread/capture.js'
 import { hardenThread } from './thread/hardening.js'
 import { createHostServices } from './thread/host-services.js'
-import { createLogSender } from './thread/log-sender.js'
+import { LogSender } from './thread/log-sender.js'
 
 export interface LaneTask {
   /** Host to lane calls. */
@@ -28,7 +28,7 @@ export interface LaneTask {
 
 export default async function runLaneThread({ lanePort, hostPort, child, contract }: LaneTask): Promise<void> {
   const host = hostControl(hostPort)
-  const sender = createLogSender(host)
+  const sender = new LogSender(host)
   captureOutput(sender)
   hardenThread()
   // The host ends what is still there of it when it lets go of the lane.

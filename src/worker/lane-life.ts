@@ -17,9 +17,10 @@ import { BackgroundWatch } from './thread/background-watch.js'
 import { ExitHandlers } from './thread/exit-handlers.js'
 import type { HostServices } from './thread/host-services.js'
 import type { LogSender } from './thread/log-sender.js'
+import { ThrownErrors } from './thread/thrown-errors.js'
 
 export interface LaneLifeOptions {
-  readonly sender: LogSender
+  readonly sender: Pick<LogSender, 'send' | 'logger' | 'isSending' | 'flushed'>
   /** The child process in which its plugins will run, booting; null: they run here. */
   readonly prestarted?: PrestartedChild | null
   onLost?(loss: LaneLoss): void
@@ -31,7 +32,7 @@ export interface LaneLifeOptions {
 export class LaneLife implements LaneControl {
   /** Resolves when the lane has stopped and its plugins are destroyed. */
   readonly ended: Promise<void>
-  readonly #sender: LogSender
+  readonly #sender: LaneLifeOptions['sender']
   readonly #prestarted: PrestartedChild | null
   readonly #onLost: (loss: LaneLoss) => void
   readonly #services: HostServices | undefined
@@ -66,7 +67,7 @@ export class LaneLife implements LaneControl {
     this.#exitHandlers = new ExitHandlers()
     this.#background.begin()
     const { plugins, result } = await loadPlugins(spec, {
-      logger: this.#sender.logger,
+      logger: (plugin) => this.#sender.logger(plugin),
       announce: (index) => ring.loading(index),
       services: this.#services,
       childRuntime: await this.#childRuntime(spec),
@@ -113,6 +114,8 @@ export class LaneLife implements LaneControl {
       ring,
       plugins: this.#plugins,
       background: this.#background,
+      // A child process tells of its own.
+      thrown: this.#prestarted === null ? new ThrownErrors(this.#sender) : null,
       needsLoop: () => this.#needsLoop(),
     })
     this.#loop = loop
@@ -134,7 +137,12 @@ export class LaneLife implements LaneControl {
   async #childRuntime(spec: LaneSpec): Promise<Runtime | null> {
     if (this.#prestarted === null) return null
     const { ChildRuntime } = await import('./process/child-runtime.js')
-    return new ChildRuntime({ prestarted: this.#prestarted, spec, log: this.#sender.send, onLost: this.#onLost })
+    return new ChildRuntime({
+      prestarted: this.#prestarted,
+      spec,
+      log: (line) => this.#sender.send(line),
+      onLost: this.#onLost,
+    })
   }
 
   async #underControl<T>(body: () => Promise<T>): Promise<T> {

@@ -15,6 +15,7 @@ import { DeadlineSweep } from './calls/deadline-sweep.js'
 import type { LoadedPlugin } from './calls/loader.js'
 import { setRunning } from './thread/attribution.js'
 import type { BackgroundWatch } from './thread/background-watch.js'
+import type { ThrownErrors } from './thread/thrown-errors.js'
 
 /** Calls between two looks at microtasks, control messages and the clock. */
 const BATCH_CALLS = 64
@@ -30,6 +31,8 @@ export interface LaneLoopOptions {
   readonly ring: WorkerRing
   readonly plugins: readonly LoadedPlugin[]
   readonly background: Pick<BackgroundWatch, 'loaded' | 'turn' | 'hasBackground' | 'needsLoop'>
+  /** Told what hooks throw. */
+  readonly thrown: ThrownErrors | null
   /** Whether the lane itself waits for something that comes by the event loop. */
   needsLoop(): boolean
 }
@@ -49,10 +52,10 @@ export class LaneLoop {
   #ranSinceTurn = false
   #wake: (() => void) | null = null
 
-  constructor({ spec, ring, plugins, background, needsLoop }: LaneLoopOptions) {
+  constructor({ spec, ring, plugins, background, thrown, needsLoop }: LaneLoopOptions) {
     this.#ring = ring
     this.#plugins = plugins
-    this.#chain = new Chain({ spec, plugins, ring, onSettled: (isWaiting) => this.#settled(isWaiting) })
+    this.#chain = new Chain({ spec, plugins, ring, thrown, onSettled: (isWaiting) => this.#settled(isWaiting) })
     this.#deadlines = new DeadlineSweep(this.#chain)
     this.#concurrency = spec.concurrency
     this.#background = background

@@ -63,6 +63,98 @@ describe('log lines of plugins', () => {
     }
   })
 
+  it('come out of the console as Node.js prints them', async () => {
+    const from = pluginFile(`export default definePlugin(lab, { name: 'prints', setup: () => ({ onGate() {
+      console.table([{ a: 1, b: 'two' }])
+      console.group('outer')
+      console.warn('inner')
+      console.groupEnd()
+      console.dir({ deep: { deeper: { deepest: { end: 1 } } } }, { depth: 0 })
+      console.assert(false, 'wrong')
+      console.error(new Error('with a stack').stack)
+      console.debug('%s is %d', 'x', 1)
+    } }) })`)
+    const { hooks, lines, line } = await openLab({ plugins: [{ from }] })
+    await hooks.onGate({})
+    await line(({ message }) => message === 'x is 1')
+    const own = lines.filter(({ fields }) => fields.plugin === 'prints')
+    expect(own.map(({ level }) => level)).toEqual(['info', 'info', 'warn', 'info', 'warn', 'error', 'debug'])
+    const [table, , inner, dir, assertion, stack] = own.map(({ message }) => message)
+    expect(table).toMatch(/│ +0 +│ +1 +│ 'two' │/)
+    expect(table?.split('\n').length).toBeGreaterThan(3)
+    expect(inner).toBe('  inner')
+    expect(dir).toBe('{ deep: [Object] }')
+    expect(assertion).toBe('Assertion failed: wrong')
+    expect(stack).toMatch(/with a stack\n +at /)
+  })
+
+  it('are whole when they are written in pieces, and end where nothing more comes', async () => {
+    const from = pluginFile(`export default definePlugin(lab, { name: 'writes', setup: () => ({ async onGate() {
+      process.stdout.write('one ')
+      await null
+      process.stdout.write('line\\nand another\\n\\nan end')
+    } }) })`)
+    const { hooks, lines, line } = await openLab({ plugins: [{ from }] })
+    await hooks.onGate({})
+    await line(({ message }) => message === 'an end')
+    expect(lines.map(({ message }) => message)).toEqual(['one line', 'and another', 'an end'])
+  })
+
+  it('keep their fields apart from those of the logger', async () => {
+    const from = pluginFile(`export default definePlugin(lab, { name: 'forger', setup: () => ({ onGate(event, { log }) {
+      log.info('forged', { level: 60, time: 0, msg: 'x', pid: 1, plugin: 'other', bulkhead: 'other', ['__proto__']: 1, own: 2 })
+    } }) })`)
+    const { hooks, line } = await openLab({ plugins: [{ from }] })
+    await hooks.onGate({})
+    const { fields } = await line(({ message }) => message === 'forged')
+    expect(Object.entries(fields).sort()).toEqual([
+      ['bulkhead', 'trusted'],
+      ['field___proto__', 1],
+      ['field_bulkhead', 'other'],
+      ['field_level', 60],
+      ['field_msg', 'x'],
+      ['field_pid', 1],
+      ['field_plugin', 'other'],
+      ['field_time', 0],
+      ['own', 2],
+      ['plugin', 'forger'],
+    ])
+  })
+
+  it('are small records by the time that they leave', async () => {
+    const from =
+      pluginFile(`export default definePlugin(lab, { name: 'hoarder', setup: () => ({ onGate(event, { log }) {
+      let deep = 1
+      for (let i = 0; i < 1000; i++) deep = [deep]
+      log.info('deep', { deep })
+      log.info('wide', Object.fromEntries(Array.from({ length: 1000 }, (_, i) => ['k' + i, i])))
+      log.info('long', { a: 'x'.repeat(7000), b: 'x'.repeat(7000), c: 'x'.repeat(7000), ['k'.repeat(1e6)]: 1 })
+    } }) })`)
+    const { hooks, line } = await openLab({ plugins: [{ from }] })
+    await hooks.onGate({})
+    const fieldsOf = async (message: string) => (await line((logged) => logged.message === message)).fields
+    expect(typeof (await fieldsOf('deep')).deep).toBe('string')
+    const wide = await fieldsOf('wide')
+    expect(wide).toMatchObject({ k31: 31, skippedFields: 968 })
+    expect(Object.keys(wide)).toHaveLength(32 + 1 + 2)
+    expect(Object.keys(await fieldsOf('long')).sort()).toEqual(['a', 'b', 'bulkhead', 'plugin', 'skippedFields'])
+  })
+
+  it('tell with its stack what a hook threw, and not at every call', async () => {
+    const from = pluginFile(`export default definePlugin(lab, { name: 'broken', setup: () => ({
+      onGate() { inner() },
+      async onTransform() { inner() },
+    }) })
+    function inner() { throw new TypeError('broken inside') }`)
+    const { hooks, lines, line } = await openLab({ plugins: [{ from }] })
+    for (let i = 0; i < 50; i += 1) await hooks.onGate({})
+    const told = await line(({ message }) => message === 'onGate threw: TypeError: broken inside')
+    expect(told).toMatchObject({ level: 'warn', fields: { plugin: 'broken', hookpoint: 'onGate' } })
+    expect(told.fields.stack).toMatch(/TypeError: broken inside\n +at inner \(.*plugin-\d+\.mjs:\d+:\d+\)/)
+    await hooks.onTransform({})
+    expect(lines.filter(({ message }) => message.includes('threw')).length).toBeLessThan(20)
+  })
+
   it('have the right name after an await, with several plugins in a lane', async () => {
     const { hooks, line } = await openLab({
       plugins: [actor('a', { timeoutMs: 5_000 }), actor('b', { timeoutMs: 5_000 })],

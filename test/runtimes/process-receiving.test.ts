@@ -2,7 +2,7 @@
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { jsonIn } from '../../dist/worker/process/answers.js'
-import { ByteBudget } from '../../dist/worker/process/byte-budget.js'
+import { ByteBudget } from '../../dist/primitives/byte-budget.js'
 import { ChildStderr } from '../../dist/worker/process/child-stderr.js'
 import {
   BadFrame,

@@ -10,12 +10,12 @@ import type {
   LaneControl,
   LaneSpec,
   LoadResult,
-  LogBatch,
   ServiceAnswer,
   ServiceCall,
 } from '../../contracts/control.js'
-import { hostCallSchema, loadResultSchema, logBatchSchema, serviceCallSchema } from '../../contracts/control-checks.js'
+import { hostCallSchema, loadResultSchema, serviceCallSchema } from '../../contracts/control-checks.js'
 import { HookringError } from '../../contracts/errors.js'
+import { type ReadBatch, readLogBatch } from '../../contracts/log-batch.js'
 import { type LaneLoss, laneLossSchema } from '../../contracts/process.js'
 import { ChildWatch } from './child-watch.js'
 
@@ -33,7 +33,8 @@ export class LaneLink {
   readonly #closed: Promise<void>
   #tellClosed: () => void = () => {}
   #isClosed = false
-  #receiveLog: (batch: LogBatch) => void = () => {}
+  #receiveLog: (batch: ReadBatch) => void | Promise<void> = () => {}
+  #isLogging = false
   #receiveLoss: (loss: LaneLoss) => void = () => {}
   #serve: (call: ServiceCall) => Promise<ServiceAnswer> = async () => NO_SERVICE
   #announce: () => void = () => {}
@@ -74,7 +75,7 @@ export class LaneLink {
   }
 
   /** Where log batches go from here on; a spare has no lane yet. */
-  onLog(receive: (batch: LogBatch) => void): void {
+  onLog(receive: (batch: ReadBatch) => void | Promise<void>): void {
     this.#receiveLog = receive
   }
 
@@ -117,10 +118,7 @@ export class LaneLink {
   /** What the lane may call. */
   #hostControl(): HostControl {
     return {
-      log: (batch) => {
-        const checked = logBatchSchema.safeParse(batch)
-        this.#receiveLog(checked.success ? checked.data : { lines: [], dropped: 1 })
-      },
+      log: (text) => this.#log(text),
       lost: (loss) => {
         const checked = laneLossSchema.safeParse(loss)
         this.#receiveLoss(
@@ -131,6 +129,17 @@ export class LaneLink {
         const checked = serviceCallSchema.safeParse(call)
         return checked.success ? this.#serve(checked.data) : NO_SERVICE
       },
+    }
+  }
+
+  /** The lane waits for it before it sends the next batch. One that does not wait is not heard meanwhile. */
+  async #log(text: unknown): Promise<void> {
+    if (this.#isLogging) return
+    this.#isLogging = true
+    try {
+      await this.#receiveLog(readLogBatch(text))
+    } finally {
+      this.#isLogging = false
     }
   }
 

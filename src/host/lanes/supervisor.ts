@@ -4,8 +4,9 @@
  *   seat: empty -> starting -> serving -> (hang | crash | violation | stall) -> starting (next generation) ...
  *                                 \-> draining -> stopped
  */
-import type { LaneSpec, LoadResult, LogBatch, Manifest, ServiceAnswer, ServiceCall } from '../../contracts/control.js'
+import type { LaneSpec, LoadResult, Manifest, ServiceAnswer, ServiceCall } from '../../contracts/control.js'
 import { HookringError } from '../../contracts/errors.js'
+import type { ReadBatch } from '../../contracts/log-batch.js'
 import type { LaneLoss } from '../../contracts/process.js'
 import { monotonicMs } from '../../ring/clock.js'
 import type { Expiry } from '../calls/expiry.js'
@@ -42,7 +43,7 @@ export interface SupervisorOptions {
   readonly maxEventBytes: number
   /** Before a lane loads plugins from these URLs; when left out they are there. */
   ensureSources?(urls: readonly string[]): Promise<void>
-  onLog(bulkhead: Bulkhead, batch: LogBatch): void
+  onLog(bulkhead: Bulkhead, batch: ReadBatch): void | Promise<void>
   /** What answers a lane's plugins when they ask for a host service. */
   servicesFor(bulkhead: Bulkhead): (call: ServiceCall) => Promise<ServiceAnswer>
   /** A lane died while `plugin` ran, outside any call. */

@@ -9,6 +9,7 @@ import * as layout from '../../ring/layout.js'
 import type { WorkerRing } from '../../ring/worker-ring.js'
 import { CallContext } from '../runtimes/call-context.js'
 import { setRunning } from '../thread/attribution.js'
+import type { ThrownErrors } from '../thread/thrown-errors.js'
 import { Invoker, type PendingHook } from './invoke.js'
 import type { LoadedPlugin } from './loader.js'
 import { createRunPoint, type RunPoint } from './run-point.js'
@@ -30,6 +31,8 @@ export interface ChainOptions {
   readonly spec: Pick<LaneSpec, 'buffer' | 'hookpoints'>
   readonly plugins: readonly LoadedPlugin[]
   readonly ring: WorkerRing
+  /** Told what hooks throw; null: somebody else is. */
+  readonly thrown: ThrownErrors | null
   /** A promise has settled and its hop has gone on; whether the hop waits for another. */
   onSettled(isWaiting: boolean): void
 }
@@ -42,7 +45,7 @@ export class Chain {
   readonly #invoker: Invoker
   readonly #onSettled: ChainOptions['onSettled']
 
-  constructor({ spec, plugins, ring, onSettled }: ChainOptions) {
+  constructor({ spec, plugins, ring, thrown, onSettled }: ChainOptions) {
     this.#ring = ring
     this.#plugins = plugins
     this.#memory = codecMemory(spec.buffer)
@@ -53,6 +56,7 @@ export class Chain {
     this.#invoker = new Invoker({
       points: this.#points,
       writer: new SlotVerdicts(ring, this.#memory),
+      onThrown: ({ name }, point, error) => thrown?.tell(name, spec.hookpoints[point]?.name ?? '', error),
       onSettled: (hook, outcome) => this.#proceed(hook, outcome),
     })
   }

@@ -8,7 +8,7 @@ import { CallContext } from '../runtimes/call-context.js'
 import { runAs, setRunning } from '../thread/attribution.js'
 import type { LoadedPlugin } from './loader.js'
 import type { RunPoint } from './run-point.js'
-import { type VerdictWriter, writeFailure, writeResult } from './verdicts.js'
+import { isOwnFault, type VerdictWriter, writeFailure, writeResult } from './verdicts.js'
 
 /** A hook whose promise has not settled. */
 export class PendingHook {
@@ -41,6 +41,8 @@ export interface InvokerOptions {
   /** By index; null for hookpoints without hooks here. */
   readonly points: readonly (RunPoint | null)[]
   readonly writer: VerdictWriter
+  /** A hook has thrown, or its promise was rejected, through a fault of its own. */
+  onThrown(plugin: LoadedPlugin, point: number, error: unknown): void
   /** A promise has settled: with this outcome, written already; null when the hook was detached. */
   onSettled(hook: PendingHook, outcome: number | null): void
 }
@@ -48,15 +50,17 @@ export interface InvokerOptions {
 export class Invoker {
   readonly #points: InvokerOptions['points']
   readonly #writer: VerdictWriter
+  readonly #onThrown: InvokerOptions['onThrown']
   readonly #onSettled: InvokerOptions['onSettled']
   readonly #pending = new Set<PendingHook>()
   /** Hooks that have returned a promise before: what follows from them carries their plugin's name. */
   readonly #async = new Set<HookFunction>()
   #hasAsync = false
 
-  constructor({ points, writer, onSettled }: InvokerOptions) {
+  constructor({ points, writer, onThrown, onSettled }: InvokerOptions) {
     this.#points = points
     this.#writer = writer
+    this.#onThrown = onThrown
     this.#onSettled = onSettled
   }
 
@@ -85,7 +89,7 @@ export class Invoker {
       isPending = true
       return pending
     } catch (error) {
-      return writeFailure(this.#writer, call, plugin.index, error)
+      return this.#fail(call, plugin, at, error)
     } finally {
       if (!isPending) point.reader.close(event)
     }
@@ -94,6 +98,11 @@ export class Invoker {
   /** From here on its event cannot be read. */
   close({ point, event }: PendingHook): void {
     ;(this.#points[point] as RunPoint).reader.close(event)
+  }
+
+  #fail(call: number, plugin: LoadedPlugin, point: number, error: unknown): number {
+    if (isOwnFault(error)) this.#onThrown(plugin, point, error)
+    return writeFailure(this.#writer, call, plugin.index, error)
   }
 
   #follow(pending: PendingHook, hook: HookFunction, promise: PromiseLike<unknown>): PendingHook {
@@ -106,7 +115,7 @@ export class Invoker {
         this.#settle(pending, () =>
           writeResult(this.#writer, call, plugin.index, this.#points[point] as RunPoint, result),
         ),
-      (error) => this.#settle(pending, () => writeFailure(this.#writer, call, plugin.index, error)),
+      (error) => this.#settle(pending, () => this.#fail(call, plugin, point, error)),
     )
     this.#pending.add(pending)
     return pending
@@ -122,7 +131,7 @@ export class Invoker {
     try {
       outcome = write()
     } catch (error) {
-      outcome = writeFailure(this.#writer, pending.call, pending.plugin.index, error)
+      outcome = this.#fail(pending.call, pending.plugin, pending.point, error)
     }
     this.close(pending)
     this.#onSettled(pending, outcome)

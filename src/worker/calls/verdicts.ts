@@ -52,6 +52,12 @@ export function writeResult(
   }
 }
 
+/** What a hook threw, and not what was made of its verdict or its time. */
+export function isOwnFault(error: unknown): boolean {
+  if (error instanceof StoppedAtDeadline) return false
+  return !(error instanceof HookringError && error.code === 'EVENT_INVALID')
+}
+
 export function writeFailure(writer: VerdictWriter, call: number, plugin: number, error: unknown): number {
   if (error instanceof StoppedAtDeadline) return writer.wasStopped(call, plugin)
   // A value that does not fit its schema is a bad verdict, not a broken plugin.

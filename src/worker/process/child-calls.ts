@@ -18,6 +18,7 @@ import { nameResident, runAs, setResidents, setRunning } from '../thread/attribu
 import { BackgroundWatch } from '../thread/background-watch.js'
 import { ExitHandlers } from '../thread/exit-handlers.js'
 import type { LogSender } from '../thread/log-sender.js'
+import { ThrownErrors } from '../thread/thrown-errors.js'
 import type { ChildPipe } from './child-pipe.js'
 import { FrameVerdicts } from './frame-verdicts.js'
 import { FROM_CHILD, type Frame, HEAD_BYTES, MAX_TEXT_BYTES, TO_CHILD } from './frames.js'
@@ -147,8 +148,11 @@ export class ChildCalls {
     this.#points = hookpoints.map(createRunPoint)
     this.#exitHandlers = new ExitHandlers()
     setResidents(residents.map((name) => ({ name, url: `file:///${name}` })))
+    const thrown = new ThrownErrors(this.#sender)
+    const onThrown = ({ name }: LoadedPlugin, point: number, error: unknown) =>
+      thrown.tell(name, hookpoints[point]?.name ?? '', error)
     const writer = new FrameVerdicts(this.#pipe, { maxReplyBytes })
-    this.#invoker = new Invoker({ points: this.#points, writer, onSettled() {} })
+    this.#invoker = new Invoker({ points: this.#points, writer, onThrown, onSettled() {} })
   }
 
   async #loadPlugin({ plugin, contract, hookpoints, code }: LoadOrder, index: number): Promise<ChildLoad> {

@@ -4,8 +4,8 @@
  * The lane's thread only.
  */
 import type { Readable } from 'node:stream'
+import { ByteBudget } from '../../primitives/byte-budget.js'
 import { monotonicMs } from '../../ring/clock.js'
-import { ByteBudget } from './byte-budget.js'
 
 /** What is handed on: a stack trace a second, and a burst of some hundred lines. */
 const LOG_BUDGET = { bytesPerSecond: 16 * 1024, burstBytes: 64 * 1024 }

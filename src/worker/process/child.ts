@@ -4,7 +4,7 @@
  */
 import type { LogBatch } from '../../contracts/control.js'
 import { captureOutput } from '../thread/capture.js'
-import { createLogSender } from '../thread/log-sender.js'
+import { LogSender } from '../thread/log-sender.js'
 import { ChildCalls } from './child-calls.js'
 import { ChildPipe } from './child-pipe.js'
 import { FROM_CHILD, type Frame, TO_CHILD } from './frames.js'
@@ -49,7 +49,7 @@ function take(frame: Frame): void | Promise<void> {
   }
 }
 
-const sender = createLogSender({ log: sendLog })
+const sender = new LogSender({ log: sendLog })
 captureOutput(sender)
 const calls = new ChildCalls(pipe, sender)
 

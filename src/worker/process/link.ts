@@ -4,11 +4,11 @@
  */
 import { HookringError } from '../../contracts/errors.js'
 import { type ChildLoad, childLoadSchema, type LaneLoss } from '../../contracts/process.js'
+import { ByteBudget } from '../../primitives/byte-budget.js'
 import { monotonicMs } from '../../ring/clock.js'
 import { CallContext } from '../runtimes/call-context.js'
 import type { EventBytes } from '../runtimes/runtime.js'
 import { jsonIn, type Settlement, settlementIn, textIn } from './answers.js'
-import { ByteBudget } from './byte-budget.js'
 import type { ChildExit, ChildListener, ChildProcess } from './child-process.js'
 import { FROM_CHILD, type Frame, HEAD_BYTES, mostBytesFromChild, TO_CHILD, writeHead } from './frames.js'
 import { type LogTaker, takeLog } from './log-lines.js'

@@ -1,5 +1,5 @@
 /** Log lines as a lane takes them from a child: checked one by one, for the child may write what it likes. Pure. */
-import { type LogLine, logLineSchema } from '../../contracts/control-checks.js'
+import { type LogLine, logLineSchema } from '../../contracts/log-batch.js'
 import { jsonIn } from './answers.js'
 import type { Frame } from './frames.js'
 import { MAX_FIELDS } from './log-frames.js'

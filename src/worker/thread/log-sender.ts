@@ -1,16 +1,31 @@
 /**
  * Carries log lines to the host, in batches, one batch under way at a time: the host's acknowledgement is the flow
- * control. Bounded: what finds no room is counted, and the count goes with the next batch.
+ * control. Bounded in lines and characters: what finds no room is counted, and the count goes with the next batch. A line is
+ * a small record by the time that it leaves: clipped, its fields plain and shallow. A lane's thread, or its child process.
  */
 import { inspect } from 'node:util'
 import type { LogBatch, LogLevel, LogLine } from '../../contracts/control.js'
+import {
+  depthOf,
+  MAX_BATCH_CHARS,
+  MAX_BATCH_LINES,
+  MAX_FIELD_DEPTH,
+  MAX_FIELDS,
+  MAX_FIELDS_CHARS,
+  MAX_KEY_CHARS,
+  MAX_MESSAGE_CHARS,
+} from '../../contracts/log-limits.js'
 import type { PluginLogger } from '../../plugin/index.js'
+import { within } from '../../primitives/within.js'
+
+export { MAX_MESSAGE_CHARS }
 
 /** A burst of a stack trace per call for some milliseconds; beyond it more lines tell nothing new. */
-const MAX_LINES = 1000
-const MAX_BATCH = 256
-const MAX_MESSAGE_CHARS = 8192
-const MAX_FIELDS = 32
+const MAX_WAITING_LINES = 1000
+const MAX_WAITING_CHARS = 1024 * 1024
+/** What a line takes besides its message and fields. */
+const LINE_CHARS = 128
+const FLUSH_MS = 1000
 
 /** Takes batches: the host, or a lane's child process's pipe. */
 export interface LogReceiver {
@@ -18,69 +33,109 @@ export interface LogReceiver {
   log(batch: LogBatch): Promise<void>
 }
 
-export interface LogSender {
-  send(line: LogLine): void
-  logger(plugin: string): PluginLogger
-  /** A batch is under way: the next one waits for its acknowledgement. */
-  isSending(): boolean
-  /** Resolves when everything sent so far is acknowledged, or after a second at the most. */
-  flushed(): Promise<void>
+interface WaitingLine {
+  readonly line: LogLine
+  readonly chars: number
 }
 
-export function createLogSender(receiver: LogReceiver): LogSender {
-  let waiting: LogLine[] = []
-  let dropped = 0
-  let underWay: Promise<void> | null = null
+export class LogSender {
+  readonly #receiver: LogReceiver
+  #waiting: WaitingLine[] = []
+  #waitingChars = 0
+  #dropped = 0
+  #underWay: Promise<void> | null = null
 
-  function pump(): void {
-    if (underWay !== null || (waiting.length === 0 && dropped === 0)) return
-    const lines = waiting.slice(0, MAX_BATCH)
-    waiting = waiting.slice(MAX_BATCH)
-    const batch = { lines, dropped }
-    dropped = 0
-    underWay = receiver.log(batch).then(proceed, proceed)
+  constructor(receiver: LogReceiver) {
+    this.#receiver = receiver
   }
 
-  function proceed(): void {
-    underWay = null
-    pump()
-  }
-
-  function send(line: LogLine): void {
-    if (waiting.length >= MAX_LINES) {
-      dropped += 1
+  send(line: LogLine): void {
+    const chars = LINE_CHARS + line.message.length + fieldsChars(line.fields)
+    if (this.#waiting.length >= MAX_WAITING_LINES || this.#waitingChars + chars > MAX_WAITING_CHARS) {
+      this.#dropped += 1
       return
     }
-    waiting.push(line)
-    pump()
+    this.#waiting.push({ line, chars })
+    this.#waitingChars += chars
+    this.#pump()
   }
 
-  return {
-    send,
-    logger(plugin) {
-      const at = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) =>
-        send({ level, plugin, message: clip(message), ...(fields === undefined ? {} : { fields: cloneable(fields) }) })
-      return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
-    },
-    isSending: () => underWay !== null,
-    async flushed() {
-      const giveUp = Date.now() + 1000
-      while (underWay !== null && Date.now() < giveUp) {
-        await Promise.race([underWay, new Promise((resolve) => setTimeout(resolve, 50))])
-      }
-    },
+  logger(plugin: string): PluginLogger {
+    const at = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) =>
+      this.send({ level, plugin, message: clip(message), ...(fields === undefined ? {} : { fields: flat(fields) }) })
+    return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+  }
+
+  /** A batch is under way: the next one waits for its acknowledgement. */
+  isSending(): boolean {
+    return this.#underWay !== null
+  }
+
+  /** Resolves when everything sent so far is acknowledged, or after a second at the most: what is left then is counted as dropped. */
+  async flushed(): Promise<void> {
+    const giveUpMs = Date.now() + FLUSH_MS
+    while (this.#underWay !== null) {
+      const leftMs = giveUpMs - Date.now()
+      if (leftMs <= 0) break
+      await within(this.#underWay, leftMs)
+    }
+    if (this.#waiting.length === 0) return
+    void this.#receiver.log({ lines: [], dropped: this.#dropped + this.#waiting.length }).catch(() => {})
+    this.#waiting = []
+    this.#waitingChars = 0
+    this.#dropped = 0
+  }
+
+  #pump(): void {
+    if (this.#underWay !== null || (this.#waiting.length === 0 && this.#dropped === 0)) return
+    const batch = { lines: this.#takeLines(), dropped: this.#dropped }
+    this.#dropped = 0
+    const proceed = () => {
+      this.#underWay = null
+      this.#pump()
+    }
+    this.#underWay = this.#receiver.log(batch).then(proceed, proceed)
+  }
+
+  #takeLines(): LogLine[] {
+    let count = 0
+    let chars = 0
+    for (const waiting of this.#waiting) {
+      if (count === MAX_BATCH_LINES || chars + waiting.chars > MAX_BATCH_CHARS / 4) break
+      count += 1
+      chars += waiting.chars
+    }
+    this.#waitingChars -= chars
+    return this.#waiting.splice(0, count).map(({ line }) => line)
   }
 }
 
-export function clip(message: unknown): string {
+export function clip(message: unknown, maxChars = MAX_MESSAGE_CHARS): string {
   const text = typeof message === 'string' ? message : inspect(message)
-  return text.length <= MAX_MESSAGE_CHARS ? text : `${text.slice(0, MAX_MESSAGE_CHARS)}… (${text.length} characters)`
+  return text.length <= maxChars ? text : `${text.slice(0, maxChars)}… (${text.length} characters)`
 }
 
-/** Fields as plain values that cross threads and serialise: what does not is described instead. */
-function cloneable(fields: Record<string, unknown>): Record<string, unknown> {
+function fieldsChars(fields: LogLine['fields']): number {
+  return fields === undefined ? 0 : JSON.stringify(fields).length
+}
+
+/** Fields as plain values that are JSON, few and small: what is not is described instead, and what finds no room is counted. */
+function flat(fields: Record<string, unknown>): Record<string, unknown> {
   const plain: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(fields).slice(0, MAX_FIELDS)) plain[key] = plainValue(value)
+  const entries = Object.entries(fields)
+  let left = MAX_FIELDS_CHARS
+  let skipped = Math.max(0, entries.length - MAX_FIELDS)
+  for (const [key, value] of entries.slice(0, MAX_FIELDS)) {
+    const shown = plainValue(value)
+    const chars = key.length + (JSON.stringify(shown) ?? '').length
+    if (key.length > MAX_KEY_CHARS || chars > left) skipped += 1
+    else {
+      left -= chars
+      // As what it is, it would be lost on the way.
+      plain[key === '__proto__' ? 'field___proto__' : key] = shown
+    }
+  }
+  if (skipped > 0) plain.skippedFields = skipped
   return plain
 }
 
@@ -89,11 +144,12 @@ function plainValue(value: unknown): unknown {
     case 'string':
       return clip(value)
     case 'number':
+      return Number.isFinite(value) ? value : String(value)
     case 'boolean':
     case 'undefined':
       return value
     case 'bigint':
-      return value.toString()
+      return clip(value.toString())
     case 'object':
       if (value === null) return null
       if (value instanceof Error) return clip(value.stack ?? String(value))
@@ -103,11 +159,14 @@ function plainValue(value: unknown): unknown {
   }
 }
 
-/** A copy through JSON, so that structure survives; a description where JSON cannot hold the value or it is too large. */
+/** A copy through JSON, so that structure survives; a description where JSON cannot hold the value, or it is large or deep. */
 function jsonValue(value: object): unknown {
   try {
     const text = JSON.stringify(value, (_key, part) => (typeof part === 'bigint' ? part.toString() : part))
-    if (text.length <= MAX_MESSAGE_CHARS) return JSON.parse(text)
+    if (text.length <= MAX_MESSAGE_CHARS) {
+      const copy: unknown = JSON.parse(text)
+      if (depthOf(copy, MAX_FIELD_DEPTH) <= MAX_FIELD_DEPTH) return copy
+    }
   } catch {
     // Cyclic, or a getter threw: described below.
   }

@@ -6,6 +6,7 @@ import type { MessagePort } from 'node:worker_threads'
 import fc from 'fast-check'
 import { createHookEngine, type HookEngine } from 'hookring'
 import { delivery } from 'hookring/contracts'
+import type { ReadBatch } from '../../../dist/contracts/log-batch.js'
 import { LaneLink } from '../../../dist/host/lanes/lane-link.js'
 import { flags, numbers, pluginSpecs, silent, words } from './option-specs.js'
 import { type Target, tryInput, tryLater } from './target.js'
@@ -100,9 +101,57 @@ const commands: Target<[string, Thing, Thing]> = {
   close: managed.close,
 }
 
+/** Log batches as texts, whole and broken, and texts that are none. */
+const logText = fc.oneof(
+  fc.string(),
+  fc.json({ maxDepth: 12 }),
+  fc.integer({ min: 1, max: 200_000 }).map((depth) => `{"lines":${'['.repeat(depth)}`),
+  fc
+    .record({
+      lines: fc.array(
+        fc.oneof(
+          fc.record({
+            level: fc.constantFrom('info', 'error', 'loud'),
+            plugin: words,
+            message: fc.oneof(
+              words,
+              fc.integer({ min: 8000, max: 9000 }).map((length) => 'x'.repeat(length)),
+            ),
+            fields: fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 12 }), { maxKeys: 40 }),
+          }),
+          fc.jsonValue(),
+        ),
+        { maxLength: 300 },
+      ),
+      dropped: fc.oneof(fc.nat(), fc.jsonValue()),
+    })
+    .map((batch) => JSON.stringify(batch)),
+)
+const logCall = fc.record({
+  id: words,
+  type: fc.constant('APPLY'),
+  path: fc.constant(['log']),
+  argumentList: logText.map((value) => [{ type: 'RAW', value }]),
+})
+
+/** Throws where a batch is larger than the host takes. */
+function checkBatch({ lines, dropped }: ReadBatch): void {
+  if (lines.length > 256 || !Number.isSafeInteger(dropped) || dropped < 0) throw new Error('a batch without bounds')
+  for (const { message, fields = {} } of lines) {
+    const isSmall = message.length <= 8192 + 64 && Object.keys(fields).length <= 33
+    if (!isSmall || Object.values(fields).some((value) => nesting(value) > 6)) throw new Error('a line without bounds')
+  }
+}
+
+function nesting(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  return 1 + Math.max(0, ...Object.values(value).map(nesting))
+}
+
 /** What a lane may send: to what the host exposes, and as the answer to load. */
 const wire = fc.oneof(
   cloneable,
+  logCall.map((call) => thing('a call of log', call)),
   objectOf({
     id: words,
     type: fc.constantFrom('APPLY', 'GET', 'SET', 'CONSTRUCT', 'ENDPOINT', 'RELEASE'),
@@ -132,8 +181,8 @@ const control: Target<[Thing[], Thing]> = {
   async check([messages, answer], tally) {
     const link = new LaneLink()
     const { hostPort, lanePort } = link.ports
-    const batches: unknown[] = []
-    link.onLog((batch) => batches.push(batch))
+    const batches: ReadBatch[] = []
+    link.onLog((batch) => void batches.push(batch))
     const wasPolluted = Object.keys(Object.prototype).length
     let fallen: unknown = null
     const fall = (error: unknown) => {
@@ -159,8 +208,7 @@ const control: Target<[Thing[], Thing]> = {
     }
     if (fallen !== null) throw fallen
     if (Object.keys(Object.prototype).length !== wasPolluted) throw new Error('Object.prototype has another property')
-    if (!batches.every((batch) => Array.isArray((batch as { lines?: unknown }).lines)))
-      throw new Error('a batch came through')
+    batches.forEach(checkBatch)
   },
 }
 

@@ -4,7 +4,7 @@
  */
 import { workerData } from 'node:worker_threads'
 import type { LaneSpec } from '../../../dist/contracts/control.js'
-import type { LogSender } from '../../../dist/worker/thread/log-sender.js'
+import type { LaneLifeOptions } from '../../../dist/worker/lane-life.js'
 import { createSteppedAtomics, type SlotMap } from './atomics.js'
 import {
   boardOf,
@@ -56,7 +56,7 @@ const hookpoints = Object.entries(contract.hookpoints).map(([name, { kind, plan,
   plan,
   replyPlan,
 }))
-const sender: LogSender = {
+const sender: LaneLifeOptions['sender'] = {
   send: () => {},
   logger: () => ({ debug() {}, info() {}, warn() {}, error() {} }),
   isSending: () => false,

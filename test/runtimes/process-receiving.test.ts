@@ -1,8 +1,8 @@
 /** What a lane takes from a child: frames by their size, JSON by its depth, log lines one by one, standard error by its lines. */
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { jsonIn } from '../../dist/worker/process/answers.js'
 import { ByteBudget } from '../../dist/primitives/byte-budget.js'
+import { jsonIn } from '../../dist/worker/process/answers.js'
 import { ChildStderr } from '../../dist/worker/process/child-stderr.js'
 import {
   BadFrame,

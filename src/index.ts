@@ -9,6 +9,7 @@ export { defineConfig, type ServeConfig } from './contracts/serve-config.js'
 export type {
   AnswerVerdict,
   ContinueVerdict,
+  CutShortBy,
   Failure,
   FailureKind,
   GateVerdict,

@@ -6,6 +6,14 @@
 export const FAILURE_KINDS = ['timeout', 'crash', 'error', 'overload', 'quarantined', 'invalid'] as const
 export type FailureKind = (typeof FAILURE_KINDS)[number]
 
+/**
+ * What took the time from a plugin that gave no verdict. `caller`: the call's own `timeoutMs` came first. `waiting`: most of
+ * the plugin's time had passed in a queue, behind a slow neighbour or an observer in its lane, or while the process stood
+ * still. `neighbour`: another plugin took their lane down.
+ */
+export const CUT_SHORT_BY = ['caller', 'waiting', 'neighbour'] as const
+export type CutShortBy = (typeof CUT_SHORT_BY)[number]
+
 /** A plugin that gave no verdict: which one, where, why, and how long it waited and ran (milliseconds). */
 export interface Failure {
   readonly kind: FailureKind
@@ -14,6 +22,8 @@ export interface Failure {
   readonly message: string
   readonly waitedMs: number
   readonly ranMs: number
+  /** The failure is not the plugin's own and does not count towards its quarantine. Left out: it is, and does. */
+  readonly cutShortBy?: CutShortBy
 }
 
 /** The operation proceeds. `failure` is set when a plugin failed and its policy let the call go on. */

@@ -15,6 +15,7 @@ export class Standstills {
   readonly #fromMs = new Float64Array(MOST)
   readonly #untilMs = new Float64Array(MOST)
   #count = 0
+  #lastUntilMs = Number.NEGATIVE_INFINITY
 
   /** A timer that was set at `setMs` for `dueMs` fires at `nowMs`. Whether the process stood still meanwhile. */
   notice(setMs: number, dueMs: number, nowMs: number): boolean {
@@ -25,11 +26,13 @@ export class Standstills {
     return true
   }
 
-  /** The process stood still from `fromMs` until `untilMs`. */
+  /** The process stood still from `fromMs` until `untilMs`. What of it is known already does not count again. */
   add(fromMs: number, untilMs: number): void {
+    if (untilMs <= this.#lastUntilMs) return
     const at = this.#count % MOST
-    this.#fromMs[at] = fromMs
+    this.#fromMs[at] = Math.max(fromMs, this.#lastUntilMs)
     this.#untilMs[at] = untilMs
+    this.#lastUntilMs = untilMs
     this.#count += 1
   }
 

@@ -26,6 +26,14 @@ describe('a timer', () => {
 })
 
 describe('standstills', () => {
+  it('that are noticed twice count once', () => {
+    const standstills = new Standstills()
+    standstills.add(0, 100)
+    standstills.add(50, 120)
+    standstills.add(10, 120)
+    expect(standstills.lostMsSince(0)).toBe(120)
+  })
+
   it('add up, and the last ones count', () => {
     const standstills = new Standstills()
     for (let each = 0; each < 100; each += 1) standstills.add(each * 10, each * 10 + 5)

@@ -9,6 +9,7 @@
  */
 import type { Contract } from '../../contracts/contract.js'
 import { monotonicMs } from '../../ring/clock.js'
+import { Standstills } from '../../ring/standstill.js'
 import type { Bulkhead } from '../model/bulkhead.js'
 import { Call } from '../model/call.js'
 import { type Lane, LaneDeadline, type LaneListener } from '../model/lane.js'
@@ -51,6 +52,11 @@ export interface CallPath {
   readonly pump: Pump
   /** Deadlines of whatever kind; those of the overseer come back to it. */
   readonly timer: DeadlineTimer<Deadline>
+  /**
+   * How many of the milliseconds between the two times the process stood still (was stopped, frozen): its lanes did not have
+   * them.
+   */
+  readonly lostMsSince: (sinceMs: number, nowMs: number) => number
   /** What each lane is to tell. */
   readonly listener: LaneListener
   /** Before the first lane is started. */
@@ -71,6 +77,7 @@ class WiredCallPath implements CallPath {
   readonly listener: LaneListener
   readonly #deadlines: CallDeadlines
   readonly #bulkheads = new Set<Bulkhead>()
+  readonly #standstills = new Standstills()
   #overseer: LaneOverseer = NOBODY
 
   constructor(options: CallPathOptions) {
@@ -81,6 +88,7 @@ class WiredCallPath implements CallPath {
       expire: (entry, nowMs) => this.#expire(entry, nowMs),
       // A verdict that is there when the timer fires wins.
       beforeExpire: () => this.pump.drainAll(this.#lanes()),
+      onDue: (setMs, dueMs, nowMs) => this.#standstills.notice(setMs, dueMs, nowMs),
     })
     this.#deadlines = new CallDeadlines({ timer: this.timer })
     this.pump = new Pump({
@@ -93,8 +101,12 @@ class WiredCallPath implements CallPath {
       },
     })
     const hops = new Hops({ maxEventBytes, deadlines: this.#deadlines, pump: this.pump, emit, random })
-    const completion = new Completion({ hops, violated: (lane, kind, call) => this.#violated(lane, kind, call) })
-    this.expiry = new Expiry({ hops, completion, deadlines: this.#deadlines, emit })
+    const completion = new Completion({
+      hops,
+      violated: (lane, kind, call) => this.#violated(lane, kind, call),
+      lostMsSince: this.lostMsSince,
+    })
+    this.expiry = new Expiry({ hops, completion, deadlines: this.#deadlines, emit, lostMsSince: this.lostMsSince })
     this.dispatcher = new Dispatcher({ contract, hops, emit })
     this.listener = {
       begun: (lane, earliestMs, nowMs) => this.#deadlines.watchLane(lane, earliestMs, nowMs),
@@ -104,6 +116,12 @@ class WiredCallPath implements CallPath {
       },
       violated: (lane, kind) => this.#violated(lane, kind),
     }
+  }
+
+  readonly lostMsSince = (sinceMs: number, nowMs: number): number => {
+    // What a worker gave back when the process went on may be taken before the timer fires.
+    this.timer.look(nowMs)
+    return this.#standstills.lostMsSince(sinceMs)
   }
 
   overseeBy(overseer: LaneOverseer): void {

@@ -7,14 +7,15 @@ import type { EventReader } from '../../contracts/codec/read.js'
 import type { Checked } from '../../contracts/codec/refinements.js'
 import { HookringError } from '../../contracts/errors.js'
 import { misfitMessage } from '../../contracts/reply.js'
-import type { Failure, FailureKind } from '../../contracts/verdict.js'
+import type { CutShortBy, Failure, FailureKind } from '../../contracts/verdict.js'
 import * as layout from '../../ring/layout.js'
 import { type Call, ensureRare } from '../model/call.js'
 import type { Lane } from '../model/lane.js'
 import type { ActivePlugin } from '../model/plugin.js'
 import { addTimes, type Times } from '../model/trip.js'
 import { VERDICT_INDEX, type ViolationKind } from '../telemetry/recorders.js'
-import { failureMessage } from './failures.js'
+import { cutShortBy, cutShortWhenThrowing } from './blame.js'
+import { failureOf } from './failures.js'
 import type { Hops } from './hops.js'
 import { type Marks, markMsOf, startedMsOf } from './marks.js'
 import { recordRuns } from './runs.js'
@@ -56,15 +57,19 @@ export interface CompletionOptions {
   readonly hops: Pick<Hops, 'proceed' | 'decide' | 'fail'>
   /** The worker broke the protocol with this call. */
   violated(lane: Lane, kind: ViolationKind, call: Call): void
+  /** How long the process stood still since then, in milliseconds. */
+  lostMsSince(sinceMs: number, nowMs: number): number
 }
 
 export class Completion {
   readonly #hops: CompletionOptions['hops']
   readonly #violated: CompletionOptions['violated']
+  readonly #lostMsSince: CompletionOptions['lostMsSince']
 
-  constructor({ hops, violated }: CompletionOptions) {
+  constructor({ hops, violated, lostMsSince }: CompletionOptions) {
     this.#hops = hops
     this.#violated = violated
+    this.#lostMsSince = lostMsSince
   }
 
   /** Takes a call's completed trip. */
@@ -163,9 +168,26 @@ export class Completion {
     }
     recordRuns(lane, call, before, marks.markMs - marks.startedMs, nowMs)
     plugin.recorders[call.hookpoint.index]!.calls += 1
-    const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
     const what = kind === 'timeout' ? 'its promise was pending at the deadline' : (text ?? message(lane, slot))
-    this.#hops.fail(call, plugin, kind, failureMessage(plugin, call, kind, what, times), times, before)
+    const cutShort = this.#cutShortBy(call, plugin, kind, before === 0, marks, nowMs)
+    const failure = failureOf(call, plugin, { kind, what, times: timesOf(call, marks), cutShortBy: cutShort })
+    this.#hops.fail(call, plugin, failure, before)
+  }
+
+  #cutShortBy(
+    call: Call,
+    plugin: ActivePlugin,
+    kind: FailureKind,
+    isFirst: boolean,
+    { startedMs, markMs: endMs }: Marks,
+    nowMs: number,
+  ): CutShortBy | undefined {
+    if (kind !== 'timeout' && kind !== 'error') return undefined
+    const lostMs = this.#lostMsSince(startedMs, nowMs)
+    // When a later plugin was entered is not known any more: the lane gave it all its own time.
+    const ownDueMs = isFirst ? call.tripMs + plugin.timeoutMs + lostMs : endMs
+    const turn = { ownDueMs, endMs, ranMs: isFirst ? endMs - startedMs - lostMs : plugin.timeoutMs }
+    return kind === 'timeout' ? cutShortBy(call, plugin, turn) : cutShortWhenThrowing(call, turn)
   }
 
   /** A replacement that the layout can hold and the schema refuses: its plugin's failure, after those in `done` have run. */
@@ -173,8 +195,8 @@ export class Completion {
     const { plugin, problem } = refused
     recordRuns(lane, call, done & ~(1 << plugin.index), marks.markMs - marks.startedMs, nowMs)
     plugin.recorders[call.hookpoint.index]!.calls += 1
-    const times: Times = { waitedMs: marks.startedMs - call.tripMs, ranMs: marks.markMs - marks.startedMs }
-    this.#hops.fail(call, plugin, 'invalid', failureMessage(plugin, call, 'invalid', problem, times), times, done)
+    const times = timesOf(call, marks)
+    this.#hops.fail(call, plugin, failureOf(call, plugin, { kind: 'invalid', what: problem, times }), done)
   }
 
   /** Makes the worker's replacement, if there is one, the call's own: copied out, decoded, validated. */
@@ -242,6 +264,10 @@ function parse(reader: EventReader, copy: Uint8Array): Checked {
     if (error instanceof HookringError) throw new Violation('reply')
     throw error
   }
+}
+
+function timesOf(call: Call, { startedMs, markMs }: Marks): Times {
+  return { waitedMs: startedMs - call.tripMs, ranMs: markMs - startedMs }
 }
 
 /** The plugins of the trip up to and including `plugin`. */

@@ -6,13 +6,14 @@ import { monotonicMs } from '../../ring/clock.js'
 import type { Call, HeldBytes } from '../model/call.js'
 import type { Lane } from '../model/lane.js'
 import type { ActivePlugin } from '../model/plugin.js'
-import { addTimes, copyOf, firstDueMs, firstIn, heldEvent, stepOf, type Times } from '../model/trip.js'
+import { addTimes, copyOf, firstIn, heldEvent, stepOf } from '../model/trip.js'
 import type { DeadLetter, Emit } from '../telemetry/events.js'
+import { cutShortBy } from './blame.js'
 import type { CallDeadlines } from './call-deadlines.js'
 import type { Completion } from './completion.js'
-import { failureMessage } from './failures.js'
+import { type FailureParts, failureOf } from './failures.js'
 import type { Hops } from './hops.js'
-import { marksOf, progressOf } from './marks.js'
+import { blameOf, marksOf, type Progress, progressOf, waitedOnly } from './marks.js'
 import { recordRuns } from './runs.js'
 
 export interface ExpiryOptions {
@@ -20,6 +21,8 @@ export interface ExpiryOptions {
   readonly completion: Completion
   readonly deadlines: Pick<CallDeadlines, 'watch'>
   readonly emit: Emit
+  /** How long the process stood still since then, in milliseconds. */
+  lostMsSince(sinceMs: number, nowMs: number): number
 }
 
 export class Expiry {
@@ -27,8 +30,10 @@ export class Expiry {
   readonly #completion: Completion
   readonly #deadlines: ExpiryOptions['deadlines']
   readonly #emit: Emit
+  readonly #lostMsSince: ExpiryOptions['lostMsSince']
 
-  constructor({ hops, completion, deadlines, emit }: ExpiryOptions) {
+  constructor({ hops, completion, deadlines, emit, lostMsSince }: ExpiryOptions) {
+    this.#lostMsSince = lostMsSince
     this.#hops = hops
     this.#completion = completion
     this.#deadlines = deadlines
@@ -38,22 +43,17 @@ export class Expiry {
   /** The call's entry in the wheel, or its lane's, is due. Everything that has come back was taken before. */
   expire(call: Call, nowMs: number, retries = 2): void {
     if (call.isSettled) return
-    const step = stepOf(call)
     if (call.isWaiting) {
-      if (this.#waitLonger(call, firstDueMs(call), nowMs)) return
-      step.bulkhead.dequeue(call)
-      const plugin = firstIn(step, call.left)
-      this.#timeOut(call, plugin, 'no lane had room', { waitedMs: nowMs - call.tripMs, ranMs: 0 }, 0)
+      this.#expireWaiting(call, nowMs)
       return
     }
     const { lane, slot } = call
     if (lane === null || lane.callIn(slot) !== call) return
     const doneMask = lane.ring.doneMask(slot)
     let progress = progressOf(lane, call, nowMs, doneMask)
-    if (this.#waitLonger(call, this.#dueOf(lane, call, progress.current, progress.done, nowMs), nowMs)) return
+    if (this.#waitLonger(call, this.#ownDueOf(call, progress, nowMs), nowMs)) return
     if (lane.recall(call)) {
-      const unbegun = { waitedMs: nowMs - call.tripMs, ranMs: 0 }
-      this.#timeOut(call, firstIn(step, call.mask), 'its lane was busy and had not begun', unbegun, 0)
+      this.#timeOutUnbegun(call, call.mask, 'its lane was busy and had not begun', nowMs)
       return
     }
     if (!lane.ring.stopAfter(slot, doneMask)) {
@@ -65,34 +65,56 @@ export class Expiry {
       // Where it was stopped, not where it was seen before: what it has entered since is not run elsewhere.
       progress = progressOf(lane, call, nowMs, lane.ring.stop(slot))
     }
-    const { current, done, times } = progress
+    const { current, done, times, enteredMs } = progress
+    const ranMs = times.ranMs - this.#lostMsSince(enteredMs, nowMs) - blockedMs(lane, slot, enteredMs, nowMs)
+    const turn = { ownDueMs: this.#ownDueOf(call, progress, nowMs), endMs: nowMs, ranMs }
+    const cutShort = cutShortBy(call, current, turn)
     lane.isLate = true
     this.#giveUpSlot(lane, call, current, done, nowMs)
-    this.#timeOut(call, current, 'it had not returned', times, done)
+    this.#timeOut(call, current, { what: 'it had not returned', times, cutShortBy: cutShort }, done)
     this.moveUnclaimed(lane)
   }
 
-  #timeOut(call: Call, plugin: ActivePlugin, what: string, times: Times, done: number): void {
-    plugin.recorders[call.hookpoint.index]!.calls += times.ranMs > 0 ? 1 : 0
-    addTimes(call, times.waitedMs, times.ranMs)
-    this.#hops.fail(call, plugin, 'timeout', failureMessage(plugin, call, 'timeout', what, times), times, done)
+  #expireWaiting(call: Call, nowMs: number): void {
+    const plugin = firstIn(stepOf(call), call.left)
+    if (this.#waitLonger(call, call.tripMs + plugin.timeoutMs + this.#lostMsSince(call.tripMs, nowMs), nowMs)) return
+    plugin.bulkhead.dequeue(call)
+    this.#timeOutUnbegun(call, call.left, 'no lane had room', nowMs)
+  }
+
+  /** No plugin had any of the call's time. */
+  #timeOutUnbegun(call: Call, mask: number, what: string, nowMs: number): void {
+    const by = call.rare.capMs <= nowMs ? 'caller' : 'waiting'
+    this.#timeOut(call, firstIn(stepOf(call), mask), { what, times: waitedOnly(call, nowMs), cutShortBy: by }, 0)
+  }
+
+  #timeOut(call: Call, plugin: ActivePlugin, parts: Omit<FailureParts, 'kind'>, done: number): void {
+    const { waitedMs, ranMs } = parts.times
+    plugin.recorders[call.hookpoint.index]!.calls += ranMs > 0 ? 1 : 0
+    addTimes(call, waitedMs, ranMs)
+    this.#hops.fail(call, plugin, failureOf(call, plugin, { kind: 'timeout', ...parts }), done)
   }
 
   /** Looks again later when nothing is late yet: by then the call may be at a plugin with less time. */
-  #waitLonger(call: Call, dueMs: number, nowMs: number): boolean {
+  #waitLonger(call: Call, ownDueMs: number, nowMs: number): boolean {
+    const dueMs = Math.min(ownDueMs, call.rare.capMs)
     if (dueMs <= nowMs) return false
     call.dueMs = Math.min(dueMs, nowMs + stepOf(call).shortestMs)
     this.#deadlines.watch(call, nowMs)
     return true
   }
 
-  /** Each plugin after the first has its own time from when it was entered, up to all their times together. */
-  #dueOf(lane: Lane, call: Call, current: ActivePlugin, done: number, nowMs: number): number {
-    if (done === 0) return firstDueMs(call)
+  /**
+   * When the present plugin's own time ends. The first one's counts from when the trip began, each later one's from when it
+   * was entered, up to all their times together. Time in which the process stood still does not count.
+   */
+  #ownDueOf(call: Call, { current, done, enteredMs }: Progress, nowMs: number): number {
+    if (call.hookpoint.kind === 'observe') return Number.POSITIVE_INFINITY
+    const allDueMs = call.tripMs + this.#lostMsSince(call.tripMs, nowMs)
+    if (done === 0) return allDueMs + current.timeoutMs
     let allMs = 0
     for (let left = call.mask; left !== 0; left &= left - 1) allMs += firstIn(stepOf(call), left).timeoutMs
-    const { markMs } = marksOf(lane, call.slot, call.tripMs, nowMs)
-    return Math.min(markMs + current.timeoutMs, call.tripMs + allMs, call.rare.capMs)
+    return Math.min(enteredMs + this.#lostMsSince(enteredMs, nowMs) + current.timeoutMs, allDueMs + allMs)
   }
 
   /** From here on the slot is the worker's business; what its plugins have replaced so far stays with the call. */
@@ -107,7 +129,9 @@ export class Expiry {
   /** The lane's generation is over: each of its calls goes on elsewhere, fails, or is reported undelivered. */
   loseLane(lane: Lane, reason: 'hang' | 'crash', message: string, nowMs: number): void {
     this.#requeue(lane, nowMs)
+    const { plugins } = lane.bulkhead
     const running = lane.ring.runningSlot()
+    const culprit = plugins.length === 1 ? plugins[0] : blameOf(lane, running, nowMs)?.plugin
     for (const call of [...lane.calls()]) {
       if (call.isSettled) continue
       const bytes = lane.heldBytes(call)
@@ -120,7 +144,8 @@ export class Expiry {
       if (call.hookpoint.kind === 'observe') this.#undelivered(call, current, bytes, reason)
       addTimes(call, times.waitedMs, times.ranMs)
       if (times.ranMs > 0) current.recorders[call.hookpoint.index]!.calls += 1
-      this.#hops.fail(call, current, kind, failureMessage(current, call, kind, message, times), times, done)
+      const by = current === culprit ? undefined : 'neighbour'
+      this.#hops.fail(call, current, failureOf(call, current, { kind, what: message, times, cutShortBy: by }), done)
     }
   }
 
@@ -177,4 +202,11 @@ export class Expiry {
     call.reject = call.hookpoint.kind === 'observe' ? null : call.reject
     this.#hops.refuse(call, closed)
   }
+}
+
+/** How long another hook has kept the lane's thread since this one was entered, if one runs now. */
+function blockedMs(lane: Lane, slot: number, enteredMs: number, nowMs: number): number {
+  const running = lane.ring.runningSlot()
+  if (running === slot || lane.occupantOf(running) === null) return 0
+  return nowMs - marksOf(lane, running, enteredMs, nowMs).markMs
 }

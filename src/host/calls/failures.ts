@@ -1,8 +1,8 @@
 /** What a failure says: who, where, why, how long it waited and ran. Host's thread only. */
-import type { Failure, FailureKind } from '../../contracts/verdict.js'
+import type { CutShortBy, Failure, FailureKind } from '../../contracts/verdict.js'
 import type { Call } from '../model/call.js'
 import type { ActivePlugin } from '../model/plugin.js'
-import type { Times } from '../model/trip.js'
+import { NO_TIMES, type Times } from '../model/trip.js'
 
 const VERBS: Partial<Record<FailureKind, string>> = {
   timeout: 'timed out',
@@ -11,30 +11,47 @@ const VERBS: Partial<Record<FailureKind, string>> = {
   invalid: 'gave no valid verdict',
 }
 
-export function failureMessage(
-  plugin: ActivePlugin,
-  call: Call,
-  kind: FailureKind,
-  what: string,
-  times: Times,
-): string {
+export interface FailureParts {
+  readonly kind: FailureKind
+  /** What happened, for an operator. */
+  readonly what: string
+  readonly times: Times
+  /** Left out: the failure is the plugin's own. */
+  readonly cutShortBy?: CutShortBy | undefined
+}
+
+/** The failure of a plugin that was asked, or should have been. */
+export function failureOf(call: Call, plugin: ActivePlugin, { kind, what, times, cutShortBy }: FailureParts): Failure {
   const took = `waited ${times.waitedMs.toFixed(1)} ms, ran ${times.ranMs.toFixed(1)} ms`
-  const limitMs = Math.min(plugin.timeoutMs, call.rare.capMs - call.tripMs)
-  const limit = kind === 'timeout' ? ` after ${Math.round(limitMs * 10) / 10} ms` : ''
-  return `plugin ${plugin.name} ${VERBS[kind] ?? kind}${limit} at ${call.hookpoint.name}: ${what} (${took})`
-}
-
-export function quarantineMessage(call: Call, plugin: ActivePlugin): string {
-  return `plugin ${plugin.name} is quarantined and was not asked at ${call.hookpoint.name}`
-}
-
-export function failureOf(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times): Failure {
+  const verb = `${VERBS[kind] ?? kind}${kind === 'timeout' ? limitOf(plugin, cutShortBy) : ''}`
+  const message = `plugin ${plugin.name} ${verb} at ${call.hookpoint.name}: ${what} (${took})`
   return {
-    kind,
-    plugin: plugin.name,
-    hookpoint: call.hookpoint.name,
-    message,
-    waitedMs: times.waitedMs,
-    ranMs: times.ranMs,
+    ...plainFailure(call, plugin, kind, message, times),
+    ...(cutShortBy === undefined ? {} : { cutShortBy }),
   }
+}
+
+export function quarantineFailure(call: Call, plugin: ActivePlugin): Failure {
+  const message = `plugin ${plugin.name} is quarantined and was not asked at ${call.hookpoint.name}`
+  return plainFailure(call, plugin, 'quarantined', message, NO_TIMES)
+}
+
+export function overloadFailure(call: Call, plugin: ActivePlugin): Failure {
+  const { name, inFlight, queueDepth } = plugin.bulkhead
+  const message = `bulkhead ${name} is full: ${inFlight} calls in flight, ${queueDepth} waiting`
+  return plainFailure(call, plugin, 'overload', message, NO_TIMES)
+}
+
+function limitOf({ timeoutMs }: ActivePlugin, cutShortBy: CutShortBy | undefined): string {
+  return cutShortBy === 'caller' ? " at its caller's deadline" : ` after ${Math.round(timeoutMs * 10) / 10} ms`
+}
+
+function plainFailure(
+  call: Call,
+  plugin: ActivePlugin,
+  kind: FailureKind,
+  message: string,
+  { waitedMs, ranMs }: Times,
+): Failure {
+  return { kind, plugin: plugin.name, hookpoint: call.hookpoint.name, message, waitedMs, ranMs }
 }

@@ -9,22 +9,12 @@ import { monotonicMs } from '../../ring/clock.js'
 import { type Call, endTrip, ensureRare, type HeldBytes, settle, settleError } from '../model/call.js'
 import type { ActivePlugin } from '../model/plugin.js'
 import type { Step } from '../model/route.js'
-import {
-  beginTrip,
-  copyOf,
-  firstIn,
-  heldEvent,
-  NO_TIMES,
-  recordOutcome,
-  releaseProbe,
-  stepOf,
-  type Times,
-} from '../model/trip.js'
+import { beginTrip, copyOf, firstIn, heldEvent, NO_TIMES, recordOutcome, releaseProbe, stepOf } from '../model/trip.js'
 import type { Emit } from '../telemetry/events.js'
-import { FAILURE_INDEX } from '../telemetry/recorders.js'
+import { CUT_SHORT_INDEX, FAILURE_INDEX } from '../telemetry/recorders.js'
 import type { CallDeadlines } from './call-deadlines.js'
 import { createWaitingEncoder } from './encode-waiting.js'
-import { failureOf, quarantineMessage } from './failures.js'
+import { failureOf, overloadFailure, quarantineFailure } from './failures.js'
 import type { Pump } from './pump.js'
 
 export interface HopsOptions {
@@ -109,7 +99,23 @@ export class Hops {
     }
     this.#cancelDeadline(call)
     endTrip(call)
+    if (this.#isOverdue(call)) return
     this.#submit(call, stepOf(call), event, from)
+  }
+
+  /** Whether the caller's time is up: then the next plugin is not asked. */
+  #isOverdue(call: Call): boolean {
+    // Without a limit of the caller's there is no need to look at the clock.
+    if (call.rare.capMs === Number.POSITIVE_INFINITY || call.rare.capMs > monotonicMs()) return false
+    const plugin = firstIn(stepOf(call), call.left)
+    const what = 'it was not asked any more'
+    this.fail(
+      call,
+      plugin,
+      failureOf(call, plugin, { kind: 'timeout', what, times: NO_TIMES, cutShortBy: 'caller' }),
+      0,
+    )
+    return true
   }
 
   /** Leaves out what is quarantined and allowed to be missing; stops the chain before what is not. */
@@ -131,7 +137,7 @@ export class Hops {
         call.hookpoint.kind === 'observe'
       ) {
         call.left &= ~bit
-        ensureRare(call).failure ??= failureOf(call, plugin, 'quarantined', quarantineMessage(call, plugin), NO_TIMES)
+        ensureRare(call).failure ??= quarantineFailure(call, plugin)
         continue
       }
       ensureRare(call).blockedBy = plugin
@@ -141,8 +147,7 @@ export class Hops {
   }
 
   #failQuarantined(call: Call, plugin: ActivePlugin): void {
-    const failure = failureOf(call, plugin, 'quarantined', quarantineMessage(call, plugin), NO_TIMES)
-    this.#end(call, plugin, failure)
+    this.#end(call, plugin, quarantineFailure(call, plugin))
   }
 
   #submit(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
@@ -185,8 +190,7 @@ export class Hops {
       this.#advance(call, undefined, call.held)
       return
     }
-    const message = `bulkhead ${bulkhead.name} is full: ${bulkhead.inFlight} calls in flight, ${bulkhead.queueDepth} waiting`
-    this.fail(call, plugin, 'overload', message, NO_TIMES, 0)
+    this.fail(call, plugin, overloadFailure(call, plugin), 0)
   }
 
   /** The plugins in `done` have run; the call goes on with the rest of its chain. */
@@ -242,10 +246,15 @@ export class Hops {
   }
 
   /** A plugin gave no verdict; `done` have run before it. The policy decides. */
-  fail(call: Call, plugin: ActivePlugin, kind: FailureKind, message: string, times: Times, done: number): void {
-    this.#countFailure(call, plugin, kind)
-    if (kind !== 'overload') recordOutcome(call, plugin, 'failure', monotonicMs())
-    const failure = failureOf(call, plugin, kind, message, times)
+  fail(call: Call, plugin: ActivePlugin, failure: Failure, done: number): void {
+    const { kind, cutShortBy } = failure
+    if (cutShortBy !== undefined) {
+      call.hookpoint.recorder.cutShort[CUT_SHORT_INDEX[cutShortBy]]! += 1
+      if (call.rare.probe === plugin) releaseProbe(call)
+    } else {
+      this.#countFailure(call, plugin, kind)
+      if (kind !== 'overload') recordOutcome(call, plugin, 'failure', monotonicMs())
+    }
     const action = plugin.registration.policies[call.hookpoint.kind][kind]
     if (call.hookpoint.kind !== 'observe' && action !== 'allow') {
       this.#end(call, plugin, failure)

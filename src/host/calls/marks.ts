@@ -24,7 +24,9 @@ export interface Progress {
   readonly current: ActivePlugin
   /** Plugins of the trip that have finished. */
   readonly done: number
-  /** Of all the trip's plugins together. */
+  /** When the worker entered it (monotonic ms); now, if it has not. */
+  readonly enteredMs: number
+  /** How long the trip waited, and how long the present plugin has run. */
   readonly times: Times
 }
 
@@ -53,12 +55,17 @@ export function progressOf(lane: Lane, call: Call, nowMs: number, doneMask = lan
   const left = all & ~done
   const current = plugins[31 - Math.clz32(left & -left)] as ActivePlugin
   const marks = marksOf(lane, call.slot, call.tripMs, nowMs)
-  const hasStarted = marks.startedMs > call.tripMs
-  const times = hasStarted
-    ? // The mark of a call that comes back at this moment is its end; the first plugin was entered when it started.
-      { waitedMs: marks.startedMs - call.tripMs, ranMs: nowMs - (done === 0 ? marks.startedMs : marks.markMs) }
-    : { waitedMs: nowMs - call.tripMs, ranMs: 0 }
-  return { current, done, times }
+  if (marks.startedMs <= call.tripMs) return { current, done, enteredMs: nowMs, times: waitedOnly(call, nowMs) }
+  // The mark of a call that comes back at this moment is its end; the first plugin was entered when it started.
+  const enteredMs = done === 0 ? marks.startedMs : marks.markMs
+  const times = { waitedMs: marks.startedMs - call.tripMs, ranMs: Math.max(0, nowMs - enteredMs) }
+  return { current, done, enteredMs, times }
+}
+
+/** The times of a trip that has come to no plugin. */
+export function waitedOnly(call: Call, nowMs: number): Times {
+  // What is published while others expire has begun a moment after `nowMs`.
+  return { waitedMs: Math.max(0, nowMs - call.tripMs), ranMs: 0 }
 }
 
 /** Names the plugin and hookpoint that a slot's occupant runs. */

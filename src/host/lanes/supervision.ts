@@ -29,6 +29,7 @@ export function createSupervision(given: SupervisionOptions): Supervisor {
     hangMs,
     deadlines: () => timer,
     now: monotonicMs,
+    lostMsSince: callPath.lostMsSince,
     onHang(lane, hang) {
       if (hang.reason === 'stall' && hang.plugin !== undefined) blame(hang.plugin)
       supervisor.replace(lane, hang.reason, hang)

@@ -43,6 +43,8 @@ export interface WatchdogOptions {
   readonly hangMs: number
   readonly deadlines: () => { add(watch: Watch, nowMs: number): void; cancel(watch: Watch): void }
   readonly now: () => number
+  /** How long the process stood still since then, in milliseconds: no lane had that time. */
+  lostMsSince(sinceMs: number, nowMs: number): number
   onHang(lane: Lane, hang: Hang): void
   /** The running hook has taken LATE_SHARE of its time. */
   onLate(lane: Lane): void
@@ -97,7 +99,7 @@ export class Watchdog {
   /** No hook runs, by the worker's account. */
   #checkIdle(watch: Watch, nowMs: number): void {
     const { lane } = watch
-    const quietMs = nowMs - watch.progressMs
+    const quietMs = nowMs - watch.progressMs - this.#options.lostMsSince(watch.progressMs, nowMs)
     const longestMs = Math.max(...lane.bulkhead.plugins.map((plugin) => plugin.timeoutMs))
     if (quietMs > longestMs + this.#options.hangMs + STALL_MS) {
       this.#options.onHang(lane, stallOf(lane, quietMs, nowMs))
@@ -108,12 +110,14 @@ export class Watchdog {
 
   #checkRunning(watch: Watch, slot: number, tripMs: number, nowMs: number): void {
     const { lane } = watch
-    const { hangMs, onHang, onLate } = this.#options
-    const sinceMs = marksOf(lane, slot, tripMs, nowMs).markMs
+    const { hangMs, onHang, onLate, lostMsSince } = this.#options
+    const { markMs } = marksOf(lane, slot, tripMs, nowMs)
+    const sinceMs = markMs + lostMsSince(markMs, nowMs)
+    const progressMs = watch.progressMs + lostMsSince(watch.progressMs, nowMs)
     const blame = blameOf(lane, slot, nowMs)
     const timeoutMs = blame?.plugin?.timeoutMs ?? lookAwayMs(lane) / LATE_SHARE
     // The marks are the worker's word: one that moves them on for ever is held to what it gives back.
-    const limitMs = Math.min(sinceMs + timeoutMs + hangMs, watch.progressMs + this.#mostQuietMs(lane))
+    const limitMs = Math.min(sinceMs + timeoutMs + hangMs, progressMs + this.#mostQuietMs(lane))
     if (limitMs > nowMs) {
       const lateMs = sinceMs + timeoutMs * LATE_SHARE
       if (lateMs <= nowMs && !lane.isLate) onLate(lane)

@@ -6,6 +6,7 @@
  * own copy of every event in flight and never reads back what a worker could have changed.
  */
 import { type CodecMemory, codecMemory } from '../../contracts/codec/memory.js'
+import { HookringError } from '../../contracts/errors.js'
 import { blockBytes, createExtents, type Extents, SMALLEST_EXTENT_BYTES } from '../../ring/extents.js'
 import { allocateRing } from '../../ring/host-ring.js'
 import type { Geometry } from '../../ring/layout.js'
@@ -24,19 +25,41 @@ export interface LaneMemory {
 
 /** Blocks of the largest size that fit at once: room for several large events besides many small ones. */
 const LARGEST_BLOCKS = 8
+/** An arena of more is given fewer of them, down to one. */
+const MOST_ARENA_BYTES = 512 * 1024 * 1024
+/** Offsets are 32 bits wide. */
+const MOST_EXTENT_BYTES = 2 ** 29
 /** A slot's own extent: what needs no more stands there, and the arena is for what is larger. */
 export const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES
 
 /** Up to here a loop over words beats a call. */
 const LOOP_BYTES = 512
 
-/** @param largestExtentBytes the largest extent that an event can need. */
+/**
+ * @param largestExtentBytes the largest extent that an event can need.
+ * @throws HookringError OPTIONS_INVALID
+ */
 export function createLaneMemory(slotCount: number, largestExtentBytes: number): LaneMemory {
+  if (largestExtentBytes > MOST_EXTENT_BYTES) throw tooLarge(largestExtentBytes)
   const largestBytes = blockBytes(largestExtentBytes)
-  const geometry = { slotCount, arenaBytes: slotCount * OWN_EXTENT_BYTES + largestBytes * LARGEST_BLOCKS }
-  const buffer = allocateRing(geometry)
-  // Pages that are never touched are never committed, in the mirror as in the shared buffer.
-  return { geometry, largestBytes, buffer, mirror: codecMemory(new ArrayBuffer(buffer.byteLength)) }
+  const blocks = Math.max(1, Math.min(LARGEST_BLOCKS, Math.floor(MOST_ARENA_BYTES / largestBytes)))
+  const geometry = { slotCount, arenaBytes: slotCount * OWN_EXTENT_BYTES + largestBytes * blocks }
+  try {
+    const buffer = allocateRing(geometry)
+    // Pages that are never touched are never committed, in the mirror as in the shared buffer.
+    return { geometry, largestBytes, buffer, mirror: codecMemory(new ArrayBuffer(buffer.byteLength)) }
+  } catch (cause) {
+    throw tooLarge(largestExtentBytes, cause)
+  }
+}
+
+function tooLarge(largestExtentBytes: number, cause?: unknown): HookringError {
+  const takes = `an event and what is answered to it may take ${Math.ceil(largestExtentBytes / 1_048_576)} MiB`
+  return new HookringError(
+    'OPTIONS_INVALID',
+    `maxEventBytes: there is no memory for a lane in which ${takes}; lower maxEventBytes, maxReplyBytes or limits.slots`,
+    { path: ['maxEventBytes'], cause },
+  )
 }
 
 export class LaneBytes {

@@ -18,8 +18,8 @@ export interface DeadlineTimerOptions<Entry extends Deadline> {
   readonly expire: DeadlineHandler<Entry>
   /** Called when entries are due, before they expire: what has already come in is taken first. */
   beforeExpire?(): void
-  /** The timer that was set at `setMs` for `dueMs` has fired. */
-  onFire?(setMs: number, dueMs: number, nowMs: number): void
+  /** The timer that was set at `setMs` for `dueMs` has fired, or should have. */
+  onDue?(setMs: number, dueMs: number, nowMs: number): void
   /** Default: setTimeout and clearTimeout. */
   setTimer?(fire: () => void, delayMs: number): TimerHandle
   clearTimer?(handle: TimerHandle): void
@@ -37,7 +37,7 @@ export class DeadlineTimer<Entry extends Deadline> {
   #handle: TimerHandle | null = null
   // Infinity: not armed. -Infinity: firing or closed, so that add does not arm.
   #armedForMs = Number.POSITIVE_INFINITY
-  #armedAtMs = 0
+  #setMs = 0
   #isClosed = false
 
   constructor(options: DeadlineTimerOptions<Entry>) {
@@ -64,6 +64,12 @@ export class DeadlineTimer<Entry extends Deadline> {
     return this.#handle === null ? null : this.#armedForMs
   }
 
+  /** Tells onDue of a timer that should have fired by now: other things may be taken before it is. */
+  look(nowMs: number): void {
+    if (this.#handle === null || nowMs <= this.#armedForMs) return
+    this.#options.onDue?.(this.#setMs, Math.max(this.#armedForMs, this.#setMs), nowMs)
+  }
+
   /** Disarms the timer for good. Entries stay in the wheel. */
   close(): void {
     this.#isClosed = true
@@ -74,7 +80,7 @@ export class DeadlineTimer<Entry extends Deadline> {
   #arm(dueMs: number, nowMs: number): void {
     this.#disarm()
     this.#armedForMs = dueMs
-    this.#armedAtMs = nowMs
+    this.#setMs = nowMs
     const delayMs = Math.min(Math.max(Math.ceil(dueMs - nowMs), 1), MAX_DELAY_MS)
     const { setTimer } = this.#options
     this.#handle = setTimer === undefined ? setTimeout(this.#fireSoon, delayMs) : setTimer(this.#fireSoon, delayMs)
@@ -92,14 +98,14 @@ export class DeadlineTimer<Entry extends Deadline> {
   readonly #fireSoon = () => this.#fire()
 
   #fire(): void {
-    const { now, onFire, beforeExpire, expire } = this.#options
+    const { now, onDue, beforeExpire, expire } = this.#options
     const wheel = this.#wheel
     this.#handle = null
     const setForMs = this.#armedForMs
     this.#armedForMs = Number.NEGATIVE_INFINITY
     try {
       const nowMs = now()
-      onFire?.(this.#armedAtMs, setForMs, nowMs)
+      onDue?.(this.#setMs, Math.max(setForMs, this.#setMs), nowMs)
       if ((wheel.nextDueMs() ?? Number.POSITIVE_INFINITY) <= nowMs) {
         beforeExpire?.()
         wheel.poll(now(), expire, MOST_IN_A_TURN)

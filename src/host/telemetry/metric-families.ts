@@ -37,6 +37,12 @@ export const FAMILIES = {
     labels: ['hookpoint'],
     help: "Calls that the caller's signal ended.",
   },
+  cutShort: {
+    name: 'calls_cut_short_total',
+    type: 'counter',
+    labels: ['hookpoint', 'by'],
+    help: "Turns of plugins that ended before the plugin had had its own time, by what took it (caller: the call's timeoutMs; waiting: queues and neighbours; neighbour: another plugin took their lane down).",
+  },
   unanswered: {
     name: 'calls_unanswered_total',
     type: 'counter',

@@ -3,7 +3,7 @@
  * them. metrics.ts makes recorders, the dispatcher and the lanes hold them; on the host's thread alone.
  */
 import type { HookpointKind } from '../../contracts/contract.js'
-import { FAILURE_KINDS, type VerdictKind } from '../../contracts/verdict.js'
+import { CUT_SHORT_BY, FAILURE_KINDS, type VerdictKind } from '../../contracts/verdict.js'
 import { createHistogramCells, type FamilyKey, type Labels, type Row, recordDuration } from './metric-families.js'
 
 /** Where a verdict is counted in `verdicts`. */
@@ -14,6 +14,9 @@ export const VERDICT_INDEX = { continue: 0, reject: 1, replace: 2, respond: 3 } 
 
 /** Where a failure is counted in `failures`. */
 export const FAILURE_INDEX = indexOf(FAILURE_KINDS)
+
+/** Where a plugin's turn that was cut short is counted in `cutShort`. */
+export const CUT_SHORT_INDEX = indexOf(CUT_SHORT_BY)
 
 /** Why a lane was replaced. */
 export const RESTART_REASONS = ['hang', 'crash', 'exit', 'memory', 'violation', 'stall', 'reload'] as const
@@ -59,6 +62,8 @@ export interface HookpointRecorder {
   readonly verdicts: Float64Array
   aborted: number
   unanswered: number
+  /** Plugins' turns that ended before they had their own time, by CUT_SHORT_INDEX. */
+  readonly cutShort: Float64Array
   recordWaiting(us: number): void
 }
 
@@ -118,6 +123,7 @@ export function createHookpointRecorder(scope: RowScope, labels: Labels, kind: H
     verdicts: new Float64Array(VERDICT_COUNT),
     aborted: 0,
     unanswered: 0,
+    cutShort: new Float64Array(CUT_SHORT_BY.length),
     recordWaiting: (us) => recordDuration(waiting, us),
   }
   addField(scope, 'calls', labels, recorder, 'calls')
@@ -128,6 +134,7 @@ export function createHookpointRecorder(scope: RowScope, labels: Labels, kind: H
     addCell(scope, 'verdicts', { ...labels, verdict }, recorder.verdicts, VERDICT_INDEX[verdict])
   }
   addField(scope, 'aborted', labels, recorder, 'aborted')
+  for (const by of CUT_SHORT_BY) addCell(scope, 'cutShort', { ...labels, by }, recorder.cutShort, CUT_SHORT_INDEX[by])
   if (kind === 'respond') addField(scope, 'unanswered', labels, recorder, 'unanswered')
   return recorder
 }

@@ -36,11 +36,16 @@ export function isTraced(): boolean {
   )
 }
 
-/** Publishes start and end: the call is under way. */
+/**
+ * Publishes start and end: the call is under way. Stores that are bound to start (`bindStore`) are there at every later
+ * event of the call.
+ */
 export function traceStart(message: CallTraceMessage): CallTrace {
-  start.publish(message)
-  end.publish(message)
-  return { message, resource: new AsyncResource('HOOKRING_CALL') }
+  return start.runStores(message, () => {
+    const resource = new AsyncResource('HOOKRING_CALL')
+    end.publish(message)
+    return { message, resource }
+  })
 }
 
 export function traceEnd(trace: CallTrace, verdict: Verdict): void {
@@ -56,8 +61,7 @@ export function traceError(trace: CallTrace, cause: Error): void {
 
 function finish({ message, resource }: CallTrace): void {
   resource.runInAsyncScope(() => {
-    asyncStart.publish(message)
-    asyncEnd.publish(message)
+    asyncStart.runStores(message, () => asyncEnd.publish(message))
   })
   resource.emitDestroy()
 }

@@ -6,6 +6,7 @@ import { type CodecMemory, codecMemory } from '../../contracts/codec/memory.js'
 import type { LaneSpec } from '../../contracts/control.js'
 import { monotonicMs } from '../../ring/clock.js'
 import * as layout from '../../ring/layout.js'
+import type { Standstills } from '../../ring/standstill.js'
 import type { WorkerRing } from '../../ring/worker-ring.js'
 import { CallContext } from '../runtimes/call-context.js'
 import { setRunning } from '../thread/attribution.js'
@@ -76,12 +77,15 @@ export class Chain {
     return this.#invoker.hasAsync
   }
 
-  /** Detaches the pending hops that are past their deadline; the next deadline (monotonic ms), or null. */
-  expire(nowMs: number): number | null {
+  /**
+   * Detaches the pending hops that are past their deadline; the next deadline (monotonic ms), or null. What the process
+   * stood still of their time they get again.
+   */
+  expire(nowMs: number, standstills: Pick<Standstills, 'lostMsSince'>): number | null {
     let next: number | null = null
     for (const hook of this.#invoker.pending) {
       if (hook.isDetached) continue
-      const { deadlineMs } = hook
+      const deadlineMs = hook.deadlineMs + standstills.lostMsSince(hook.enteredMs)
       if (deadlineMs <= nowMs) this.#detach(hook, nowMs)
       else if (next === null || deadlineMs < next) next = deadlineMs
     }
@@ -107,6 +111,7 @@ export class Chain {
       const outcome = this.#enter(slot, pointIndex, plugin, now, done === 0)
       if (typeof outcome !== 'number') {
         outcome.done = done
+        outcome.enteredMs = now
         return monotonicMs()
       }
       now = monotonicMs()

@@ -21,6 +21,8 @@ export class PendingHook {
   readonly ctx: CallContext
   /** The plugins of the hop that came before it, as a mask. */
   done = 0
+  /** When the hook was entered (monotonic ms). */
+  enteredMs = 0
   /** Its call has been given up: what it settles with is dropped. */
   isDetached = false
 

@@ -6,6 +6,7 @@ import { HookringError } from '../../contracts/errors.js'
 import { type ChildLoad, childLoadSchema, type LaneLoss } from '../../contracts/process.js'
 import { ByteBudget } from '../../primitives/byte-budget.js'
 import { monotonicMs } from '../../ring/clock.js'
+import { Standstills } from '../../ring/standstill.js'
 import { CallContext } from '../runtimes/call-context.js'
 import type { EventBytes } from '../runtimes/runtime.js'
 import { jsonIn, type Settlement, settlementIn, textIn } from './answers.js'
@@ -72,6 +73,8 @@ export class Link implements ChildListener {
   #firstSinceMs = 0
   #watch: NodeJS.Timeout | null = null
   #watchDueMs = 0
+  #watchSetMs = 0
+  readonly #standstills = new Standstills()
   #isLost = false
   #isEnding = false
   #isLogging = false
@@ -252,11 +255,13 @@ export class Link implements ChildListener {
     if (this.#watch !== null && this.#watchDueMs <= dueMs) return
     if (this.#watch !== null) clearTimeout(this.#watch)
     this.#watchDueMs = dueMs
+    this.#watchSetMs = monotonicMs()
     this.#watch = setTimeout(() => this.#look(), Math.max(1, Math.ceil(dueMs - monotonicMs())))
   }
 
   #look(): void {
     this.#watch = null
+    this.#standstills.notice(this.#watchSetMs, this.#watchDueMs, monotonicMs())
     if (this.#isLost || this.#isEnding) return
     const { hangMs } = this.#options
     const [first] = this.#asked.values()
@@ -266,9 +271,11 @@ export class Link implements ChildListener {
   }
 
   #judge({ plugin, hookpoint }: CallTarget, sinceMs: number, allowedMs: number): void {
-    const quietMs = monotonicMs() - sinceMs
+    // Answers that came while this process stood still are in the pipe, and not read yet.
+    const lostMs = this.#standstills.lostMsSince(sinceMs)
+    const quietMs = monotonicMs() - sinceMs - lostMs
     if (quietMs < allowedMs) {
-      this.#watchFor(sinceMs + allowedMs)
+      this.#watchFor(sinceMs + allowedMs + lostMs)
       return
     }
     const message = `its process had not come back for ${quietMs.toFixed(0)} ms at ${hookpoint}`

@@ -48,6 +48,11 @@ const SCALED: readonly Patch[] = [
   },
 ]
 
+/** Here time passes in leaps, when a scenario says so: that is no process that stood still. */
+const LEAPS: readonly Patch[] = [
+  { file: 'ring/standstill.js', find: 'const LATE_MS = 50;', replace: 'const LATE_MS = Infinity;' },
+]
+
 /** An arena of two small extents that all events share. */
 const SMALL_ARENA: readonly Patch[] = [
   { file: 'host/model/lane-bytes.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
@@ -63,17 +68,17 @@ const SMALL_ARENA: readonly Patch[] = [
   },
 ]
 
-/** The sizes that a scenario asks for, and a name for them. */
+/** The sizes that a scenario asks for, and a name for them. Leaps of time are part of all. */
 export function sizesFor(scenario: { isScaled?: boolean; hasSmallArena?: boolean }): Patches {
   const { isScaled = false, hasSmallArena = false } = scenario
   return {
     name: `${isScaled ? '-scaled' : ''}${hasSmallArena ? '-small-arena' : ''}`,
-    patches: [...(isScaled ? SCALED : []), ...(hasSmallArena ? SMALL_ARENA : [])],
+    patches: [...LEAPS, ...(isScaled ? SCALED : []), ...(hasSmallArena ? SMALL_ARENA : [])],
   }
 }
 
 /** Every patch that is not a mutant's. */
-export const SIZES: readonly Patch[] = [...SCALED, ...SMALL_ARENA]
+export const SIZES: readonly Patch[] = [...LEAPS, ...SCALED, ...SMALL_ARENA]
 
 /** Where the package stands, for a program below its .cache/. */
 export function packageFolder(): string {

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { inspect } from 'node:util'
+import { describe, expect, it, vi } from 'vitest'
 import { actor, openLab, refusalOf } from '../support/lab.js'
 
 describe('an event', () => {
@@ -126,6 +127,22 @@ describe('an event', () => {
     expect(await hooks.onGate(nested(0))).toMatchObject({ reason: 'a saw "level 0"' })
     const reasons = (await Promise.all(inner)).map((verdict) => (verdict as { reason: string }).reason)
     expect(new Set(reasons)).toEqual(new Set(['a saw "level 1"', 'a saw "level 2"', 'a saw "level 3"']))
+  })
+
+  it('by whoever looks for names in the hooks finds nothing that is not there', async () => {
+    const { engine, hooks } = await openLab()
+    for (const value of [engine, hooks, { hooks }]) expect(() => inspect(value, { depth: 5 })).not.toThrow()
+    expect(inspect(hooks)).toContain('onGate')
+    expect(`${hooks} ${JSON.stringify(hooks)}`).toBe('[object Object] {}')
+    expect(await hooks).toBe(hooks)
+    const asked = hooks as unknown as Record<string | symbol, unknown>
+    for (const name of ['then', 'getter', 'asymmetricMatch', 'nodeType', 'on', 'onModuleInit', Symbol.toStringTag]) {
+      expect(asked[name], String(name)).toBeUndefined()
+    }
+    // A server's tests may spy on a hook.
+    const spied = vi.spyOn(hooks, 'onGate')
+    await hooks.onGate({})
+    expect(spied).toHaveBeenCalledOnce()
   })
 
   it('to a hookpoint that the contract does not have is refused by name', async () => {

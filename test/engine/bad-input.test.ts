@@ -28,6 +28,7 @@ describe('options', () => {
     ['half a spare', { spares: 0.5 }, 'spares'],
     ['an unknown way of waiting', { wait: 'sleep' }, 'wait'],
     ['events of no bytes', { maxEventBytes: 0 }, 'maxEventBytes'],
+    ['a Map of quarantine options', { quarantine: new Map() }, 'quarantine'],
     ['a quarantine from no failures', { quarantine: { ratio: 0 } }, 'quarantine'],
     ['a heap too small to start', { limits: { memoryMb: 1 } }, 'limits.memoryMb'],
     ['a negative queue', { limits: { queue: -1 } }, 'limits.queue'],
@@ -56,6 +57,17 @@ describe('options', () => {
     ['with an unknown limit', { limits: { disk: 1 } }, 'plugins[0].limits'],
     ['with an unknown policy', { onFailure: { timeout: 'wait' } }, 'plugins[0].onFailure'],
     ['with a match that is a number', { match: 5 }, 'plugins[0].match'],
+    ...[/^adm/, new Set(['admin']), new Map(), new Date(), new Error('x'), {}].map(
+      (condition) =>
+        [
+          `with ${condition.constructor.name} for a condition`,
+          { match: { text: condition } },
+          'plugins[0].match',
+        ] as const,
+    ),
+    ['with a Map of conditions', { match: new Map([['text', 'x']]) }, 'plugins[0].match'],
+    ['with a Map of policies', { onFailure: new Map([['timeout', 'deny']]) }, 'plugins[0].onFailure'],
+    ['with a Map of limits', { limits: new Map([['queue', 1]]) }, 'plugins[0].limits'],
     ['with a match on a field that no event has', { match: { colour: 'red' } }, 'match'],
     ['with a match that can never hold', { match: { id: 'one' } }, 'match'],
     ['with a malformed topic filter', { match: { topic: { mqtt: 'a/#/b' } } }, 'match'],

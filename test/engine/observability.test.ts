@@ -156,6 +156,32 @@ describe('the tracing channel hookring:call', () => {
     return { heard, stop, events: () => heard.map(({ event }) => event) }
   }
 
+  it('has the store that a tracer binds to start at every later event of the call, and nowhere else', async () => {
+    const { hooks, engine } = await openLab({ plugins: [actor('a')] })
+    const channel = tracingChannel<string, CallTraceMessage>('hookring:call')
+    const spans = new AsyncLocalStorage<string>()
+    channel.start.bindStore(spans, (message) => `span of ${(message as unknown as CallTraceMessage).traceId}`)
+    const seen: string[] = []
+    const note = (event: string) => () => seen.push(`${event}: ${spans.getStore()}`)
+    const subscribers = {
+      ...{ start: note('start'), end: note('end') },
+      ...{ asyncStart: note('asyncStart'), asyncEnd: note('asyncEnd'), error: note('error') },
+    }
+    channel.subscribe(subscribers)
+    onTestFinished(() => {
+      channel.unsubscribe(subscribers)
+      channel.start.unbindStore(spans)
+    })
+    await hooks.onGate({ acts: { a: 'waits 5' } }, { traceId: '1' })
+    expect(seen.splice(0)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd'].map((event) => `${event}: span of 1`))
+    expect(spans.getStore()).toBeUndefined()
+    await refusalOf(hooks.onRespond({ acts: { a: 'throws x' } }, { traceId: '2' }))
+    expect(seen.splice(0)).toContain('error: span of 2')
+    hooks.onObserve({}, { traceId: '3' })
+    await engine.flush()
+    expect(seen).toContain('asyncEnd: span of 3')
+  })
+
   it('follows a call from start to verdict, in the context of its caller', async () => {
     const { hooks } = await openLab({ plugins: [actor('a')] })
     const { heard, stop, events } = listen()

@@ -87,6 +87,7 @@ interface Judged {
   readonly message: string
   readonly waitedMs: number
   readonly ranMs: number
+  readonly cutShortBy?: CutShortBy
 }
 
 /** Makes the call and checks what it comes to, and what is counted for it. */
@@ -142,6 +143,7 @@ async function judge(
     hookpoint,
     waitedMs: expect.any(Number),
     ranMs: expect.any(Number),
+    ...(judged.cutShortBy === undefined ? {} : { cutShortBy: 'waiting' }),
   })
   if (failure !== 'overload') expect(judged.message).toContain('plugin faulty')
 
@@ -151,7 +153,8 @@ async function judge(
   const wasAsked = failure !== 'quarantined' && failure !== 'overload' && judged.ranMs > 0
   expect(difference(later, earlier)).toEqual({
     calls: 1,
-    [`faulty ${failure}`]: 1,
+    // A busy machine may take a plugin's time from it: then the failure is not the plugin's own.
+    ...(judged.cutShortBy === undefined ? { [`faulty ${failure}`]: 1 } : {}),
     before: 1,
     ...(wasAsked ? { faulty: 1 } : {}),
     ...(goesOn ? { after: 1, beyond: 1 } : {}),

@@ -73,8 +73,9 @@ export function createHooks<Points extends Hookpoints>({
 function unknownHookpoint(contract: Contract): object {
   const names = Object.keys(contract.hookpoints)
   const lowerCase = new Set(names.map((name) => name.toLowerCase()))
-  return new Proxy(Object.create(null), {
-    get(_, key) {
+  return new Proxy(Object.prototype, {
+    get(ordinary, key, receiver) {
+      if (key in ordinary) return Reflect.get(ordinary, key, receiver)
       if (typeof key === 'symbol' || LIFECYCLE_METHODS.has(key)) return undefined
       if (!/^on[A-Z]/.test(key) && !lowerCase.has(key.toLowerCase())) return undefined
       return () => {

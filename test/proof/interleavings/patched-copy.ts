@@ -104,7 +104,7 @@ export async function createCopies(): Promise<Copies> {
   const root = packageFolder()
   const folder = join(root, '.cache', `interleavings-${process.pid}`)
   await mkdir(folder, { recursive: true })
-  const original = join(folder, 'ships')
+  const original = join(folder, 'original')
   // Others may build while this runs: all copies are of one state.
   await cp(join(root, 'dist'), original, { recursive: true, filter: (path) => !/\.(map|d\.ts)$/.test(path) })
 

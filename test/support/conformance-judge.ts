@@ -2,7 +2,7 @@
  * What the conformance suite asks and tells on its stage, and how it judges what comes of it: verdict, failure, who was
  * asked besides, and what was counted.
  */
-import type { FailureAction, FailureKind } from 'hookring'
+import type { CutShortBy, FailureAction, FailureKind } from 'hookring'
 import { expect } from 'vitest'
 import {
   type AskedKind,

@@ -50,6 +50,7 @@ function openLane(bulkhead: Partial<Bulkhead> = {}) {
   const completion = new Completion({
     hops: { proceed: unasked, decide: unasked, fail: unasked },
     violated: (_lane, kind) => violations.push(kind),
+    lostMsSince: () => 0,
   })
   let earliestMs = Number.NaN
   const lane = new Lane({
@@ -189,7 +190,13 @@ describe('a lane', () => {
           return isBack
         }
         const unasked = null as never
-        const expiry = new Expiry({ hops: unasked, completion: unasked, deadlines: { watch() {} }, emit: unasked })
+        const expiry = new Expiry({
+          hops: unasked,
+          completion: unasked,
+          deadlines: { watch() {} },
+          emit: unasked,
+          lostMsSince: () => 0,
+        })
         expiry.moveUnclaimed(lane)
         const given = back.map((call) => call.ticket + 1)
         expect([...begun, ...given]).toEqual(Array.from({ length: count }, (_, index) => index + 1))

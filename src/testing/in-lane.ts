@@ -3,7 +3,7 @@
  */
 import type { Contract, Hookpoints } from '../contracts/contract.js'
 import { createHookEngine, type EngineOptions, type HookEngine, type PluginOptions } from '../index.js'
-import { createEngineLog, type LogEntry } from './logs.js'
+import { createEngineLog, type LogEntry } from './inline/logs.js'
 
 /** What an operator says of the plugin, and the contract. */
 export type LaneOptions<Points extends Hookpoints> = PluginOptions & {

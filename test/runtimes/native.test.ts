@@ -174,7 +174,7 @@ it('a shared library without koffi is refused, with what to install', () => {
     import { register } from 'node:module'
     const hooks = "export async function resolve(name, context, next) { if (name === 'koffi') throw new Error('no koffi'); return next(name, context) }"
     register('data:text/javascript,' + encodeURIComponent(hooks))
-    const { nativeRuntime } = await import('./dist/worker/runtimes/native.js')
+    const { nativeRuntime } = await import('./dist/worker/runtimes/native/index.js')
     const place = { plugin: { name: 'p', url: 'file:///p.so' }, contract: { name: 'delivery', version: 1 }, hookpoints: [], named() {}, logger() {} }
     const error = await nativeRuntime.load(place).catch((error) => error)
     console.log(JSON.stringify({ code: error.code, message: error.message }))`

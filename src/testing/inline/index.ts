@@ -11,8 +11,8 @@ import type { CallOptions } from '../../index.js'
 import type { Plugin } from '../../plugin/index.js'
 import { isThenable } from '../../plugin/result.js'
 import { definitionIn, type HookFunction, ownNameOf, type PluginServices, setUpPlugin } from '../../plugin/setup.js'
-import { createPluginLog, type LogEntry } from '../logs.js'
 import { createInlineContext } from './context.js'
+import { createPluginLog, type LogEntry } from './logs.js'
 import { createInlinePoint, type InlinePoint } from './point.js'
 
 /** A function per hookpoint of the contract. One that the plugin has no hook for continues, as in an engine. */

@@ -8,6 +8,6 @@ export const RUNTIMES: Readonly<Record<RuntimeName, () => Promise<Runtime>>> = {
   compartment: async () => (await import('../runtimes/compartment/index.js')).compartmentRuntime,
   quickjs: async () => (await import('../runtimes/quickjs/index.js')).quickjsRuntime,
   wasm: async () => (await import('../runtimes/wasm/index.js')).wasmRuntime,
-  native: async () => (await import('../runtimes/native.js')).nativeRuntime,
+  native: async () => (await import('../runtimes/native/index.js')).nativeRuntime,
   exhook: async () => (await import('../runtimes/exhook/index.js')).exhookRuntime,
 }

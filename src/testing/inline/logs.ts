@@ -1,8 +1,8 @@
 /**
  * Keeps what a plugin logs in a test. Runs where the engine runs.
  */
-import type { Logger } from '../contracts/options.js'
-import type { PluginLogger } from '../plugin/index.js'
+import type { Logger } from '../../contracts/options.js'
+import type { PluginLogger } from '../../plugin/index.js'
 
 export interface LogEntry {
   readonly level: 'debug' | 'info' | 'warn' | 'error'

@@ -12,12 +12,12 @@ import { basename, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type * as koffiModule from 'koffi'
 import type { LibraryHandle } from 'koffi'
-import { HookringError } from '../../contracts/errors.js'
-import { describe } from '../../plugin/setup.js'
-import { type CType, INIT_EXPORT, LP64, layoutOf, SLOT_NAMES, SLOTS, type SlotName, VTABLE } from './c-abi/layout.js'
-import type { CMemory, CValue } from './c-abi/memory.js'
-import { type CFunction, type CGuest, loadCPlugin, MAX_REASON_BYTES } from './c-abi/plugin.js'
-import type { Runtime } from './runtime.js'
+import { HookringError } from '../../../contracts/errors.js'
+import { describe } from '../../../plugin/setup.js'
+import { type CType, INIT_EXPORT, LP64, layoutOf, SLOT_NAMES, SLOTS, type SlotName, VTABLE } from '../c-abi/layout.js'
+import type { CMemory, CValue } from '../c-abi/memory.js'
+import { type CFunction, type CGuest, loadCPlugin, MAX_REASON_BYTES } from '../c-abi/plugin.js'
+import type { Runtime } from '../runtime.js'
 
 type Koffi = typeof koffiModule
 

@@ -75,6 +75,7 @@ describe('what counts as a finding', () => {
     [{ outcome: 'escaped' }, /escaped/],
     [{ outcome: 'host-died' }, /host-died/],
     [{ outcome: 'wrong-verdict' }, /wrong-verdict/],
+    [{ outcome: 'too-much-memory' }, /too-much-memory/],
     [{ servesAgain: false }, /does not serve again/],
     [{ loopBlockedMs: 21 }, /stood still for 21\.0 ms/],
   ] as const)('%o where containment is promised', (more, says) => {

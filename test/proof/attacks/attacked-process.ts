@@ -15,9 +15,12 @@ import { delivery } from 'hookring/contracts'
 import { answerRequests } from '../../../bench/instruments.js'
 import { packageRoot } from '../hostile/command-line.js'
 import { attacks } from './contract.mjs'
-import type { Attack, AttackedBoundary, AttackedRuntime, BinaryAttack, ScriptAttack } from './corpus.js'
+import type { Attack, AttackedBoundary, AttackedRuntime, BinaryAttack, BombAttack, ScriptAttack } from './corpus.js'
+import { MEMORY_MB } from './limits.js'
 import { type LoopWatch, startLoopWatch } from './loop-watch.js'
+import { startMemoryWatch } from './memory-watch.js'
 import { attackerSource, NEIGHBOUR, type Targets, VICTIM, writeBeside } from './plugins.js'
+import { WASM_BOMBS } from './wasm-bombs.js'
 
 export interface AttackRequest {
   readonly attack: Attack
@@ -36,6 +39,8 @@ export interface AttackReport {
   readonly servesAgain: boolean
   readonly loopBlockedMs: number
   readonly zombies: number
+  /** By how much the server's memory was larger at most than before, where the attack was on a limit that is promised. */
+  readonly grownMb: number
   /** What the attack was answered with. */
   readonly told: string
 }
@@ -152,10 +157,12 @@ async function runAttack(attack: Attack, scene: Scene): Promise<AttackReport> {
   const traffic = startNeighbours(neighbours.hooks, runtime === 'wasm' || runtime === 'native')
   await sleep(20)
   watch.reset()
+  const memory = startMemoryWatch()
   const done = await (attack.kind === 'script'
     ? script(attack, scene, { ...options, walls, watch })
     : binary(attack, scene, { ...options, walls, watch }))
   const loopBlockedMs = watch.stop()
+  const grownMb = memory.stop()
   const wrong = await traffic.stop()
   await neighbours.close()
   const told = `${done.told} ${lines.join('\n')}`
@@ -168,9 +175,9 @@ async function runAttack(attack: Attack, scene: Scene): Promise<AttackReport> {
     ...(intrinsics.some((intrinsic, at) => shapeOf(intrinsic) !== before[at])
       ? ['the server’s intrinsics changed']
       : []),
-    ...(/it-ran|it-attached/.test(done.told) ? [`it says: ${done.told}`] : []),
+    ...(/it-ran|it-attached|it-got/.test(done.told) ? [`it says: ${done.told}`] : []),
   ]
-  return { ...done, told: done.told.slice(0, 200), escapes, wrong, hostErrors: [...hostErrors], loopBlockedMs }
+  return { ...done, told: done.told.slice(0, 200), escapes, wrong, hostErrors: [...hostErrors], loopBlockedMs, grownMb }
 }
 
 type Options = Omit<Parameters<typeof createHookEngine>[0], 'contract' | 'plugins'> & {
@@ -186,7 +193,7 @@ async function script(attack: ScriptAttack, { targets }: Scene, { walls, watch, 
       createHookEngine({
         ...options,
         contract: attacks,
-        plugins: [{ from, ...walls, timeoutMs: TIMEOUT_MS, limits: { memoryMb: 48 } }],
+        plugins: [{ from, ...walls, timeoutMs: TIMEOUT_MS, limits: { memoryMb: MEMORY_MB } }],
       }),
     async ({ hooks }) => {
       // Opening an engine takes the server's thread some milliseconds, whatever is in it.
@@ -231,11 +238,18 @@ async function loadsAnother(
 }
 
 async function binary(
-  attack: BinaryAttack,
+  attack: BinaryAttack | BombAttack,
   { runtime, targets }: Scene,
   { walls, watch, ...options }: Options,
 ): Promise<Done> {
-  const from = runtime === 'wasm' ? join(root, 'test/runtimes/c/acts.wasm') : compiled(attack.binary, targets)
+  const from =
+    attack.kind === 'bomb'
+      ? built(attack)
+      : runtime === 'wasm'
+        ? join(root, 'test/runtimes/c/acts.wasm')
+        : compiled(attack.binary, targets)
+  // Making the plugin took a while of this thread, and was none of its doing.
+  watch.reset()
   const ask = (seq: number, payloadLen: number) => ({
     senderIdentity: null,
     recipientKey: new Uint8Array(32),
@@ -248,13 +262,20 @@ async function binary(
       createHookEngine({
         ...options,
         contract: delivery,
-        plugins: [{ from, ...walls, timeoutMs: TIMEOUT_MS, limits: { memoryMb: 48 } }],
+        plugins: [{ from, ...walls, timeoutMs: TIMEOUT_MS, limits: { memoryMb: MEMORY_MB } }],
       }),
     async ({ hooks }) => {
       watch.reset()
-      return text(await hooks.onMessageEnqueue(ask(attack.act, attack.argument)))
+      if (attack.kind === 'binary') return text(await hooks.onMessageEnqueue(ask(attack.act, attack.argument)))
+      let told = ''
+      for (let call = 0; call < attack.calls; call += 1) told = text(await hooks.onMessageEnqueue(ask(1, 0)))
+      return told
     },
-    async ({ hooks }) => ((await hooks.onMessageEnqueue(ask(0, 0))).kind === 'continue' ? '' : null),
+    async ({ hooks }) => {
+      const verdict = await hooks.onMessageEnqueue(ask(0, 0))
+      // A bomb knows no honest call: that it comes to anything is all that can be asked.
+      return verdict.kind === 'continue' || attack.kind === 'bomb' ? '' : null
+    },
   )
 }
 
@@ -302,6 +323,12 @@ function wallsOf(runtime: AttackedRuntime, boundary: AttackedBoundary): Partial<
   const confines = boundary === 'process' || runtime === 'quickjs' || runtime === 'wasm'
   // What no operator may call untrusted is attacked as trusted, to show why.
   return { runtime, boundary, trust: confines ? 'untrusted' : 'trusted' }
+}
+
+function built({ name }: BombAttack): string {
+  const file = join(folder, `bomb-${count}.wasm`)
+  writeFileSync(file, WASM_BOMBS[name]())
+  return file
 }
 
 const libraries = new Map<string, string>()

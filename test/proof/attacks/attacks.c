@@ -4,11 +4,15 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,6 +51,131 @@ static int32_t connect_out(void) {
     close(fd);
   }
   return told("-");
+}
+
+/* Far more than any kind of memory beside the limit should give. */
+#define TOO_MUCH (96ul << 20)
+
+static int32_t got(size_t bytes, const char *what) {
+  static char text[100];
+  snprintf(text, sizeof text, "%s %zu MB of %s", bytes > TOO_MUCH ? "it-got" : "only", bytes >> 20, what);
+  return told(text);
+}
+
+static int32_t map_all(int flags, const char *what) {
+  size_t bytes = 0;
+  for (int i = 0; i < 24; i += 1) {
+    char *block = mmap(NULL, 16 << 20, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | flags, -1, 0);
+    if (block == MAP_FAILED) break;
+    memset(block, 1, 16 << 20);
+    bytes += 16 << 20;
+  }
+  return got(bytes, what);
+}
+
+static int32_t grow_main_stack(void) {
+  struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+  struct rlimit now;
+  setrlimit(RLIMIT_STACK, &all);
+  getrlimit(RLIMIT_STACK, &now);
+  return told(now.rlim_cur == RLIM_INFINITY ? "it-got a stack without end" : "-");
+}
+
+static int32_t open_pipes(void) {
+  static char fill[4096];
+  size_t bytes = 0;
+  for (int i = 0; i < 400; i += 1) {
+    int ends[2];
+    if (pipe2(ends, O_NONBLOCK) != 0) break;
+    fcntl(ends[1], F_SETPIPE_SZ, 1 << 20);
+    for (ssize_t wrote; (wrote = write(ends[1], fill, sizeof fill)) > 0;) bytes += wrote;
+  }
+  return got(bytes * 2, "pipes");
+}
+
+static int32_t send_descriptors(void) {
+  static char fill[65536];
+  size_t bytes = 0;
+  for (int i = 0; i < 4000; i += 1) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, ends) != 0) break;
+    for (ssize_t wrote; (wrote = write(ends[1], fill, sizeof fill)) > 0;) bytes += wrote;
+  }
+  char control[CMSG_SPACE(sizeof(int))] = {0};
+  struct iovec one = {fill, 1};
+  struct msghdr message = {.msg_iov = &one, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof(int));
+  *(int *)CMSG_DATA(head) = 2;
+  /* Over the plugin's own pipe. */
+  if (sendmsg(3, &message, 0) >= 0) return told("it-got a descriptor out");
+  return got(bytes, "sockets");
+}
+
+static void *sleeps(void *unused) {
+  sleep(3);
+  return unused;
+}
+
+static int32_t start_threads(void) {
+  pthread_attr_t small;
+  pthread_attr_init(&small);
+  pthread_attr_setstacksize(&small, 16384);
+  for (int i = 0; i < 3000; i += 1) {
+    pthread_t thread;
+    if (pthread_create(&thread, &small, sleeps, NULL) != 0) break;
+  }
+  return HOOK_CONTINUE;
+}
+
+static int32_t take_addresses(void) {
+  size_t gib = 0;
+  while (gib < 64 && mmap(NULL, 1ul << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED) gib += 1;
+  return told(gib >= 64 ? "it-got addresses without end" : "-");
+}
+
+static int32_t lock_files(void) {
+  int locks = 0;
+  for (int fd = 0; fd < 30; fd += 1) {
+    struct flock one = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
+    for (one.l_start = 1000; one.l_start > 0 && fcntl(fd, F_SETLK, &one) == 0; one.l_start -= 2) locks += 1;
+  }
+  return told(locks > 100 ? "it-got locks" : "-");
+}
+
+static void *floods(void *unused) {
+  static char flood[65536];
+  memset(flood, 'f', sizeof flood);
+  for (;;) write(2, flood, sizeof flood);
+  return unused;
+}
+
+/* A frame of the plugin's pipe: its head, and so many of a byte. */
+static int32_t forge(uint8_t what, size_t bytes, char filler) {
+  uint32_t size = 24 + bytes;
+  char *frame = calloc(1, size);
+  memset(frame, filler, size);
+  memset(frame, 0, 24);
+  memcpy(frame, &size, 4);
+  frame[4] = what;
+  for (size_t at = 0; at < size;) {
+    ssize_t wrote = write(3, frame + at, size - at);
+    if (wrote > 0) at += wrote;
+    else if (errno != EAGAIN) break;
+  }
+  free(frame);
+  return HOOK_CONTINUE;
+}
+
+static int32_t die_with_much_to_say(void) {
+  static char line[12000];
+  memset(line, 'x', sizeof line - 1);
+  memcpy(line, "FATAL ERROR: ", 13);
+  line[sizeof line - 1] = '\n';
+  write(2, line, sizeof line);
+  abort();
 }
 
 static int32_t on_message_enqueue(void *user_data, const CMessageEvent *event) {
@@ -91,6 +220,24 @@ static int32_t on_message_enqueue(void *user_data, const CMessageEvent *event) {
       }
       return HOOK_CONTINUE;
     }
+    case 15: return map_all(MAP_PRIVATE | MAP_GROWSDOWN, "stacks");
+    case 16: return grow_main_stack();
+    case 17: return open_pipes();
+    case 18: return send_descriptors();
+    case 19: return start_threads();
+    case 20: return take_addresses();
+    case 21: return lock_files();
+    case 22: {
+      pthread_t thread;
+      for (int i = 0; i < 3; i += 1) pthread_create(&thread, NULL, floods, NULL);
+      usleep(50000);
+      return HOOK_CONTINUE;
+    }
+    case 23: return forge(26, 8 << 20, '[');
+    case 24: return forge(26, 128 << 10, '[');
+    case 25: return forge(17, 60 << 10, '[');
+    case 26: return die_with_much_to_say();
+    case 27: return map_all(MAP_SHARED, "shared memory");
     default: return HOOK_CONTINUE;
   }
 }

@@ -2,7 +2,8 @@
  * Attacks by compiled plugins. Those for both runtimes are acts of test/runtimes/c/acts.c, whose module is part of the tree;
  * attacks.c, which asks the system for what a WebAssembly module cannot even name, is compiled where there is a compiler.
  */
-import type { AttackClass, BinaryAttack } from './corpus.js'
+import type { AttackClass, BinaryAttack, BombAttack } from './corpus.js'
+import { WASM_BOMBS, type WasmBomb } from './wasm-bombs.js'
 
 const acts = (kind: AttackClass, name: string, act: number, argument = 0): BinaryAttack => ({
   kind: 'binary',
@@ -65,4 +66,24 @@ export const nativeAttacks: readonly BinaryAttack[] = [
   system('denial', 'fork without end', 12),
   system('denial', 'signals blocked, then a loop', 13),
   system('denial', 'a flood on every descriptor', 14, 'process'),
+  system('denial', 'memory that counts as stack', 15, 'process'),
+  system('denial', 'a main stack without end', 16, 'process'),
+  system('denial', 'pipes as large as can be', 17, 'process'),
+  system('denial', 'descriptors under way in sockets', 18, 'process'),
+  system('denial', 'native threads without end', 19, 'process'),
+  system('denial', 'addresses for the sake of page tables', 20, 'process'),
+  system('denial', 'locks on files without end', 21, 'process'),
+  system('denial', 'a thread that floods standard error', 22, 'process'),
+  system('denial', 'a forged log frame, nested by the million', 23, 'process'),
+  system('denial', 'a forged log frame, as large as it may be', 24, 'process'),
+  system('denial', 'a forged load answer, nested by the thousand', 25, 'process'),
+  system('verdict', 'a fatal error that is long', 26, 'process'),
+  system('denial', 'memory that is shared', 27, 'process'),
 ]
+
+export const bombs: readonly BombAttack[] = (Object.keys(WASM_BOMBS) as WasmBomb[]).map((name) => ({
+  kind: 'bomb',
+  class: 'denial',
+  name,
+  calls: 30,
+}))

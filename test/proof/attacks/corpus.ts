@@ -5,10 +5,11 @@
 import { denialOfService } from './corpus-denial.js'
 import { escapes } from './corpus-escape.js'
 import { escapesByImport } from './corpus-import.js'
-import { nativeAttacks, wasmAttacks } from './corpus-native.js'
+import { bombs, nativeAttacks, wasmAttacks } from './corpus-native.js'
 import { pollution } from './corpus-pollution.js'
 import { sourceAttacks } from './corpus-sources.js'
 import { badVerdicts } from './corpus-verdicts.js'
+import type { WasmBomb } from './wasm-bombs.js'
 
 export const CLASSES = ['escape', 'pollution', 'theft', 'verdict', 'denial'] as const
 export type AttackClass = (typeof CLASSES)[number]
@@ -51,7 +52,16 @@ export type Beside = Readonly<
   >
 >
 
-export type Attack = ScriptAttack | BinaryAttack
+/** A WebAssembly module that is made for it: see wasm-bombs.ts. */
+export interface BombAttack {
+  readonly kind: 'bomb'
+  readonly class: AttackClass
+  readonly name: WasmBomb
+  /** How many calls it is asked, should it load. */
+  readonly calls: number
+}
+
+export type Attack = ScriptAttack | BinaryAttack | BombAttack
 
 export const SCRIPT_RUNTIMES = ['module', 'compartment', 'quickjs'] as const
 export const RUNTIMES = [...SCRIPT_RUNTIMES, 'wasm', 'native'] as const
@@ -67,10 +77,12 @@ export const ATTACKS: readonly Attack[] = [
   ...badVerdicts,
   ...denialOfService,
   ...wasmAttacks,
+  ...bombs,
   ...nativeAttacks,
 ]
 
 export function runtimesOf(attack: Attack): readonly AttackedRuntime[] {
+  if (attack.kind === 'bomb') return ['wasm']
   return attack.kind === 'script' ? SCRIPT_RUNTIMES : attack.runtimes
 }
 

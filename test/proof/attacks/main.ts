@@ -32,7 +32,7 @@ the environment, one in a file, one that a neighbour keeps, a port, a broadcast 
 
 Outcomes: contained (the call came to a verdict or a failure, and nothing else), refused (it was not loaded), escaped (a
 canary was reached), wrong-verdict (a neighbour's verdict was wrong or late), wedged (it does not serve again, or left a
-thread that nothing ends), host-died. Containment is promised for quickjs, wasm and anything behind the process boundary;
+thread that nothing ends), host-died, too-much-memory (the server grew by more than the plugin's limit and three tenths). Containment is promised for quickjs, wasm and anything behind the process boundary;
 the other rows show what is not.
 
 Exit codes: 0 nothing got through where that is promised; 1 something did, or a server's loop stood still for more than
@@ -103,7 +103,7 @@ function readOptions(): { requests: AttackRequest[]; isJson: boolean } | number 
         if (values.quick && !isGuaranteed(runtime, boundary)) return []
         return chosen
           .filter((attack) => runtimesOf(attack).includes(runtime))
-          .filter((attack) => attack.kind === 'script' || (attack.boundary ?? boundary) === boundary)
+          .filter((attack) => attack.kind !== 'binary' || (attack.boundary ?? boundary) === boundary)
           .filter((_, at) => !values.quick || at % QUICK_EVERY === 0)
           .map((attack): AttackRequest => ({ attack, runtime, boundary }))
       }),

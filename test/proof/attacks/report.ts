@@ -54,7 +54,15 @@ export function textOf(campaign: Campaign): string {
 }
 
 function summary(rows: readonly Row[]): string {
-  const outcomes = ['contained', 'refused', 'escaped', 'wrong-verdict', 'wedged', 'host-died'] as const
+  const outcomes = [
+    'contained',
+    'refused',
+    'escaped',
+    'wrong-verdict',
+    'wedged',
+    'host-died',
+    'too-much-memory',
+  ] as const
   const combinations = [...new Set(rows.map(({ runtime, boundary }) => `${runtime}, ${boundary}`))]
   return markdownTable(
     ['runtime, boundary', 'attacks', ...outcomes, 'longest standstill'],

@@ -16,7 +16,8 @@ Gives the host's decoders bytes that nobody vouches for (arbitrary, cut, flipped
 contracts and of delivery@1: a value of the contract has to come out, or a coded error, whatever stands around the bytes.
 And gives options, plugin specs, contracts, events, call options, conditions and control messages anything at all:
 nothing but errors with a code may come out. Of what a stranger's plugin imports, nothing from outside its folders may be
-in the bundle or the error.
+in the bundle or the error. WebAssembly modules, damaged or with absurd numbers, and what a child process may write to its
+pipe are read as the receiver reads them: refused, or bounded.
 
   --inputs N     inputs for the decoders, and a quarter as many for all the rest (default 1000000)
   --seed S       (default: the time); a run prints it, and the same seed makes the same inputs
@@ -61,13 +62,15 @@ async function main(): Promise<number> {
 async function allTargets() {
   const here = fileURLToPath(new URL('../../../dist', import.meta.url))
   if (!existsSync(here)) symlinkSync(join(packageRoot(), 'dist'), here, 'junction')
-  const [{ DECODER_TARGETS }, { BORDER_TARGETS }, { LIVE_TARGETS }, { IMPORT_TARGETS }] = await Promise.all([
-    import('./decoder-targets.js'),
-    import('./border-targets.js'),
-    import('./live-targets.js'),
-    import('./import-targets.js'),
-  ])
-  return [...DECODER_TARGETS, ...BORDER_TARGETS, ...LIVE_TARGETS, ...IMPORT_TARGETS]
+  const [{ DECODER_TARGETS }, { BORDER_TARGETS }, { LIVE_TARGETS }, { IMPORT_TARGETS }, { RECEIVER_TARGETS }] =
+    await Promise.all([
+      import('./decoder-targets.js'),
+      import('./border-targets.js'),
+      import('./live-targets.js'),
+      import('./import-targets.js'),
+      import('./receiver-targets.js'),
+    ])
+  return [...DECODER_TARGETS, ...BORDER_TARGETS, ...LIVE_TARGETS, ...IMPORT_TARGETS, ...RECEIVER_TARGETS]
 }
 
 function readOptions() {

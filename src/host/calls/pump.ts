@@ -87,12 +87,12 @@ export class Pump {
 
   /** Publishes and drains now: before deadlines are judged. */
   drainAll(lanes: Iterable<Lane>): void {
-    this.#budget = DRAIN_BUDGET
     for (const lane of lanes) {
       if (lane.state === 'dead' || lane.inFlight === 0) continue
       if (lane.unpublished > 0) publish(lane)
-      this.#drain(lane)
+      this.#drainWhole(lane)
     }
+    this.#budget = DRAIN_BUDGET
   }
 
   /** Ends listening to a lane that is given up. */
@@ -136,6 +136,16 @@ export class Pump {
     if (budgetUs === 0) return false
     this.#looksInPlace -= 1
     return lookInPlace(lane.ring, this.#idleInPlace, budgetUs, LOOKS_PER_CLOCK)
+  }
+
+  /** Slice by slice, all that was in flight: a verdict that stayed in the queue would be taken for late. */
+  #drainWhole(lane: Lane): void {
+    for (let left = lane.inFlight; left > 0 && lane.state !== 'dead'; ) {
+      this.#budget = DRAIN_BUDGET
+      const taken = this.#drain(lane)
+      if (taken < DRAIN_SLICE) return
+      left -= taken
+    }
   }
 
   #drain(lane: Lane): number {

@@ -1,9 +1,12 @@
 /** From what an operator wrote to where it is: paths, file URLs, packages, remote providers. The server's thread only. */
 import { stat } from 'node:fs/promises'
-import { isAbsolute, join, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { resolve as resolveModule } from 'import-meta-resolve'
 import { HookringError } from '../../contracts/errors.js'
+
+/** More than the largest package.json that is published. */
+const MAX_MANIFEST_BYTES = 1024 * 1024
 
 /** Of a provider: `http://HOST:PORT`, `https://HOST:PORT` or `unix:///PATH`. @throws HookringError OPTIONS_INVALID */
 export function providerUrl(from: string | URL): string {
@@ -27,7 +30,7 @@ export function providerUrl(from: string | URL): string {
 
 /** The file: URL of a file that exists. @throws HookringError PLUGIN_NOT_FOUND */
 export async function findModule(from: string | URL): Promise<string> {
-  const url = resolveFrom(from)
+  const url = await resolveFrom(from)
   if (!url.startsWith('file:')) {
     const advice = /^(?:https?|unix):/.test(url) ? " (a remote provider takes runtime: 'exhook')" : ''
     throw notFound(from, `only files and packages can be loaded, not ${url}${advice}`)
@@ -73,13 +76,27 @@ async function compiledTwin(path: string): Promise<string | null> {
 }
 
 /** Paths are taken from the working directory; what does not look like one is a package, as seen from there. */
-function resolveFrom(from: string | URL): string {
+async function resolveFrom(from: string | URL): Promise<string> {
   if (from instanceof URL) return from.href
   if (/^[a-z][a-z0-9+.-]+:/i.test(from) && !isAbsolute(from)) return from
   if (isAbsolute(from) || from.startsWith('./') || from.startsWith('../')) return pathToFileURL(resolve(from)).href
+  await checkManifest(from)
   try {
     return resolveModule(from, pathToFileURL(join(process.cwd(), 'hookring')).href)
   } catch (cause) {
     throw notFound(from, `${(cause as Error).message} (a path must begin with ./ or /)`, cause)
+  }
+}
+
+/** A package's package.json is read in this thread: it must be a file that ends, and not a pipe. */
+async function checkManifest(from: string): Promise<void> {
+  const name = /^(?:@[^/]+\/)?[^/]+/.exec(from)?.[0] ?? from
+  for (let folder = process.cwd(); ; folder = dirname(folder)) {
+    const manifest = join(folder, 'node_modules', name, 'package.json')
+    const found = await stat(manifest).catch(() => null)
+    if (found !== null && (!found.isFile() || found.size > MAX_MANIFEST_BYTES)) {
+      throw notFound(from, `${manifest} is no package.json that can be read`)
+    }
+    if (found !== null || folder === dirname(folder)) return
   }
 }

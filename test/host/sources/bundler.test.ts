@@ -2,8 +2,18 @@
  * How plugins become bundles: what an untrusted one may be made of, what becomes of sources that never end, and that real
  * plugins still load. The processes are the real ones.
  */
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -75,6 +85,20 @@ describe('an untrusted plugin that imports', () => {
         const text = await told(tree.entry, GUEST, bare)
         expect(tree.holdsCanary(text), `${name}: ${text.slice(0, 1000)}`).toBe(false)
       }
+    } finally {
+      process.env.PATH = path
+      await bare.close()
+    }
+  })
+
+  test('goes without tools that do not work here', async () => {
+    const path = process.env.PATH
+    const tools = files({ bwrap: '#!/bin/sh\necho "bwrap: no namespaces here" >&2\nexit 1\n' })
+    chmodSync(tools, 0o755)
+    process.env.PATH = folder
+    const bare = createPluginSources()
+    try {
+      expect(await bundled(files({ 'main.mjs': 'export default "it runs"' }), GUEST, bare)).toContain('it runs')
     } finally {
       process.env.PATH = path
       await bare.close()
@@ -188,6 +212,29 @@ describe('sources without an end', () => {
     const error = await refusalOf(sources.locate(from, GUEST))
     expect(error).toMatchObject({ code: 'PLUGIN_BUNDLE_TOO_LARGE', message: expect.stringContaining('32 MiB') })
   })
+})
+
+describe('an engine that is closed', () => {
+  test('ends the bundles that are being made', async () => {
+    const closing = createPluginSources()
+    const from = files({ 'main.mjs': `export default [${'1,'.repeat(4_000_000)}]` })
+    const refused = refusalOf(closing.locate(from, GUEST))
+    await closing.close()
+    expect(await refused).toMatchObject({ code: 'ENGINE_CLOSED' })
+    expect(await refusalOf(closing.locate(from, GUEST))).toMatchObject({ code: 'ENGINE_CLOSED' })
+  })
+})
+
+test('a package whose package.json is a pipe does not stop the server', async () => {
+  const folderOfPackage = join(process.cwd(), 'node_modules', `hookring-piped-${process.pid}`)
+  mkdirSync(folderOfPackage)
+  try {
+    spawnSync('mkfifo', [join(folderOfPackage, 'package.json')])
+    const refused = await refusalOf(sources.locate(`hookring-piped-${process.pid}`, GUEST))
+    expect(refused).toMatchObject({ code: 'PLUGIN_NOT_FOUND', message: expect.stringContaining('no package.json') })
+  } finally {
+    rmSync(folderOfPackage, { recursive: true })
+  }
 })
 
 describe('real plugins', () => {

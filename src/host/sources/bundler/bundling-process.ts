@@ -21,15 +21,17 @@ import {
 const BOOT_MS = 30_000
 /** The kernel ends a process at once. */
 const END_MS = 2_000
+const LAST_WORDS_MS = 500
 const MAX_STDERR_CHARS = 4096
 
-/** Tools that were tried and do not work on this machine. */
-const broken = new Set<Tool>()
+/** Tools, by their paths, that were tried and do not work on this machine. */
+const broken = new Set<string>()
 
 export class BundlingProcess {
   readonly #child: ChildProcess
   readonly #launch: Launch
   readonly #gone: Promise<null>
+  readonly #closed: Promise<void>
   readonly #reader = new FrameReader()
   #hear: ((frame: AnswerFrame) => void) | null = null
   #stderr = ''
@@ -38,15 +40,17 @@ export class BundlingProcess {
   /** @throws HookringError PLUGIN_IMPORT_FAILED when no process starts */
   static async start(view: View, esbuildUrl: string): Promise<BundlingProcess> {
     for (;;) {
-      const started = new BundlingProcess(await planLaunch(view, esbuildUrl, broken))
+      const launch = await planLaunch(view, esbuildUrl, broken)
+      const started = new BundlingProcess(launch)
       const problem = await started.#boot()
       if (problem === null) return started
       await started.end()
       const tool = /^(bwrap|prlimit|setpriv): /m.exec(problem)?.[1] as Tool | undefined
-      if (tool === undefined || broken.has(tool)) {
+      const path = tool === undefined ? undefined : launch.tools[tool]
+      if (path === undefined) {
         throw new HookringError('PLUGIN_IMPORT_FAILED', `no process to bundle plugins in: ${problem}`)
       }
-      broken.add(tool)
+      broken.add(path)
     }
   }
 
@@ -62,6 +66,9 @@ export class BundlingProcess {
     })
     this.#gone = new Promise((resolve) => {
       this.#child.once('exit', () => resolve(null)).once('error', () => resolve(null))
+    })
+    this.#closed = new Promise((resolve) => {
+      this.#child.once('close', () => resolve())
     })
     void this.#gone.then(() => {
       this.#isUsable = false
@@ -122,6 +129,8 @@ export class BundlingProcess {
     const frame = await within(this.#next(), BOOT_MS)
     this.#hold(false)
     if (frame !== LATE && frame !== null) return null
+    // What it said last may come after its end.
+    if (frame === null) await within(this.#closed, LAST_WORDS_MS)
     return this.#stderr.trim().split('\n')[0] || (frame === LATE ? `it did not start in ${BOOT_MS} ms` : 'it ended')
   }
 
@@ -167,7 +176,8 @@ export class BundlingProcess {
       const inmost = this.#launch.forks ? forkedBy(pid) : null
       process.kill(inmost ?? -pid, 'SIGKILL')
     } catch {
-      // It is gone already.
+      // It is gone already, or there are no process groups here.
+      this.#child.kill('SIGKILL')
     }
   }
 }

@@ -67,13 +67,18 @@ export class Bundler {
   }
 
   async #bundleNow(job: BundleJob, esbuildUrl: string): Promise<Uint8Array> {
+    if (this.#isClosed) throw closed(job)
     const isTrusted = job.reach === 'open'
     const view: View = isTrusted ? null : job.folders
     const key = JSON.stringify(view)
     const process = this.#takeIdle(key) ?? (await BundlingProcess.start(view, esbuildUrl))
     this.#busy.add(process)
     try {
+      if (this.#isClosed) throw closed(job)
       return await process.run(job, isTrusted ? Math.max(TRUSTED_MS, this.#timeoutMs) : this.#timeoutMs)
+    } catch (error) {
+      // It was ended under the plugin's feet.
+      throw this.#isClosed ? closed(job) : error
     } finally {
       this.#busy.delete(process)
       if (process.isUsable && !this.#isClosed) this.#keep(key, process)
@@ -108,6 +113,10 @@ export class Bundler {
     clearTimeout(idle.timer)
     this.#idle = this.#idle.filter((each) => each !== idle)
   }
+}
+
+function closed({ path }: BundleJob): HookringError {
+  return new HookringError('ENGINE_CLOSED', `plugin ${path}: the engine was closed while it was bundled`)
 }
 
 function findEsbuild({ path, form, runtime, reach }: BundleJob): string {

@@ -18,6 +18,8 @@ export interface Launch {
   readonly env: Readonly<NodeJS.ProcessEnv>
   /** The program runs in what the command forks. */
   readonly forks: boolean
+  /** Where the tools stand that it is started by. */
+  readonly tools: Readonly<Partial<Record<Tool, string>>>
 }
 
 /** What a process may see; processes of one view may take each other's jobs. Null: of trusted plugins, everything. */
@@ -34,17 +36,23 @@ const MAX_OPEN_FILES = 256
 
 /**
  * @param esbuildUrl of the module, as the engine finds it
- * @param broken tools that were tried and do not work here
+ * @param broken tools, by their paths, that were tried and do not work here
  */
-export async function planLaunch(view: View, esbuildUrl: string, broken: ReadonlySet<Tool>): Promise<Launch> {
+export async function planLaunch(view: View, esbuildUrl: string, broken: ReadonlySet<string>): Promise<Launch> {
   const program = [process.execPath, PROGRAM]
   // Flags that the server was given in its environment are for the server.
-  if (view === null) return launchOf(program, { ...process.env, NODE_OPTIONS: '' }, false)
-  const find = (tool: Tool) => (broken.has(tool) ? null : findTool(tool, process.env.PATH ?? ''))
+  if (view === null) return launchOf(program, { ...process.env, NODE_OPTIONS: '' }, {})
+  const tools: Partial<Record<Tool, string>> = {}
+  const find = (tool: Tool): string | null => {
+    const path = findTool(tool, process.env.PATH ?? '')
+    if (path === null || broken.has(path)) return null
+    tools[tool] = path
+    return path
+  }
   let command = program
-  if (process.platform !== 'linux') return launchOf(command, {}, false)
+  if (process.platform !== 'linux') return launchOf(command, {}, tools)
   const bwrap = find('bwrap')
-  const setpriv = find('setpriv')
+  const setpriv = bwrap === null ? find('setpriv') : null
   if (bwrap !== null) {
     const readable = await readableFor(view, esbuildUrl)
     command = [bwrap, ...bubblewrapArgs({ readable, env: {}, filterFd: null }), '--', ...command]
@@ -53,7 +61,7 @@ export async function planLaunch(view: View, esbuildUrl: string, broken: Readonl
   }
   const prlimit = find('prlimit')
   if (prlimit !== null) command = [prlimit, ...LIMITS, '--', ...command]
-  return launchOf(command, {}, bwrap !== null)
+  return launchOf(command, {}, tools)
 }
 
 const LIMITS = [
@@ -64,8 +72,8 @@ const LIMITS = [
   `--nofile=${MAX_OPEN_FILES}`,
 ]
 
-function launchOf(command: readonly string[], env: NodeJS.ProcessEnv, forks: boolean): Launch {
-  return { command: command[0] as string, args: command.slice(1), env, forks }
+function launchOf(command: readonly string[], env: NodeJS.ProcessEnv, tools: Launch['tools']): Launch {
+  return { command: command[0] as string, args: command.slice(1), env, forks: tools.bwrap !== undefined, tools }
 }
 
 /** Folders before what stands in them: what is bound later lies above. */

@@ -77,7 +77,7 @@ export class OwnImports {
     }
   }
 
-  #resolve({ path, kind, importer, with: attributes }: OnResolveArgs): OnResolveResult {
+  #resolve({ path, kind, importer, with: attributes = {} }: OnResolveArgs): OnResolveResult {
     const { entry, form } = this.#options
     if (kind === 'entry-point') return this.#taken(entry)
     const from = this.#files.get(importer)

@@ -10,7 +10,7 @@ import { HookringError } from '../../contracts/errors.js'
 import type { ResolvedPluginOptions } from '../../contracts/option-schemas.js'
 import { DEFAULTS } from '../../contracts/options.js'
 import type { Boundary, RuntimeName } from '../../contracts/runtimes.js'
-import { type BundleForm, type BundleJob, Bundler } from './bundler/index.js'
+import { type BundleForm, Bundler, type PluginToBundle } from './bundler/index.js'
 import { findModule, providerUrl } from './find-module.js'
 import { OwnFolder } from './own-folder.js'
 import { copyPinned } from './pinned-copy.js'
@@ -99,7 +99,7 @@ function formOf({ runtime, boundary, integrity }: SourceNeeds, path: string): Bu
   return integrity !== undefined || TYPESCRIPT.test(path) ? 'module' : 'as it is'
 }
 
-async function jobOf(path: string, form: BundleForm, needs: SourceNeeds): Promise<BundleJob> {
+async function jobOf(path: string, form: BundleForm, needs: SourceNeeds): Promise<PluginToBundle> {
   const { runtime, trust = 'trusted', integrity, sourceRoots = [] } = needs
   const about = { form, runtime, integrity: integrity ?? null }
   if (integrity === undefined && trust === 'trusted') {

@@ -122,7 +122,15 @@ export const IMPORT_TARGETS: readonly Target<Import>[] = [
       const { entry, holdsCanary } = tree
       tree.write('main.ts', statement)
       const roots = reach === 'pinned' ? [entry] : [dirname(entry)]
-      const job = { path: entry, form, reach, runtime: 'quickjs', integrity: null, folders: { roots, packages: [] } }
+      const job = {
+        path: entry,
+        form,
+        reach,
+        runtime: 'quickjs',
+        integrity: null,
+        folders: { roots, packages: [] },
+        parts: {},
+      }
       const outcome = await tryLater(tally, () => bundle(esbuild, job, () => {}).catch(coded))
       const text = 'value' in outcome ? Buffer.from(outcome.value).toString() : textOf(outcome.refusal)
       if (holdsCanary(text)) throw new Error(`it tells what stands outside: ${text.slice(0, 500)}`)

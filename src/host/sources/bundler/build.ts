@@ -54,7 +54,7 @@ async function buildOwn(esbuild: Esbuild, job: BundleJob, check: CheckIntegrity)
     isPinned,
   })
   const { entry, bytes } = readEntry(resolver, job, check)
-  const imports = new OwnImports({ resolver, form: job.form, isPinned, entry, bytes })
+  const imports = new OwnImports({ resolver, form: job.form, isPinned, parts: job.parts, entry, bytes })
   try {
     return await esbuild.build(
       optionsOf(job, [imports.plugin()], { entryPoints: [{ in: entry.path, out: ENTRY }], outdir: '/' }),

@@ -1,11 +1,20 @@
 /** Where this package stands, and the folders in which it finds what it imports. Any thread. */
 import { realpathSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { EnginePackages } from './resolver.js'
 
 /** The folder of this package, without a slash at its end. */
 export const HOME = dirname(fileURLToPath(new URL('../../../', import.meta.url)))
+
+const CONTRACTS = join(HOME, 'dist', 'contracts') + sep
+
+/** What a guest gets in place of a file of this package. Null: the file as it is. */
+export function guestPart(path: string, parts: Readonly<Record<string, string>>): string | null {
+  if (!path.startsWith(CONTRACTS)) return null
+  const name = path.slice(CONTRACTS.length).replaceAll(sep, '/')
+  return Object.hasOwn(parts, name) ? (parts[name] as string) : null
+}
 
 export function engineFolders(): EnginePackages {
   return { home: HOME, folders: { roots: [HOME], packages: packageFoldersAbove(HOME) } }

@@ -5,10 +5,13 @@
 import { availableParallelism } from 'node:os'
 import { HookringError } from '../../../contracts/errors.js'
 import { BundlingProcess } from './bundling-process.js'
+import { guestParts } from './guest-parts.js'
 import type { View } from './launch.js'
 import type { BundleJob } from './protocol.js'
 
-export type { BundleForm, BundleJob, BundleReach, SourceFolders } from './protocol.js'
+export type { BundleForm, SourceFolders } from './protocol.js'
+
+export type PluginToBundle = Omit<BundleJob, 'parts'>
 
 /** Plugins come together, when an engine starts. */
 const IDLE_MS = 1_000
@@ -40,7 +43,8 @@ export class Bundler {
    * @throws HookringError ESBUILD_MISSING, PLUGIN_BUNDLE_TIMEOUT, PLUGIN_BUNDLE_TOO_LARGE, PLUGIN_IMPORT_FAILED,
    * INTEGRITY_MISMATCH
    */
-  async bundle(job: BundleJob): Promise<Uint8Array> {
+  async bundle(plugin: PluginToBundle): Promise<Uint8Array> {
+    const job: BundleJob = { ...plugin, parts: guestParts() }
     const esbuildUrl = findEsbuild(job)
     await this.#turn()
     try {

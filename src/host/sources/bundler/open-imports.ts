@@ -8,10 +8,9 @@ import { dirname, isAbsolute, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from 'esbuild'
 import { resolve as resolveModule } from 'import-meta-resolve'
-import { engineFolders, HOME } from './engine-folders.js'
+import { engineFolders, guestPart, HOME } from './engine-folders.js'
 import { ALL_LANGUAGES, ENGLISH, ZODS_OWN } from './english-zod.js'
 import { knowingItsPlace, loaderOf } from './forms.js'
-import { guestPart } from './guest-parts.js'
 import type { BundleForm, BundleJob } from './protocol.js'
 import { Resolver } from './resolver.js'
 
@@ -34,7 +33,7 @@ const RESOLVE: Readonly<Record<BundleForm, Resolve>> = {
   module: (_, args) => resolveInPlace(args),
 }
 
-export function openImports({ form }: BundleJob): Plugin {
+export function openImports({ form, parts }: BundleJob): Plugin {
   return {
     name: 'hookring',
     setup(build) {
@@ -42,7 +41,7 @@ export function openImports({ form }: BundleJob): Plugin {
         args.kind === 'entry-point' || args.pluginData === ASKED ? undefined : RESOLVE[form](build, args),
       )
       build.onLoad({ filter: SCRIPT, namespace: 'file' }, async ({ path }) => {
-        const part = form === 'module' ? null : guestPart(path)
+        const part = form === 'module' ? null : guestPart(path, parts)
         if (part !== null) return { contents: part, loader: 'js', resolveDir: dirname(path) }
         if (form === 'guest') return null
         const contents = knowingItsPlace(path, await readFile(path, 'utf8'))

@@ -6,10 +6,10 @@ import { basename, dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { OnLoadArgs, OnLoadResult, OnResolveArgs, OnResolveResult, Plugin } from 'esbuild'
 import { HookringError } from '../../../contracts/errors.js'
+import { guestPart } from './engine-folders.js'
 import { EnglishZod } from './english-zod.js'
 import { loaderOf } from './forms.js'
-import { guestPart } from './guest-parts.js'
-import type { BundleForm } from './protocol.js'
+import type { BundleForm, BundleJob } from './protocol.js'
 import { NOT_COVERED, type Resolver, type SourceFile } from './resolver.js'
 import { SourceRefusal } from './source-reader.js'
 
@@ -17,6 +17,7 @@ export interface OwnImportsOptions {
   readonly resolver: Resolver
   readonly form: BundleForm
   readonly isPinned: boolean
+  readonly parts: BundleJob['parts']
   readonly entry: SourceFile
   /** The bytes that were checked. */
   readonly bytes: Uint8Array
@@ -148,12 +149,12 @@ export class OwnImports {
     if (namespace === MISSING) return { contents: missingPackage(name), loader: 'js' }
     const file = this.#files.get(name)
     if (namespace !== NAMESPACE || file === undefined) throw this.#globRefusal()
-    const { entry, bytes, resolver, form } = this.#options
+    const { entry, bytes, resolver, form, parts } = this.#options
     if (file === entry) return loaded(file, bytes)
     const english = this.#english.contentsOf(file)
     if (english !== null) return { contents: english, loader: 'js', resolveDir: NOWHERE }
     // Plugins that ship import their contract by its path.
-    const part = form === 'module' ? null : guestPart(file.path)
+    const part = form === 'module' ? null : guestPart(file.path, parts)
     if (part !== null) return { contents: part, loader: 'js', resolveDir: NOWHERE }
     return loaded(file, resolver.tree.reader.read(file.path))
   }

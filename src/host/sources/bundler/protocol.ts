@@ -32,6 +32,8 @@ export interface BundleJob {
   /** A subresource-integrity value that the file must match. */
   readonly integrity: string | null
   readonly folders: SourceFolders
+  /** What guests get in place of hookring's own files; see guest-parts.ts. */
+  readonly parts: Readonly<Record<string, string>>
 }
 
 /** Where the sources of a plugin may come from: real paths. */

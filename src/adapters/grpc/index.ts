@@ -16,8 +16,8 @@
  * })
  * ```
  */
-export type { InterceptorOptions } from './ask.js'
 export type { AskingEngine } from './engine.js'
 export { hookInterceptor } from './interceptor.js'
-export type { AfterRule, BeforeRule, MethodRules, RpcCall, RpcOutcome, RpcRules } from './rules.js'
+export type { InterceptorOptions } from './rule-runner.js'
+export type { AfterRule, BeforeRule, MethodRules, RpcCall, RpcOutcome, RpcRules, StartRule } from './rules.js'
 export { errorStatus, type RejectStatusOptions, rejectStatus } from './status.js'

@@ -1,7 +1,8 @@
 /**
- * The server interceptor itself: holds each request message until the hookpoints have spoken, and watches how the handler
- * ends the RPC. Made once per server by its operator; then one state per RPC, all on the host's thread.
+ * The server interceptor itself: holds a call's beginning and each request message until the hookpoints have spoken, and
+ * watches how the handler ends the RPC. Made once per server by its operator; then one state per RPC, all on the host's thread.
  *
+ *     the call begins --> asking --> proceed: the handler is told --> waiting for a message
  *     waiting for a message --> asking --> proceed: the handler gets the message --> waiting ... --> handler ends the RPC
  *                                 |-----> answer, refuse: the RPC is over, the handler's sends are dropped
  *      (any) --cancelled or past its deadline--> the RPC is over, nothing pending reaches the handler
@@ -9,13 +10,14 @@
 import { setMaxListeners } from 'node:events'
 import { Metadata, ServerInterceptingCall, type ServerInterceptor, type StatusObject, status } from '@grpc/grpc-js'
 import { type Hookpoints, HookringError } from '../../contracts/index.js'
-import { type Asker, createAsker, type InterceptorOptions } from './ask.js'
 import type { AskingEngine } from './engine.js'
-import { type CheckedMethod, checkRules, type RpcCall, type RpcRules } from './rules.js'
+import { type InterceptorOptions, RuleRunner } from './rule-runner.js'
+import { type CheckedBeforeRule, type CheckedMethod, checkRules, type RpcCall, type RpcRules } from './rules.js'
 import { plain } from './status.js'
 
 type MethodDefinition = Parameters<ServerInterceptor>[0]
 type NextCall = Parameters<ServerInterceptor>[1]
+type Responder = NonNullable<ConstructorParameters<typeof ServerInterceptingCall>[1]>
 
 /** Made once: an error of its own for each RPC would cost more than the rest of the abort. */
 const RPC_OVER = new Error('the RPC is over')
@@ -23,7 +25,8 @@ const RPC_OVER = new Error('the RPC is over')
 /**
  * An interceptor for `new grpc.Server({ interceptors: [...] })` that asks an engine's hookpoints around RPCs. Interceptors
  * run in the order of the list: put those that validate or authenticate before it. All four kinds of RPC work; rules of a
- * streaming request are applied to each message, one after the other, in order.
+ * streaming request are applied to each message, one after the other, in order, and those of `start` to a stream that sends
+ * nothing, too.
  *
  * @throws HookringError OPTIONS_INVALID or HOOKPOINT_UNKNOWN, with the path of the rule
  */
@@ -35,135 +38,178 @@ export function hookInterceptor<Points extends Hookpoints>(
   if (engine?.contract?.hookpoints === undefined || engine.hooks === undefined) {
     throw new HookringError('OPTIONS_INVALID', 'engine: must have a contract and hooks', { path: ['engine'] })
   }
-  const methods = checkRules(engine.contract, rules)
-  const asker = createAsker(engine, options)
+  const ruleOf = checkRules(engine.contract, rules)
+  const runner = new RuleRunner(engine, options)
   return (method, next) => {
-    const rule = methods.get(method.path)
+    const rule = ruleOf(method.path)
     // An RPC without rules costs one look-up: `next` has every method of an intercepting call.
-    if (rule === undefined) return next as ServerInterceptingCall
-    return interceptRpc(method, next, rule, asker)
+    if (rule === null) return next as ServerInterceptingCall
+    return new ServerInterceptingCall(next, new InterceptedRpc({ method, next, rule, runner }).responder)
   }
 }
 
-function interceptRpc(
-  method: MethodDefinition,
-  next: NextCall,
-  rule: CheckedMethod,
-  asker: Asker,
-): ServerInterceptingCall {
-  const over = new AbortController()
-  // A rule may ask about many events at once, and each question listens.
-  setMaxListeners(0, over.signal)
-  const call = describeCall(method, next, over.signal)
-  let isEnded = false // no message reaches anybody any more
-  let isCancelled = false // and the handler had not finished
-  let isDecided = false // by a before-rule: the handler has no say any more
-  let isStarted = false // the handler runs
-  let isHalfClosed = false
-  let isTold = false
-  let request: unknown
-  let response: unknown
-  let requestCount = 0
-  let responseCount = 0
-  let isAsking = false
-  let inbound: Promise<void> = Promise.resolve()
+interface RpcParts<Points extends Hookpoints> {
+  readonly method: MethodDefinition
+  readonly next: NextCall
+  readonly rule: CheckedMethod
+  readonly runner: RuleRunner<Points>
+}
 
-  const isOver = () => isEnded || isDecided
+class InterceptedRpc<Points extends Hookpoints> {
+  readonly #parts: RpcParts<Points>
+  readonly #call: RpcCall & { metadata: Metadata }
+  readonly #over = new AbortController()
+  /** No message reaches anybody any more. */
+  #isEnded = false
+  /** And the handler had not finished. */
+  #isCancelled = false
+  /** By a rule: the handler has no say any more. */
+  #isDecided = false
+  /** The handler runs. */
+  #isStarted = false
+  #isHalfClosed = false
+  #isTold = false
+  #isAsking = false
+  #request: unknown
+  #response: unknown
+  #requestCount = 0
+  #responseCount = 0
+  #inbound: Promise<void> = Promise.resolve()
 
-  // One at a time and in order: neither a later message nor the half-close overtakes a verdict that is pending.
-  const enqueue = (step: () => void | Promise<void>) => {
-    inbound = inbound.then(async () => {
-      if (isOver()) return
+  constructor(parts: RpcParts<Points>) {
+    this.#parts = parts
+    // A rule may ask about many events at once, and each question listens.
+    setMaxListeners(0, this.#over.signal)
+    this.#call = describeCall(parts.method, parts.next, this.#over.signal)
+  }
+
+  /** What grpc-js calls. */
+  get responder(): Responder {
+    return {
+      start: (start) =>
+        start({
+          onReceiveMetadata: (metadata, forward) => this.#begin(metadata, () => forward(metadata)),
+          onReceiveMessage: (message, forward) => this.#take(message, forward),
+          onReceiveHalfClose: (forward) => this.#halfClose(forward),
+          onCancel: () => this.#cancel(),
+        }),
+      sendMetadata: (metadata, send) => {
+        if (!this.#isDecided) send(metadata)
+      },
+      sendMessage: (message, send) => this.#respond(message, send),
+      sendStatus: (ending, send) => {
+        if (this.#isDecided) return
+        this.#tell({ code: ending.code as number, details: ending.details as string })
+        send(ending)
+      },
+    }
+  }
+
+  #begin(metadata: Metadata, forward: () => void): void {
+    const { method, rule } = this.#parts
+    this.#call.metadata = metadata
+    const begin = () => {
+      if (method.requestStream) this.#isStarted = true
+      forward()
+    }
+    if (rule.start.length === 0) begin()
+    else this.#enqueue(() => this.#ask(rule.start, undefined, begin))
+  }
+
+  #take(message: unknown, forward: (message: unknown) => void): void {
+    this.#enqueue(() =>
+      this.#ask(this.#parts.rule.before, message, (request) => {
+        this.#request = request
+        this.#requestCount += 1
+        forward(request)
+      }),
+    )
+  }
+
+  #halfClose(forward: () => void): void {
+    this.#enqueue(async () => {
+      this.#isHalfClosed = true
+      this.#isStarted = true
+      forward()
+    })
+  }
+
+  /** Comes after every ending, the handler's own included. */
+  #cancel(): void {
+    this.#isEnded = true
+    this.#isCancelled = !this.#isTold
+    if (this.#isAsking) this.#over.abort(RPC_OVER)
+    // Such a handler has lost its stream and may never say so; any other still has its operation to finish.
+    if (this.#parts.method.responseStream || !this.#isHalfClosed) this.#tell(brokenOff(this.#call))
+  }
+
+  #respond(message: unknown, send: (message: unknown) => void): void {
+    if (this.#isDecided) return
+    this.#response = message
+    this.#responseCount += 1
+    // The one response is the operation's success. Its status may never come: not when the client has gone.
+    if (!this.#parts.method.responseStream) this.#tell({ code: status.OK, details: 'OK' })
+    send(message)
+  }
+
+  /** One at a time and in order: neither a later message nor the half-close overtakes a verdict that is pending. */
+  #enqueue(step: () => Promise<void>): void {
+    this.#inbound = this.#inbound.then(async () => {
+      if (this.#isOver) return
       try {
         await step()
       } catch (error) {
-        asker.report(error, undefined, call)
-        refuse(plain(status.INTERNAL, 'the request could not be handled'))
+        this.#parts.runner.report(error, undefined, this.#call)
+        this.#refuse(plain(status.INTERNAL, 'the request could not be handled'))
       }
     })
   }
 
-  const refuse = (refusal: StatusObject) => {
-    if (isOver()) return
-    isDecided = true
-    next.sendStatus(refusal)
+  get #isOver(): boolean {
+    return this.#isEnded || this.#isDecided
   }
 
-  const answer = (value: unknown) => {
-    isDecided = true
+  async #ask(
+    rules: readonly CheckedBeforeRule[],
+    request: unknown,
+    proceed: (request: unknown) => void,
+  ): Promise<void> {
+    this.#isAsking = true
+    const decision = await this.#parts.runner.ask(rules, request, this.#call)
+    this.#isAsking = false
+    if (this.#isOver) return
+    if (decision.kind === 'proceed') proceed(decision.request)
+    else if (decision.kind === 'answer') this.#answer(decision.response)
+    else this.#refuse(decision.status)
+  }
+
+  #refuse(refusal: StatusObject): void {
+    if (this.#isOver) return
+    this.#isDecided = true
+    this.#parts.next.sendStatus(refusal)
+  }
+
+  #answer(value: unknown): void {
+    const { next } = this.#parts
+    this.#isDecided = true
     next.sendMessage(value, () => next.sendStatus({ code: status.OK, details: 'OK', metadata: new Metadata() }))
   }
 
-  const tell = (ending: { code: number; details: string }) => {
-    if (isTold || isDecided || !isStarted) return
-    isTold = true
+  #tell(ending: { code: number; details: string }): void {
+    if (this.#isTold || this.#isDecided || !this.#isStarted) return
+    this.#isTold = true
+    const { rule, runner } = this.#parts
     if (rule.after.length === 0) return
-    const outcome = { call, request, requestCount, response, responseCount, status: ending, isCancelled }
-    asker.tell(rule.after, outcome)
+    runner.tell(rule.after, {
+      call: this.#call,
+      request: this.#request,
+      requestCount: this.#requestCount,
+      response: this.#response,
+      responseCount: this.#responseCount,
+      status: ending,
+      isCancelled: this.#isCancelled,
+    })
   }
-
-  return new ServerInterceptingCall(next, {
-    start(start) {
-      start({
-        onReceiveMetadata(metadata, forward) {
-          call.metadata = metadata
-          if (method.requestStream) isStarted = true
-          forward(metadata)
-        },
-        onReceiveMessage(message, forward) {
-          enqueue(async () => {
-            isAsking = true
-            const decision = await asker.ask(rule.before, message, call)
-            isAsking = false
-            if (isOver()) return
-            switch (decision.kind) {
-              case 'proceed':
-                request = decision.request
-                requestCount++
-                forward(decision.request)
-                return
-              case 'answer':
-                answer(decision.response)
-                return
-              case 'refuse':
-                refuse(decision.status)
-            }
-          })
-        },
-        onReceiveHalfClose(forward) {
-          enqueue(() => {
-            isHalfClosed = true
-            isStarted = true
-            forward()
-          })
-        },
-        // Comes after every ending, the handler's own included.
-        onCancel() {
-          isEnded = true
-          isCancelled = !isTold
-          if (isAsking) over.abort(RPC_OVER)
-          // Such a handler has lost its stream and may never say so; any other still has its operation to finish.
-          if (method.responseStream || !isHalfClosed) tell(brokenOff(call))
-        },
-      })
-    },
-    sendMetadata(metadata, send) {
-      if (!isDecided) send(metadata)
-    },
-    sendMessage(message, send) {
-      if (isDecided) return
-      response = message
-      responseCount++
-      // The one response is the operation's success. Its status may never come: not when the client has gone.
-      if (!method.responseStream) tell({ code: status.OK, details: 'OK' })
-      send(message)
-    },
-    sendStatus(ending, send) {
-      if (isDecided) return
-      tell({ code: ending.code, details: ending.details })
-      send(ending)
-    },
-  })
 }
 
 function describeCall(method: MethodDefinition, next: NextCall, signal: AbortSignal): RpcCall & { metadata: Metadata } {

@@ -86,12 +86,29 @@ export type AfterRule<Points extends Hookpoints> = {
   }
 }[HookpointsOf<Points, 'observe'>]
 
+/**
+ * Asked when the call begins, with its metadata, before its handler and any message: so for a stream that sends nothing, too.
+ * Gates are waited for, observe hookpoints are told.
+ */
+export type StartRule<Points extends Hookpoints> = {
+  [Name in HookpointsOf<Points, 'gate' | 'observe'>]: {
+    hookpoint: Name
+    /** `undefined` asks nothing. */
+    event(call: RpcCall): EventInput<Points[Name]> | undefined
+  }
+}[HookpointsOf<Points, 'gate' | 'observe'>]
+
 export interface MethodRules<Points extends Hookpoints> {
+  start?: StartRule<Points> | readonly StartRule<Points>[]
   before?: BeforeRule<Points> | readonly BeforeRule<Points>[]
   after?: AfterRule<Points> | readonly AfterRule<Points>[]
 }
 
-/** Rules by full method name: `{ '/delivery.v1.Delivery/Enqueue': { before: ..., after: ... } }`. */
+/**
+ * Rules by full method name, `{ '/delivery.v1.Delivery/Enqueue': { before: ..., after: ... } }`, or by a prefix that ends
+ * with `*`: `/delivery.v1.Delivery/*`, `/delivery.*`, `/*`. Of those that fit a method the longest applies, and no other; the
+ * full name goes before every prefix.
+ */
 export type RpcRules<Points extends Hookpoints> = Readonly<Record<string, MethodRules<Points>>>
 
 export interface CheckedBeforeRule {
@@ -109,6 +126,7 @@ export interface CheckedAfterRule {
 }
 
 export interface CheckedMethod {
+  readonly start: readonly CheckedBeforeRule[]
   readonly before: readonly CheckedBeforeRule[]
   readonly after: readonly CheckedAfterRule[]
 }
@@ -117,27 +135,62 @@ export interface CheckedMethod {
 type LooseRule = Record<string, unknown>
 type AnyFunction = (...args: unknown[]) => unknown
 
+/** The rules of a method by its full name; null: there are none. */
+export type RuleLookup = (path: string) => CheckedMethod | null
+
 /**
  * Checks rules against the contract.
  *
  * @throws HookringError HOOKPOINT_UNKNOWN for a name that the contract does not have, OPTIONS_INVALID for anything else
  */
-export function checkRules(contract: Contract, rules: unknown): ReadonlyMap<string, CheckedMethod> {
-  const checked = new Map<string, CheckedMethod>()
-  for (const [path, method] of Object.entries(objectOf(rules, []))) {
-    if (!/^\/[^/]+\/[^/]+$/.test(path)) throw invalid([path], 'must be a full method name, /package.Service/Method')
-    const { before, after, ...rest } = objectOf(method, [path])
-    const unknown = Object.keys(rest)[0]
-    if (unknown !== undefined) throw invalid([path, unknown], "is not known; a method has 'before' and 'after'")
-    checked.set(path, {
-      before: listOf(before).map((rule, index) => checkBefore(contract, rule, [path, 'before', index])),
-      after: listOf(after).map((rule, index) => checkAfter(contract, rule, [path, 'after', index])),
-    })
+export function checkRules(contract: Contract, rules: unknown): RuleLookup {
+  const exact = new Map<string, CheckedMethod>()
+  const prefixes: { prefix: string; method: CheckedMethod }[] = []
+  for (const [path, value] of Object.entries(objectOf(rules, []))) {
+    const method = checkMethod(contract, value, path)
+    if (/^\/[^/*]+\/[^/*]+$/.test(path)) exact.set(path, method)
+    else if (/^\/[^*]*\*$/.test(path)) prefixes.push({ prefix: path.slice(0, -1), method })
+    else throw invalid([path], 'must be a full method name, /package.Service/Method, or a prefix that ends with *')
   }
-  return checked
+  if (prefixes.length === 0) return (path) => exact.get(path) ?? null
+  prefixes.sort((a, b) => b.prefix.length - a.prefix.length)
+  return (path) => exact.get(path) ?? prefixes.find(({ prefix }) => path.startsWith(prefix))?.method ?? null
+}
+
+function checkMethod(contract: Contract, value: unknown, path: string): CheckedMethod {
+  const { start, before, after, ...rest } = objectOf(value, [path])
+  const unknown = Object.keys(rest)[0]
+  if (unknown !== undefined) {
+    throw invalid([path, unknown], "is not known; a method has 'start', 'before' and 'after'")
+  }
+  return {
+    start: listOf(start).map((rule, index) => checkStart(contract, rule, [path, 'start', index])),
+    before: listOf(before).map((rule, index) => checkBefore(contract, rule, [path, 'before', index])),
+    after: listOf(after).map((rule, index) => checkAfter(contract, rule, [path, 'after', index])),
+  }
 }
 
 type Path = readonly (string | number)[]
+
+function checkStart(contract: Contract, value: unknown, path: Path): CheckedBeforeRule {
+  const rule = objectOf(value, path)
+  const { hookpoint, kind } = checkHookpoint(contract, rule, path)
+  if (kind !== 'gate' && kind !== 'observe') {
+    const problem = `${hookpoint} is a ${kind} hookpoint; at the start only gates can be asked, and observe told`
+    throw invalid([...path, 'hookpoint'], problem)
+  }
+  const event = functionOf(rule, 'event', path)
+  return {
+    hookpoint,
+    kind,
+    eventsOf(_, call) {
+      const single = event(call)
+      return single === undefined ? [] : [single]
+    },
+    replace: unused,
+    answer: unused,
+  }
+}
 
 function checkBefore(contract: Contract, value: unknown, path: Path): CheckedBeforeRule {
   const rule = objectOf(value, path)

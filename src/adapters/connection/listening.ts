@@ -80,20 +80,22 @@ function checkTls(tls: ServerTls): void {
   }
 }
 
-// A client that has ended its side still gets its answers.
-const HALF_OPEN = { allowHalfOpen: true } as const
-
 function listenerFor({ tls }: ListenOptions, transport: Transport, parts: ListeningParts): Server {
-  const accept = (socket: Socket) => parts.accept(socket, transport)
-  if (tls === undefined) return createServer(HALF_OPEN, accept)
+  const accept = (socket: Socket) => {
+    // A client that has ended its side still gets its answers. One that ends in the middle of a TLS handshake is gone.
+    socket.allowHalfOpen = true
+    parts.accept(socket, transport)
+  }
+  if (tls === undefined) return createServer({ allowHalfOpen: true }, accept)
   const { cert, key, ca } = tls
   const mutual = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true }
   const { handshakeTimeoutMs: handshakeTimeout, maxConnections } = parts
-  const listener = createTlsServer({ ...HALF_OPEN, cert, key, ...mutual, handshakeTimeout }, accept)
+  const listener = createTlsServer({ cert, key, ...mutual, handshakeTimeout }, accept)
   // Those in the middle of a TLS handshake too.
   listener.maxConnections = maxConnections
   listener.on('tlsClientError', (error, socket) => {
     parts.refusedByTls(`${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`, messageOf(error))
+    socket.destroy()
   })
   return listener
 }

@@ -25,6 +25,7 @@ export type Outcome = 'success' | 'failure'
 export interface BreakerOptions {
   /** How far back failures count, to a tenth. */
   windowMs: number
+  /** Infinity: it never opens by itself; hold() and release() work all the same. */
   minFailures: number
   /** Share of the window's calls that must have failed, above 0 and up to 1. */
   ratio: number
@@ -47,16 +48,15 @@ export const MAX_COOLDOWN_FACTOR = 12
 const CELLS = 10
 
 export class Breaker {
-  readonly #options: BreakerOptions | null
-  readonly #window: OutcomeWindow | null
+  readonly #options: BreakerOptions
+  readonly #window: OutcomeWindow
   #state: BreakerState = 'closed'
   #reopenings = 0
   #probeAtMs = 0
 
-  /** Never opens by itself with `false`; hold() and release() work all the same. */
-  constructor(options: BreakerOptions | false) {
-    this.#options = options || null
-    this.#window = options === false ? null : new OutcomeWindow(options.windowMs)
+  constructor(options: BreakerOptions) {
+    this.#options = options
+    this.#window = new OutcomeWindow(options.windowMs)
   }
 
   get state(): BreakerState {
@@ -78,9 +78,9 @@ export class Breaker {
 
   /** The outcome of a call that was admitted by 'yes'. Ignored unless closed: it left before the quarantine. */
   record(outcome: Outcome, nowMs: number): void {
-    if (this.#window === null || this.#state !== 'closed') return
+    if (this.#state !== 'closed') return
     this.#window.count(outcome, nowMs)
-    if (outcome === 'failure') this.#judge(this.#window, nowMs)
+    if (outcome === 'failure') this.#judge(nowMs)
   }
 
   /** The outcome of the probe. Every probe must come to this or to forgoProbe; its deadline sees to that. */
@@ -114,9 +114,10 @@ export class Breaker {
     this.#enter('closed', nowMs)
   }
 
-  #judge(window: OutcomeWindow, nowMs: number): void {
-    const { minFailures, ratio } = this.#options as BreakerOptions
-    if (window.failures < minFailures || window.failures < ratio * window.calls) return
+  #judge(nowMs: number): void {
+    const { minFailures, ratio } = this.#options
+    const { calls, failures } = this.#window
+    if (failures < minFailures || failures < ratio * calls) return
     this.#probeAtMs = this.#cooldownEnd(nowMs)
     this.#enter('open', nowMs)
   }
@@ -124,18 +125,17 @@ export class Breaker {
   /** The one transition: every change of state passes here. */
   #enter(to: BreakerState, nowMs: number): void {
     const from = this.#state
-    const calls = this.#window?.calls ?? 0
-    const failures = this.#window?.failures ?? 0
+    const { calls, failures } = this.#window
     this.#state = to
     if (to === 'closed') {
       this.#reopenings = 0
-      this.#window?.clear()
+      this.#window.clear()
     }
-    if (from !== to) this.#options?.onChange?.({ from, to, nowMs, calls, failures })
+    if (from !== to) this.#options.onChange?.({ from, to, nowMs, calls, failures })
   }
 
   #cooldownEnd(nowMs: number): number {
-    const { cooldownMs } = this.#options as BreakerOptions
+    const { cooldownMs } = this.#options
     return nowMs + cooldownMs * Math.min(2 ** this.#reopenings, MAX_COOLDOWN_FACTOR)
   }
 }

@@ -173,7 +173,7 @@ describe('the breaker', () => {
   })
 
   it('never opens by itself when quarantine is off, and can still be held', () => {
-    const breaker = new Breaker(false)
+    const breaker = new Breaker({ windowMs: 1_000, minFailures: Number.POSITIVE_INFINITY, ratio: 1, cooldownMs: 1_000 })
     for (let count = 0; count < 1_000; count++) breaker.record('failure', count)
     expect(breaker.admit(1_000)).toBe('yes')
     breaker.hold(1_000)

@@ -1,6 +1,6 @@
 /**
- * mqtt@1: the hook methods of an MQTT broker, as the document "MQTT broker hooks" has them, each with its kind and its
- * effect on clients. Imported by brokers and plugins alike; immutable, readable from any thread.
+ * mqtt@1: the hook methods of an MQTT broker, as bromq's broker hooks have them, each with its kind and its effect on
+ * clients. Imported by brokers and plugins alike; immutable, readable from any thread.
  *
  * Rejections carry MQTT reason codes (5.0, section 2.4); a broker that speaks 3.1.1 to a client translates them.
  */
@@ -34,7 +34,7 @@ const RETAINED_BYTES = 1024 * 1024
 /** A session's subscriptions, a part of its queue. */
 const SESSION_BYTES = 512 * 1024
 
-/** The contract. Each hookpoint says what the document says of the method it stands for. */
+/** The contract. Each hookpoint says what bromq's hook of the same name does. */
 export const mqtt = declareContract('mqtt', 1, () => {
   const qos = z.union([z.literal(0), z.literal(1), z.literal(2)])
 

@@ -1,6 +1,6 @@
 /**
  * The login-auditor plugin: one line for each failed login, `AUDIT: failed login for '<user>': <reason>`. Runs in a lane.
- * "Example: login auditor" of the document "Server Hooks". Names come from whoever tries to log in: they are escaped and
+ * The login auditor of quicprochat's server hooks. Names come from whoever tries to log in: they are escaped and
  * cut, so that none can forge a line or drive a terminal.
  */
 import { closeSync, openSync, writeSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
  * The payload-limiter plugin: rejects messages whose payload is longer than `maxBytes`. Runs in a lane.
- * "Example: payload size limiter" of the document "Server Hooks", its reason word for word.
+ * The payload size limiter of quicprochat's server hooks, its reason word for word.
  */
 import { z } from 'zod'
 import { delivery } from '../contracts/delivery.js'

@@ -1,5 +1,5 @@
 /**
- * The tracing plugin: logs every event of delivery@1, as TracingHooks of the document "Server Hooks" does. Runs in a
+ * The tracing plugin: logs every event of delivery@1, as TracingHooks of quicprochat's server hooks does. Runs in a
  * lane. By default lines go through the lane's log to the host's logger; with `destination`, through pino to a file.
  */
 import { z } from 'zod'

@@ -13,7 +13,8 @@ for (const folder of ['test/adapters', 'test/hooks', 'test/contracts', 'test/cli
   }
 }
 const titles = [...named.values()].flatMap((text) =>
-  [...text.matchAll(/\b(?:test|it|describe)(?:\.\w+(?:\([^\n]*?\))?)?\(\s*(['"`])(.*?)\1/g)].map(
+  // `it('title'`, and `it.each([...])('title'`, over however many lines.
+  [...text.matchAll(/(?:\b(?:test|it|describe)(?:\.\w+(?:\([^\n]*?\))?)?|\](?: as const)?\))\(\s*(['"`])(.*?)\1/g)].map(
     ([, , title]) => title as string,
   ),
 )

@@ -5,7 +5,7 @@
  * Stands before the parser, which keeps what has come of a packet until the rest of it has come: it is told the lengths
  * that the fixed headers announce, before the bytes are kept.
  */
-import type { Broker, Client, Connection } from './broker.js'
+import type { Broker, Client } from './broker.js'
 import type { HookCounts } from './counts.js'
 
 export interface StrangersOptions {
@@ -17,7 +17,6 @@ export interface StrangersOptions {
 }
 
 interface Stranger {
-  readonly connection: Connection
   readonly client: Client
   timer: NodeJS.Timeout | null
   receivedBytes: number
@@ -54,7 +53,7 @@ export class Strangers {
     if (this.#guarded.has(client)) return
     this.#guarded.add(client)
     const { conn } = client
-    const stranger: Stranger = { connection: conn, client, timer: null, receivedBytes: 0, hasConnected: false }
+    const stranger: Stranger = { client, timer: null, receivedBytes: 0, hasConnected: false }
     stranger.timer = setTimeout(
       () => this.#shed(stranger, 'CONNECT did not come in time'),
       this.#options.connectTimeoutMs,

@@ -4,7 +4,7 @@ import { Pump } from '../../../dist/host/calls/pump.js'
 import type { Lane } from '../../../dist/host/model/lane.js'
 
 /** A lane with a call in flight. `park` says what becomes of the host's sleep; `drain` how much has come back. */
-function laneOf({ park, drain }: { park: () => Promise<unknown> | null; drain: () => number }): Lane {
+function laneOf({ park, drain }: { park: () => Promise<unknown> | null; drain: (most: number) => number }): Lane {
   return {
     state: 'serving',
     inFlight: 1,
@@ -105,4 +105,21 @@ describe('a lane that never lets the host sleep', () => {
     lane.inFlight = 0
     expect(storms).toEqual([])
   })
+})
+
+it('takes all that has come back before deadlines are judged, however much it is', () => {
+  let left = 1_000
+  const lane: Lane = laneOf({
+    park: () => null,
+    drain: (most) => {
+      const taken = Math.min(most, left)
+      left -= taken
+      inFlight -= taken
+      return taken
+    },
+  })
+  let inFlight = 1_000
+  Object.defineProperty(lane, 'inFlight', { get: () => inFlight })
+  pumpOf(() => {}).drainAll([lane])
+  expect([left, lane.inFlight]).toEqual([0, 0])
 })

@@ -40,6 +40,7 @@ export const serviceCallSchema = z.strictObject({
   /** Its index in the lane's spec. */
   plugin: z.number().int().min(0).max(63),
   service: z.string().max(64),
-  input: z.unknown(),
+  /** Serialised by v8. */
+  input: z.custom<Uint8Array>((value) => value instanceof Uint8Array),
 })
 export type ServiceCall = z.infer<typeof serviceCallSchema>

@@ -197,6 +197,11 @@ export interface EngineSettings {
   maxEventBytes?: number | undefined
   /** Lanes of the bulkhead that trusted plugins share (1 to 256). Default 1. */
   workers?: number | undefined
+  /**
+   * Flags of Node.js for the threads of trusted plugins. Default: those of the server that say where modules are found and how
+   * errors are shown (`--import`, `--require`, `--conditions`, `--enable-source-maps`, ...), NODE_OPTIONS included; `[]`: none.
+   */
+  execArgv?: string[] | undefined
   /** Booted threads kept ready, to take over from a lane that is lost (0 to 16). Default 1. */
   spares?: number | undefined
   /** How lanes and server wait for each other: `adaptive` looks again for up to `spinUs` while that pays, `spin` always, `park` never. Default `adaptive`. */

@@ -78,6 +78,22 @@ describe('a host service', () => {
     })
   })
 
+  it.each([
+    ['long', 'x'.repeat(300_000)],
+    ['wide', Array.from({ length: 200_000 }, () => 1)],
+  ])('is not asked with an input that is %s', async (_what, value) => {
+    const { engine, asked } = await open()
+    let isAsked = false
+    engine.provide({
+      double() {
+        isAsked = true
+        return 0
+      },
+    })
+    expect(await asked('double', value)).toMatchObject({ code: 'SERVICE_INPUT_INVALID' })
+    expect(isAsked).toBe(false)
+  })
+
   it('that throws says so, with the code of a coded error', async () => {
     const refused = await refusalOf(createHookEngine({ contract: 1 as never }))
     const { engine, asked } = await open()

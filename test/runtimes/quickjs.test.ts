@@ -329,3 +329,13 @@ describe('a plugin in QuickJS', () => {
     expect(one).not.toMatchObject({ reason: (two as { reason: string }).reason })
   })
 })
+
+describe('a stack', () => {
+  test('gives no functions, of the plugin or of what called it', async () => {
+    const { hooks } = await open()
+    const shows = `evaluates (() => { Error.prepareStackTrace = (error, sites) => sites.map((site) => [site.getFunctionName(), typeof site.getFunction, typeof site.getThis].join(" ")); const seen = new Error().stack; Error.prepareStackTrace = undefined; return seen.join() })()`
+    const { reason } = (await hooks.onGate(asks(shows))) as { reason: string }
+    expect(reason).toContain('dispatch undefined undefined')
+    expect(reason).not.toContain('function')
+  })
+})

@@ -214,8 +214,8 @@ class PoolThread implements LaneThread {
  * Threads of compartments hold nothing that would be missed, so they may as well be kept from files, programs, threads and
  * addons. They read what the lane itself is made of, and bundles; whatever else a plugin might reach, it reaches no file.
  */
-function execArgvOf({ isHardened }: WorkerProfile): string[] {
-  if (!isHardened) return hasSourceMaps() ? [SOURCE_MAPS] : []
+function execArgvOf({ isHardened, execArgv }: WorkerProfile): string[] {
+  if (!isHardened) return [...execArgv]
   const permission = process.allowedNodeEnvironmentFlags.has('--permission')
     ? '--permission'
     : '--experimental-permission'
@@ -229,14 +229,6 @@ function execArgvOf({ isHardened }: WorkerProfile): string[] {
     '--disable-warning=ExperimentalWarning',
     ...readable.map((path) => `--allow-fs-read=${path}`),
   ]
-}
-
-/** Stacks in lanes name the files that stacks in the server do. */
-const SOURCE_MAPS = '--enable-source-maps'
-
-function hasSourceMaps(): boolean {
-  const given = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(/\s+/)]
-  return given.includes(SOURCE_MAPS)
 }
 
 interface BootWatch {

@@ -24,6 +24,8 @@ export interface WorkerProfile {
   readonly memoryMb: number
   /** What plugins find in process.env; no more of the server's than the operator names. */
   readonly env: Readonly<Record<string, string>>
+  /** Flags of Node.js for the thread. */
+  readonly execArgv: readonly string[]
   /** Plugins in hardened compartments have threads of their own kind. */
   readonly isHardened: boolean
   /** Its plugins run in a child process, made as this says; null: in the thread. */

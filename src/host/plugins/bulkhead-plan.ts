@@ -8,7 +8,7 @@ import type { ResolvedEngineOptions } from '../../contracts/option-schemas.js'
 import { DEFAULTS, MAX_PLUGINS_PER_BULKHEAD } from '../../contracts/options.js'
 import type { ChildProfile } from '../../contracts/process.js'
 import type { Boundary } from '../../contracts/runtimes.js'
-
+import { checkFlags, inheritedFlags } from '../lanes/lane-flags.js'
 import type { BulkheadOptions, WorkerProfile } from '../model/bulkhead.js'
 import type { Registration } from '../model/plugin.js'
 
@@ -30,16 +30,20 @@ export interface PlanDefaults {
   readonly hangMs: number
   /** The server's: where the tools of the process boundary are looked for, and what plugins may be given of it. */
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Flags of Node.js for the threads of trusted plugins. */
+  readonly execArgv: readonly string[]
   /** Lanes of the bulkhead that trusted plugins share. */
   readonly workers: number
   readonly limits: Limits
 }
 
-/** What the operator says of all plugins. */
-export function planDefaults({ hangMs, workers, limits }: ResolvedEngineOptions): PlanDefaults {
+/** What the operator says of all plugins. @throws HookringError OPTIONS_INVALID */
+export function planDefaults({ hangMs, workers, limits, execArgv }: ResolvedEngineOptions): PlanDefaults {
+  if (execArgv !== undefined) checkFlags(execArgv)
   return {
     hangMs,
     env: process.env,
+    execArgv: execArgv ?? inheritedFlags(process.execArgv, process.env.NODE_OPTIONS),
     workers,
     limits: {
       memoryMb: limits?.memoryMb ?? DEFAULTS.memoryMb,
@@ -134,7 +138,14 @@ function profileOf(
     }
   }
   if (boundary !== 'process') {
-    return { memoryMb: memoryMb ?? defaults.limits.memoryMb, env, isHardened: isHardened === true, child: null }
+    const isTrusted = isHardened !== true && group.every(({ options }) => options.trust !== 'untrusted')
+    return {
+      memoryMb: memoryMb ?? defaults.limits.memoryMb,
+      env,
+      execArgv: isTrusted ? defaults.execArgv : [],
+      isHardened: isHardened === true,
+      child: null,
+    }
   }
   const child: ChildProfile = {
     runtimes: [...new Set(group.map(({ runtime }) => runtime))].sort(),
@@ -147,7 +158,7 @@ function profileOf(
     searchPath: defaults.env.PATH ?? '',
   }
   // The thread runs nothing of a plugin's.
-  return { memoryMb: defaults.limits.memoryMb, env: {}, isHardened: false, child }
+  return { memoryMb: defaults.limits.memoryMb, env: {}, execArgv: [], isHardened: false, child }
 }
 
 /** A thread is hardened once and for all, which modules that share it would not survive. */

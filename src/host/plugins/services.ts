@@ -3,8 +3,9 @@
  * checked: that the plugin was granted the service, that somebody provides it, and its input by the contract's schema.
  * Host's thread only.
  */
+import { deserialize } from 'node:v8'
 import type { Contract, ProvidedServices, Services } from '../../contracts/contract.js'
-import { MAX_SERVICE_CALLS, type ServiceAnswer, type ServiceCall } from '../../contracts/control.js'
+import { MAX_SERVICE_BYTES, MAX_SERVICE_CALLS, type ServiceAnswer, type ServiceCall } from '../../contracts/control.js'
 import { type ErrorCode, formatPath, HookringError, thrownText } from '../../contracts/errors.js'
 import type { Bulkhead } from '../model/bulkhead.js'
 
@@ -43,7 +44,10 @@ export function createServiceDesk(contract: Contract): ServiceDesk {
     }
     const serve = provided.get(service)
     if (serve === undefined) return refusal('SERVICE_UNAVAILABLE', `nobody provides ${service} to this engine`)
-    const checked = contract.services[service]!.input.safeParse(input)
+    if (input.length > MAX_SERVICE_BYTES) {
+      return refusal('SERVICE_INPUT_INVALID', `${service}: its input takes ${input.length} bytes`)
+    }
+    const checked = contract.services[service]!.input.safeParse(valueIn(input))
     if (!checked.success) {
       const [issue] = checked.error.issues
       const where = formatPath([service, ...((issue?.path ?? []) as (string | number)[])])
@@ -94,6 +98,15 @@ function grantOf(bulkhead: Bulkhead, index: number): Grant | undefined {
   const { services, name } = bulkhead.spec?.plugins[index] ?? {}
   if (services === undefined || name === undefined) return undefined
   return { plugin: bulkhead.plugins[index]?.name ?? name, services }
+}
+
+/** A symbol, which no schema takes, for bytes that are no value or are nested too deeply for V8. */
+function valueIn(input: Uint8Array): unknown {
+  try {
+    return deserialize(input)
+  } catch {
+    return Symbol('no value')
+  }
 }
 
 function refusal(code: ErrorCode, message: string): ServiceAnswer {

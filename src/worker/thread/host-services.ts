@@ -2,7 +2,8 @@
  * Host services as plugins see them: functions that ask over the control plane and reject with a coded error. The lane's
  * thread only.
  */
-import { type HostControl, MAX_SERVICE_CALLS } from '../../contracts/control.js'
+import { serialize } from 'node:v8'
+import { type HostControl, MAX_SERVICE_BYTES, MAX_SERVICE_CALLS } from '../../contracts/control.js'
 import { HookringError, thrownText } from '../../contracts/errors.js'
 import type { PluginServices } from '../../plugin/setup.js'
 
@@ -25,9 +26,7 @@ export function createHostServices(host: Pick<HostControl, 'serve'>): HostServic
     }
     underWay += 1
     try {
-      const answer = await host.serve({ plugin, service, input }).catch((error: unknown) => {
-        throw new HookringError('SERVICE_INPUT_INVALID', `${service}: its input cannot cross: ${thrownText(error)}`)
-      })
+      const answer = await host.serve({ plugin, service, input: serialized(service, input) })
       if (answer.ok) return answer.output
       throw new HookringError(answer.code, answer.message)
     } finally {
@@ -42,4 +41,17 @@ export function createHostServices(host: Pick<HostControl, 'serve'>): HostServic
       ),
     underWay: () => underWay,
   }
+}
+
+/** @throws HookringError SERVICE_INPUT_INVALID */
+function serialized(service: string, input: unknown): Uint8Array {
+  let bytes: Uint8Array
+  try {
+    bytes = serialize(input)
+  } catch (error) {
+    throw new HookringError('SERVICE_INPUT_INVALID', `${service}: its input cannot cross: ${thrownText(error)}`)
+  }
+  if (bytes.length <= MAX_SERVICE_BYTES) return bytes
+  const message = `${service}: its input takes ${bytes.length} bytes, ${MAX_SERVICE_BYTES} are the most`
+  throw new HookringError('SERVICE_INPUT_INVALID', message)
 }

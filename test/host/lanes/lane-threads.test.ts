@@ -6,7 +6,7 @@ import type { WorkerProfile } from '../../../dist/host/model/bulkhead.js'
 import { until } from '../../support/lab.js'
 import { noSandbox, orphans, pluginProcesses } from '../../support/processes.js'
 
-const PROFILE: WorkerProfile = { memoryMb: 64, env: {}, isHardened: false, child: null }
+const PROFILE: WorkerProfile = { memoryMb: 64, env: {}, execArgv: [], isHardened: false, child: null }
 
 /** Threads with one spare to keep, and how many threads have been started. */
 function watched() {

@@ -3,7 +3,7 @@
  * the memory that it leaves behind takes a few. An image is taken when the bundle has been evaluated and before setup, and
  * kept beside the bundle, in the engine's own folder, for the lanes that load it later. The lane's thread only.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
 
 export interface Image {
@@ -20,6 +20,8 @@ export interface Image {
 }
 
 const PAGE_BYTES = 4096
+/** What is said of an image, besides its pages and their indexes; and the indexes of the largest. */
+const MAX_HEAD_BYTES = 2 * 1024 * 1024
 
 export function takeImage(memory: Uint8Array, about: Pick<Image, 'machine' | 'pointers' | 'defined'>): Image {
   const words = new Float64Array(memory.buffer, memory.byteOffset, memory.byteLength / 8)
@@ -55,26 +57,40 @@ export function restoreImage(memory: Uint8Array, { pages, indexes }: Image): voi
   }
 }
 
-/** Null: there is none, or it is of another machine. */
-export function readImage(file: string, machine: string): Image | null {
+/**
+ * Null: there is none, it is of another machine, or of a memory that is larger than the plugin may have.
+ *
+ * @param mostBytes of the VM's memory
+ */
+export function readImage(file: string, machine: string, mostBytes: number): Image | null {
   let bytes: Buffer
   try {
+    if (statSync(file).size > mostBytes + MAX_HEAD_BYTES) return null
     bytes = readFileSync(file)
   } catch {
     return null
   }
   try {
     const aboutBytes = bytes.readUInt32LE(0)
+    if (aboutBytes > MAX_HEAD_BYTES) return null
     const { count, ...about } = JSON.parse(bytes.toString('utf8', 4, 4 + aboutBytes)) as Image & { count: number }
-    if (about.machine !== machine) return null
+    if (about.machine !== machine || !isBounded(about, count, mostBytes)) return null
     const indexesAt = 4 + aboutBytes
     const pagesAt = indexesAt + count * 4
     if (bytes.length !== pagesAt + count * PAGE_BYTES) return null
     const indexes = new Uint32Array(bytes.buffer.slice(bytes.byteOffset + indexesAt, bytes.byteOffset + pagesAt))
+    if (indexes.some((page) => (page + 1) * PAGE_BYTES > about.bytes)) return null
     return { ...about, indexes, pages: bytes.subarray(pagesAt) }
   } catch {
     return null
   }
+}
+
+/** Where things stand is inside of the memory, and the memory inside of its bound. */
+function isBounded({ bytes, pointers, defined }: Omit<Image, 'pages' | 'indexes'>, count: number, mostBytes: number) {
+  if (!Number.isSafeInteger(bytes) || bytes < 0 || bytes > mostBytes || typeof defined !== 'string') return false
+  if (!Number.isSafeInteger(count) || count < 0 || count * PAGE_BYTES > bytes) return false
+  return Object.values(pointers).every((at) => Number.isSafeInteger(at) && at >= 0 && at <= bytes)
 }
 
 /** Whole or not at all: another lane may be reading. Without effect where files cannot be written. */

@@ -29,7 +29,7 @@ export function heapBytesOf({ memoryMb }: { readonly memoryMb: number }): number
 export async function imageOf(machine: Machine, place: PluginPlace): Promise<Image> {
   // In a child process the code has come over the pipe, and there is no folder to keep anything in.
   const file = place.code === undefined ? `${fileURLToPath(place.plugin.url)}.image` : null
-  const found = file === null ? null : readImage(file, machine.id)
+  const found = file === null ? null : readImage(file, machine.id, memoryBytesFor(heapBytesOf(place.plugin)))
   if (found !== null) return found
   const image = await prepare(machine, place)
   if (file !== null) writeImage(file, image)

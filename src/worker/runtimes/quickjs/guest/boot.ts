@@ -30,6 +30,7 @@ export type HostCall = (text?: string) => unknown
 export function bootGuest(parts: GuestParts, host: HostCall, headerBuffer: ArrayBuffer, inputBuffer: ArrayBuffer) {
   const { protocol } = parts
   const { STATUS, OP, CALL, A, B } = protocol
+  hideFunctionsOfStacks()
   const intrinsics = parts.captureIntrinsics()
   const { apply, Bytes, Bytes16, Ints, Words, Doubles, Unsigned64, Signed64, Err, stringify } = intrinsics
   const header = new Ints(headerBuffer)
@@ -47,6 +48,23 @@ export function bootGuest(parts: GuestParts, host: HostCall, headerBuffer: Array
       u64: new Unsigned64(buffer),
       i64: new Signed64(buffer),
     }
+  }
+
+  /** A call site would give a plugin the functions on the stack, of which the lowest ones are not its own. */
+  function hideFunctionsOfStacks(): void {
+    const errors = Error as unknown as { prepareStackTrace: unknown }
+    const before = errors.prepareStackTrace
+    errors.prepareStackTrace = (_error: Error, sites: object[]) => sites
+    const [site] = (new Error() as unknown as { stack: object[] }).stack
+    errors.prepareStackTrace = before
+    if (typeof site !== 'object') return
+    const ofSites = Reflect.getPrototypeOf(site) as object
+    const names = Reflect.ownKeys(ofSites)
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i] as string
+      if (name === 'getFunction' || name === 'getThis') Reflect.deleteProperty(ofSites, name)
+    }
+    Object.freeze(ofSites)
   }
 
   /** The header belongs to the call that runs: what the lane is asked on the way leaves it as it was. */

@@ -39,7 +39,15 @@ const tcpAddress = z.strictObject({
 })
 const unixAddress = z.strictObject({ path: z.string().min(1) })
 const address = z.union([tcpAddress, unixAddress])
-const plainAddress = z.union([tcpAddress.omit({ tls: true }), unixAddress])
+/** Who may connect is who may write to the socket's file: 0o600, or "600" in JSON. Left out: what the umask leaves. */
+const mode = z.union([
+  z.int().min(0).max(0o777),
+  z
+    .string()
+    .regex(/^0?[0-7]{3}$/)
+    .transform((octal) => Number.parseInt(octal, 8)),
+])
+const connectionAddress = z.union([tcpAddress, unixAddress.extend({ mode: mode.optional() })])
 
 /** Either `from`, as the engine takes it (`./file` is relative to the config file), or `hook`, a shipped plugin. */
 const plugin = z
@@ -101,7 +109,7 @@ const mqttServer = z.strictObject({
 
 const connectionServer = z.strictObject({
   ...hooked,
-  listen: z.array(plainAddress).min(1),
+  listen: z.array(connectionAddress).min(1),
   /** Options of createConnectionServer but engine: `users`, `handler`, `restricted`, `maxFrameBytes`, ... */
   server: z.record(z.string(), z.unknown()).default({}),
 })

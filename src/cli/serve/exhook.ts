@@ -1,12 +1,10 @@
 /** The ExHook provider of `hookring serve`. Main thread. */
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { type ExhookProviderOptions, startExhookProvider } from '../../adapters/exhook/index.js'
 import { exhook1, exhook2, exhook3 } from '../../contracts/index.js'
 import type { ResolvedServeConfig } from '../../contracts/serve-config.js'
-import { UsageError } from '../common/errors.js'
 import { openEngine } from './engine.js'
 import { engineProblems } from './health.js'
+import { pemsOf } from './pems.js'
 import type { StartedServer, StartOptions } from './server.js'
 
 type ExhookConfig = NonNullable<ResolvedServeConfig['exhook']>
@@ -20,7 +18,7 @@ export async function startExhook(config: ExhookConfig, options: StartOptions): 
   try {
     const provider = await startExhookProvider(engine, {
       ...(config.provider as ExhookProviderOptions),
-      ...(config.tls !== undefined && { tls: pemsOf(config.tls, options.folder) }),
+      ...(config.tls !== undefined && { tls: pemsOf(config.tls, options.folder, 'exhook.tls') }),
     })
     return {
       name: 'exhook',
@@ -36,15 +34,4 @@ export async function startExhook(config: ExhookConfig, options: StartOptions): 
     await engine.close()
     throw error
   }
-}
-
-function pemsOf({ cert, key, ca }: NonNullable<ExhookConfig['tls']>, folder: string) {
-  const read = (file: string): Buffer => {
-    try {
-      return readFileSync(resolve(folder, file))
-    } catch (error) {
-      throw new UsageError('CONFIG_INVALID', `exhook.tls: ${(error as Error).message}`)
-    }
-  }
-  return { cert: read(cert), key: read(key), ...(ca !== undefined && { ca: read(ca) }) }
 }

@@ -16,6 +16,7 @@ export type {
   RejectVerdict,
   ReplaceVerdict,
   RespondVerdict,
+  ThrownError,
   TransformVerdict,
   Verdict,
 } from './contracts/verdict.js'
@@ -26,5 +27,12 @@ export type { CallOptions, CallTimes } from './host/model/call-options.js'
 export type { PluginChange } from './host/plugins/plugin-changes.js'
 export type { PluginStatus } from './host/plugins/plugin-lookup.js'
 export type { Recording, RecordingSummary, RecordOptions } from './host/recordings.js'
-export type { DeadLetter, EngineEvents, LaneReplaced, PluginQuarantined, Zombie } from './host/telemetry/events.js'
+export type {
+  DeadLetter,
+  EngineEvents,
+  LaneReplaced,
+  PluginError,
+  PluginQuarantined,
+  Zombie,
+} from './host/telemetry/events.js'
 export type { CallTraceMessage } from './host/telemetry/tracing.js'

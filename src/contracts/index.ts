@@ -38,9 +38,11 @@ export {
   type Failure,
   type FailureKind,
   type GateVerdict,
+  isUndecided,
   type RejectVerdict,
   type ReplaceVerdict,
   type RespondVerdict,
+  type ThrownError,
   type TransformVerdict,
   type Verdict,
 } from './verdict.js'

@@ -2,7 +2,11 @@
  * Verdicts and failures: what a call comes to. Closed unions, read by callers on the host's thread.
  */
 
-/** Why a plugin gave no verdict. */
+/**
+ * Why a plugin gave no verdict. `timeout`: its hook did not return in time. `crash`: its lane died. `error`: its hook threw.
+ * `overload`: all slots were taken and the queue was full. `quarantined`: it had failed too often and was not asked.
+ * `invalid`: what it returned is no verdict of the hookpoint.
+ */
 export const FAILURE_KINDS = ['timeout', 'crash', 'error', 'overload', 'quarantined', 'invalid'] as const
 export type FailureKind = (typeof FAILURE_KINDS)[number]
 
@@ -14,17 +18,36 @@ export type FailureKind = (typeof FAILURE_KINDS)[number]
 export const CUT_SHORT_BY = ['caller', 'waiting', 'neighbour'] as const
 export type CutShortBy = (typeof CUT_SHORT_BY)[number]
 
-/** A plugin that gave no verdict: which one, where, why, and how long it waited and ran (milliseconds). */
+/** A plugin that gave no verdict: which one, where and why. For the operator: clients are shown a verdict's `reason`. */
 export interface Failure {
   readonly kind: FailureKind
+  /** The plugin's name. */
   readonly plugin: string
   readonly hookpoint: string
+  /** What happened, with times: `plugin slow timed out after 50 ms at onOrder: it had not returned (...)`. */
   readonly message: string
+  /** How long the call waited before the hook was entered, in milliseconds. */
   readonly waitedMs: number
+  /** How long the hook ran, in milliseconds. */
   readonly ranMs: number
   /** The failure is not the plugin's own and does not count towards its quarantine. Left out: it is, and does. */
   readonly cutShortBy?: CutShortBy
+  /** Kind `error`: what the hook threw. */
+  readonly error?: ThrownError
 }
+
+/** What a hook threw, as far as it is known outside its lane. */
+export interface ThrownError {
+  /** `TypeError`; `Error` where what was thrown has no name. */
+  readonly name: string
+  /** At most 384 bytes. */
+  readonly message: string
+  /** The stack as the lane had it, without its first line; cut so that all of it is at most 2 KiB. Empty: there is none. */
+  readonly stack: string
+}
+
+/** The reason of a reject that no plugin gave: what a server may show its clients tells nothing of plugins. */
+export const UNDECIDED_REASON = 'the operation could not be checked'
 
 /** The operation proceeds. `failure` is set when a plugin failed and its policy let the call go on. */
 export interface ContinueVerdict {
@@ -32,9 +55,13 @@ export interface ContinueVerdict {
   readonly failure?: Failure
 }
 
-/** The operation is refused: by `plugin`, or by the failure policy when `failure` is set. */
+/** The operation is refused: by `plugin`, or by the failure policy when `failure` is set and no plugin decided. */
 export interface RejectVerdict {
   readonly kind: 'reject'
+  /**
+   * The plugin's words, at most 384 bytes: a server may show them to its client. When a failure was denied it is the same
+   * text for all, `the operation could not be checked`; what happened is in `failure.message`.
+   */
   readonly reason: string
   /** The plugin's own code for the refusal (an MQTT reason code, a gRPC status), if it gave one. */
   readonly code?: number
@@ -64,6 +91,11 @@ export type TransformVerdict<E> = ContinueVerdict | RejectVerdict | ReplaceVerdi
 export type AnswerVerdict<R> = ContinueVerdict | RejectVerdict | RespondVerdict<R>
 export type Verdict = GateVerdict | TransformVerdict<unknown> | AnswerVerdict<unknown>
 export type VerdictKind = Verdict['kind']
+
+/** Whether a reject is the failure policy's: no plugin has refused. One that refused beside another's failure has. */
+export function isUndecided(verdict: Verdict): boolean {
+  return verdict.kind === 'reject' && verdict.failure !== undefined && verdict.failure.plugin === verdict.plugin
+}
 
 /** What most calls come to; shared and frozen, so that a call without findings allocates no verdict. */
 export const CONTINUE: ContinueVerdict = Object.freeze({ kind: 'continue' })

@@ -81,7 +81,7 @@ export const STOPPED_BIT = 1 << 31
 export const OUTCOME_WORD = 17
 /** Worker: index of the plugin that the outcome is about. */
 export const OUTCOME_PLUGIN_WORD = 18
-/** Worker: bytes of the message (a reject's reason, an error's text). */
+/** Worker: bytes of the message (a reject's reason; an error's text, a zero, its stack). */
 export const MESSAGE_BYTES_WORD = 19
 /** Worker: bytes of the answer in the first reply area. */
 export const ANSWER_BYTES_WORD = 20
@@ -122,8 +122,10 @@ export const OUTCOME_SKIPPED = 5
 /** An async hook was still pending at the deadline; the lane has let go of it. */
 export const OUTCOME_ABANDONED = 6
 
-/** Room for a reject's reason or an error's text. */
-export const MESSAGE_BYTES = 384
+/** Room for a reject's reason; for an error's text, a zero and its stack. */
+export const MESSAGE_BYTES = 2048
+/** The most that a reason, or an error's text without its stack, takes of it. */
+export const REASON_BYTES = 384
 
 export interface Geometry {
   /** A power of two. */

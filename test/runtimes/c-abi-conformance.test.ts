@@ -180,9 +180,17 @@ async function judge(stage: Stage, { failure, act, says }: Forced, action: Failu
     message: expect.stringMatching(says),
     waitedMs: expect.any(Number),
     ranMs: expect.any(Number),
+    ...(failure === 'error'
+      ? { error: { name: 'Error', message: expect.any(String), stack: expect.any(String) } }
+      : {}),
   }
   if (action === 'deny') {
-    expect(verdict).toEqual({ kind: 'reject', plugin: 'faulty', reason: expect.stringMatching(says), failure: failed })
+    expect(verdict).toEqual({
+      kind: 'reject',
+      plugin: 'faulty',
+      reason: 'the operation could not be checked',
+      failure: failed,
+    })
   } else {
     const reason = `payload too large: ${ARGUMENT} > 1 bytes`
     expect(verdict).toEqual({ kind: 'reject', plugin: 'after', reason, failure: failed })

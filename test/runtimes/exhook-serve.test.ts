@@ -213,7 +213,9 @@ describe('a provider that goes away', () => {
     await lab.line(({ message }) => message.includes('is lost'))
     await until('calls to be denied at once', async () => {
       const verdict = await authenticate(lab)
-      return verdict.kind === 'reject' && verdict.failure?.kind === 'error' && verdict.reason.includes('is away')
+      return (
+        verdict.kind === 'reject' && verdict.failure?.kind === 'error' && verdict.failure.message.includes('is away')
+      )
     })
     const after = await startProvider(3, {
       ...AUTHENTICATE,

@@ -6,13 +6,14 @@
  * A question that did not reach its plugin in time, because the lanes were busy, is asked again until `maxWaitMs` are over:
  * it costs a plugin nothing, and who waits is slowed down by that. `persist` asks again what is undecided, for `holdMs`.
  */
-import type {
-  EventInput,
-  MqttClientInfo,
-  MqttPublishPacket,
-  mqtt,
-  ReplyOutput,
-  Verdict,
+import {
+  type EventInput,
+  isUndecided,
+  type MqttClientInfo,
+  type MqttPublishPacket,
+  type mqtt,
+  type ReplyOutput,
+  type Verdict,
 } from '../../contracts/index.js'
 import type { HookEngine } from '../../index.js'
 import { Semaphore } from '../../primitives/semaphore.js'
@@ -226,10 +227,11 @@ export class Questions {
     }
   }
 
-  #rejected({ reason, code, failure }: Extract<Verdict, { kind: 'reject' }>): Refused | Undecided {
-    if (failure === undefined) return { kind: 'refused', reason, code }
+  #rejected(verdict: Extract<Verdict, { kind: 'reject' }>): Refused | Undecided {
+    const { reason, code, failure } = verdict
+    if (!isUndecided(verdict)) return { kind: 'refused', reason, code }
     this.counts.failures += 1
-    return undecided(reason)
+    return undecided(failure?.message ?? reason)
   }
 
   /** An error of asking: who cannot be asked has not agreed. */

@@ -7,9 +7,11 @@ import {
   EXHOOK_RPCS,
   type ExhookRpc,
   type ExhookVersion,
+  type Failure,
   type FailureKind,
   type Hookpoints,
   HookringError,
+  isUndecided,
   type Verdict,
 } from '../../contracts/index.js'
 import type { CallOptions, Logger } from '../../index.js'
@@ -121,13 +123,16 @@ export class Rpc<Points extends Hookpoints> {
   /** The protocol has no place for a reason. */
   #note(verdict: Verdict): void {
     if (verdict.kind === 'respond') return
-    const { failure } = verdict as { failure?: { kind: FailureKind } }
-    if (failure !== undefined) this.count.undecided += 1
+    const { failure } = verdict as { failure?: Failure }
+    if (isUndecided(verdict)) this.count.undecided += 1
     else if (verdict.kind === 'reject') this.count.refused += 1
     if (verdict.kind !== 'reject') return
     const { version, rpc } = this.#parts
     const { plugin, reason } = verdict
-    this.#logger.debug({ version, rpc: rpc.rpc, plugin, failure: failure?.kind }, `refused: ${reason}`)
+    this.#logger.debug(
+      { version, rpc: rpc.rpc, plugin, failure: failure?.kind },
+      `refused: ${failure?.message ?? reason}`,
+    )
   }
 
   #acknowledge(call: UnaryCall, respond: Respond): void {

@@ -15,7 +15,7 @@ import type { ActivePlugin } from '../model/plugin.js'
 import { addTimes, type Times } from '../model/trip.js'
 import { VERDICT_INDEX, type ViolationKind } from '../telemetry/recorders.js'
 import { cutShortBy, cutShortWhenThrowing } from './blame.js'
-import { failureOf } from './failures.js'
+import { failureOf, thrownErrorIn } from './failures.js'
 import type { Hops } from './hops.js'
 import { type Marks, markMsOf, startedMsOf } from './marks.js'
 import { recordRuns } from './runs.js'
@@ -168,9 +168,11 @@ export class Completion {
     }
     recordRuns(lane, call, before, marks.markMs - marks.startedMs, nowMs)
     plugin.recorders[call.hookpoint.index]!.calls += 1
-    const what = kind === 'timeout' ? 'its promise was pending at the deadline' : (text ?? message(lane, slot))
+    const said = kind === 'timeout' ? 'its promise was pending at the deadline' : (text ?? message(lane, slot))
+    const [what = ''] = said.split('\0', 1)
+    const error = kind === 'error' ? thrownErrorIn(said) : undefined
     const cutShort = this.#cutShortBy(call, plugin, kind, before === 0, marks, nowMs)
-    const failure = failureOf(call, plugin, { kind, what, times: timesOf(call, marks), cutShortBy: cutShort })
+    const failure = failureOf(call, plugin, { kind, what, times: timesOf(call, marks), cutShortBy: cutShort, error })
     this.#hops.fail(call, plugin, failure, before)
   }
 

@@ -1,5 +1,5 @@
 /** What a failure says: who, where, why, how long it waited and ran. Host's thread only. */
-import type { CutShortBy, Failure, FailureKind } from '../../contracts/verdict.js'
+import type { CutShortBy, Failure, FailureKind, ThrownError } from '../../contracts/verdict.js'
 import type { Call } from '../model/call.js'
 import type { ActivePlugin } from '../model/plugin.js'
 import { NO_TIMES, type Times } from '../model/trip.js'
@@ -18,17 +18,28 @@ export interface FailureParts {
   readonly times: Times
   /** Left out: the failure is the plugin's own. */
   readonly cutShortBy?: CutShortBy | undefined
+  /** Kind `error`: what the hook threw. */
+  readonly error?: ThrownError | undefined
 }
 
 /** The failure of a plugin that was asked, or should have been. */
-export function failureOf(call: Call, plugin: ActivePlugin, { kind, what, times, cutShortBy }: FailureParts): Failure {
+export function failureOf(call: Call, plugin: ActivePlugin, parts: FailureParts): Failure {
+  const { kind, what, times, cutShortBy, error } = parts
   const took = `waited ${times.waitedMs.toFixed(1)} ms, ran ${times.ranMs.toFixed(1)} ms`
   const verb = `${VERBS[kind] ?? kind}${kind === 'timeout' ? limitOf(plugin, cutShortBy) : ''}`
   const message = `plugin ${plugin.name} ${verb} at ${call.hookpoint.name}: ${what} (${took})`
   return {
     ...plainFailure(call, plugin, kind, message, times),
     ...(cutShortBy === undefined ? {} : { cutShortBy }),
+    ...(error === undefined ? {} : { error }),
   }
+}
+
+/** Reads what a lane says that a hook threw: `TypeError: it is no number`, and behind a zero the stack. */
+export function thrownErrorIn(said: string): ThrownError {
+  const [text = '', stack = ''] = said.split('\0', 2)
+  const [, name = 'Error', message = text] = /^([A-Za-z_$][\w$]*): ([\s\S]*)$/.exec(text) ?? []
+  return { name, message, stack }
 }
 
 export function quarantineFailure(call: Call, plugin: ActivePlugin): Failure {

@@ -4,7 +4,7 @@
  *   [step: match, sample, quarantine] -> in a lane <-> waiting -> outcome -> next step ... -> settled
  */
 import { HookringError } from '../../contracts/errors.js'
-import { CONTINUE, type Failure, type FailureKind, type Verdict } from '../../contracts/verdict.js'
+import { CONTINUE, type Failure, type FailureKind, UNDECIDED_REASON, type Verdict } from '../../contracts/verdict.js'
 import { monotonicMs } from '../../ring/clock.js'
 import { type Call, endTrip, ensureRare, type HeldBytes, settle, settleError } from '../model/call.js'
 import type { ActivePlugin } from '../model/plugin.js'
@@ -247,7 +247,8 @@ export class Hops {
 
   /** A plugin gave no verdict; `done` have run before it. The policy decides. */
   fail(call: Call, plugin: ActivePlugin, failure: Failure, done: number): void {
-    const { kind, cutShortBy } = failure
+    const { kind, cutShortBy, error } = failure
+    if (error !== undefined) this.#emit('pluginError', { plugin: plugin.name, hookpoint: call.hookpoint.name, error })
     if (cutShortBy !== undefined) {
       call.hookpoint.recorder.cutShort[CUT_SHORT_INDEX[cutShortBy]]! += 1
       if (call.rare.probe === plugin) releaseProbe(call)
@@ -277,7 +278,7 @@ export class Hops {
       )
       return
     }
-    this.decide(call, { kind: 'reject', reason: failure.message, plugin: plugin.name, failure })
+    this.decide(call, { kind: 'reject', reason: UNDECIDED_REASON, plugin: plugin.name, failure })
   }
 
   /** Ends a call without a verdict. */

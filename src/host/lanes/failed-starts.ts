@@ -6,8 +6,13 @@ import type { Lane } from '../model/lane.js'
 
 /** Its thread did not come up. The reason is the thread's own, or Node's. */
 export function bootFailure({ name, options }: Bulkhead, error: unknown): HookringError {
-  const isOutOfMemory = (error as { code?: unknown } | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY'
-  const advice = isOutOfMemory ? `; limits.memoryMb is ${options.profile.memoryMb}, a lane needs more to boot` : ''
+  const { code } = (error ?? {}) as { code?: unknown }
+  const advice =
+    code === 'ERR_WORKER_OUT_OF_MEMORY'
+      ? `; limits.memoryMb is ${options.profile.memoryMb}, a lane needs more to boot`
+      : code === 'ERR_ACCESS_DENIED'
+        ? '; Node.js runs under its permission model, and worker threads take --allow-worker'
+        : ''
   const message = `a lane of bulkhead ${name} did not boot: ${thrownText(error)}${advice}`
   return new HookringError('LANE_BOOT_FAILED', message, { cause: error })
 }

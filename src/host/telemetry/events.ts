@@ -3,6 +3,7 @@
  */
 import type { EventEmitter } from 'node:events'
 import type { HookringError } from '../../contracts/errors.js'
+import type { ThrownError } from '../../contracts/verdict.js'
 import type { RestartReason } from './recorders.js'
 
 /** An observation that was accepted and not delivered to a plugin. */
@@ -35,6 +36,13 @@ export interface PluginQuarantined {
   readonly failures: number
 }
 
+/** A hook threw; the call's verdict has the same as `failure.error`. */
+export interface PluginError {
+  readonly plugin: string
+  readonly hookpoint: string
+  readonly error: ThrownError
+}
+
 export interface Zombie {
   readonly bulkhead: string
   readonly lane: string
@@ -48,6 +56,8 @@ export interface EngineEvents {
   laneReplaced: [LaneReplaced]
   pluginQuarantined: [PluginQuarantined]
   pluginReleased: [{ readonly plugin: string }]
+  /** A hook threw, for each call of it. The log has it too, at most once in ten seconds for each plugin and hookpoint. */
+  pluginError: [PluginError]
   zombie: [Zombie]
   /** What could not be told to a caller: refused observations, lanes that do not start. Never throws without listeners. */
   error: [HookringError]
@@ -55,11 +65,19 @@ export interface EngineEvents {
 
 export type Emit = <Name extends keyof EngineEvents>(name: Name, ...args: EngineEvents[Name]) => void
 
-/** Emits outside the caller's stack, so that a listener that throws is the process's business, as everywhere in Node. */
-export function createEmit(emitter: EventEmitter, onUnheardError: (error: HookringError) => void): Emit {
+/** What is told besides listeners. */
+export interface EmitWatcher {
+  /** An `error` that nobody listens to. */
+  unheard(error: HookringError): void
+  pluginFailed(error: PluginError): void
+}
+
+/** Emits outside the caller's stack: a listener that throws is the process's business, as everywhere in Node.js. */
+export function createEmit(emitter: EventEmitter, watcher: EmitWatcher): Emit {
   return (name, ...args) => {
+    if (name === 'pluginError') watcher.pluginFailed(args[0] as PluginError)
     if (emitter.listenerCount(name) === 0) {
-      if (name === 'error') onUnheardError(args[0] as HookringError)
+      if (name === 'error') watcher.unheard(args[0] as HookringError)
       return
     }
     process.nextTick(() => emitter.emit(name, ...args))

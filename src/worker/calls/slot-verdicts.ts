@@ -22,6 +22,7 @@ const {
   OUTCOME_INVALID,
   OUTCOME_REJECT,
   OUTCOME_RESPOND,
+  REASON_BYTES,
   REPLACED_AREA_WORD,
   REPLACED_BYTES_WORD,
   REPLY_ROOM_WORD,
@@ -82,8 +83,13 @@ export class SlotVerdicts implements VerdictWriter {
     return OUTCOME_ABANDONED
   }
 
-  fails(slot: number, plugin: number, message: string): number {
-    return this.#says(slot, plugin, OUTCOME_ERROR, message)
+  fails(slot: number, plugin: number, message: string, stack: string): number {
+    const ring = this.#ring
+    ring.setOutcome(slot, OUTCOME_ERROR, plugin)
+    // A zero separates the two.
+    const said = this.#writeMessage(slot, message.replaceAll('\0', '\ufffd'))
+    ring.setMessageBytes(slot, stack === '' ? said : said + this.#writeStack(slot, said, stack))
+    return OUTCOME_ERROR
   }
 
   #says(slot: number, plugin: number, outcome: number, message: string): number {
@@ -115,14 +121,20 @@ export class SlotVerdicts implements VerdictWriter {
   #writeMessage(slot: number, text: string): number {
     const { buffer } = this.#memory
     const at = this.#ring.messageAt(slot)
-    const bytes = buffer.write(text, at, MESSAGE_BYTES, 'utf8')
-    if (text.length <= MESSAGE_BYTES / 4) return bytes
+    const bytes = buffer.write(text, at, REASON_BYTES, 'utf8')
+    if (text.length <= REASON_BYTES / 4) return bytes
     const whole = Buffer.byteLength(text)
-    if (whole <= MESSAGE_BYTES) return bytes
+    if (whole <= REASON_BYTES) return bytes
     const note = `… (${whole} bytes)`
     const noteBytes = Buffer.byteLength(note)
-    const kept = buffer.write(text, at, MESSAGE_BYTES - noteBytes, 'utf8')
+    const kept = buffer.write(text, at, REASON_BYTES - noteBytes, 'utf8')
     return kept + buffer.write(note, at + kept, noteBytes, 'utf8')
+  }
+
+  #writeStack(slot: number, behind: number, stack: string): number {
+    const { buffer } = this.#memory
+    const at = this.#ring.messageAt(slot) + behind
+    return buffer.write(`\0${stack.replaceAll('\0', '\ufffd')}`, at, MESSAGE_BYTES - behind, 'utf8')
   }
 }
 

@@ -25,7 +25,8 @@ export interface VerdictWriter {
   isInvalid(call: number, plugin: number, message: string): number
   /** The runtime stopped the hook at its deadline. */
   wasStopped(call: number, plugin: number): number
-  fails(call: number, plugin: number, message: string): number
+  /** @param stack what it threw left behind; may be empty */
+  fails(call: number, plugin: number, message: string, stack: string): number
 }
 
 /** Throws what reading the result throws. */
@@ -64,5 +65,20 @@ export function writeFailure(writer: VerdictWriter, call: number, plugin: number
   if (error instanceof HookringError && error.code === 'EVENT_INVALID') {
     return writer.isInvalid(call, plugin, error.message)
   }
-  return writer.fails(call, plugin, describe(error))
+  return writer.fails(call, plugin, describe(error), stackOf(error))
 }
+
+/** The lines behind the first of an error's stack. Reading it runs a plugin's code, where that has made a getter of it. */
+function stackOf(error: unknown): string {
+  try {
+    const stack: unknown = error instanceof Error ? error.stack : undefined
+    if (typeof stack !== 'string') return ''
+    const frames = stack.slice(0, MAX_STACK_CHARS).search(/\n\s+at /)
+    return frames === -1 ? '' : stack.slice(frames + 1, frames + MAX_STACK_CHARS)
+  } catch {
+    return ''
+  }
+}
+
+/** More than a slot has room for. */
+const MAX_STACK_CHARS = 4096

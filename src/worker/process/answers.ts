@@ -22,7 +22,7 @@ export function settlementIn(frame: Frame): Settlement | null {
     case FROM_CHILD.responds:
       return { value: new EncodedReply('respond', frame.payload) }
     case FROM_CHILD.fails:
-      return { error: new HookringError('PLUGIN_FAILED', textIn(frame)) }
+      return { error: failureIn(textIn(frame)) }
     case FROM_CHILD.invalid:
       return { error: new HookringError('EVENT_INVALID', textIn(frame)) }
     case FROM_CHILD.stopped:
@@ -30,6 +30,14 @@ export function settlementIn(frame: Frame): Settlement | null {
     default:
       return null
   }
+}
+
+/** What a hook threw, with the stack that it had in the child. */
+function failureIn(text: string): HookringError {
+  const [message = '', stack = ''] = text.split('\0', 2)
+  const error = new HookringError('PLUGIN_FAILED', message)
+  error.stack = `${message}\n${stack}`
+  return error
 }
 
 export function textIn({ buffer, at, bytes }: Frame): string {

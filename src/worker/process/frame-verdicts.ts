@@ -65,8 +65,9 @@ export class FrameVerdicts implements VerdictWriter {
     return SENT
   }
 
-  fails(id: number, _plugin: number, message: string): number {
-    return this.#sendText(FROM_CHILD.fails, id, message)
+  /** A zero separates the two. */
+  fails(id: number, _plugin: number, message: string, stack: string): number {
+    return this.#sendText(FROM_CHILD.fails, id, `${message.replaceAll('\0', '\ufffd')}\0${stack}`)
   }
 
   #sendText(what: number, id: number, text: string, code?: number): number {

@@ -98,7 +98,7 @@ function canFail(about: Case, answer: Answer, at: number, course: Course, role: 
 }
 
 function isDenied(verdict: Verdict, role: Role): boolean {
-  return verdict.kind === 'reject' && verdict.plugin === role.name && verdict.reason === verdict.failure?.message
+  return verdict.kind === 'reject' && verdict.plugin === role.name && verdict.failure?.plugin === role.name
 }
 
 function isDecision(

@@ -27,7 +27,6 @@ import { createPluginSources } from './sources/locate.js'
 import { createDefaultLogger } from './telemetry/default-logger.js'
 import { createEmit } from './telemetry/events.js'
 import { Metrics } from './telemetry/metrics.js'
-import { PluginErrors } from './telemetry/plugin-errors.js'
 import { PluginLogs } from './telemetry/plugin-logs.js'
 import { createQuarantineNews } from './telemetry/quarantine-news.js'
 
@@ -60,11 +59,7 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
   services.provide((resolved.services ?? {}) as Parameters<typeof services.provide>[0])
   const logger = resolved.logger ?? createDefaultLogger()
   const emitter = new EventEmitter()
-  const errors = new PluginErrors({ logger, now: monotonicMs })
-  const emit = createEmit(emitter, {
-    unheard: (error) => logger.error({ code: error.code, plugin: error.plugin }, error.message),
-    pluginFailed: (error) => errors.log(error),
-  })
+  const emit = createEmit(emitter, (error) => logger.error({ code: error.code, plugin: error.plugin }, error.message))
   const metrics = new Metrics({ registry: resolved.registry, prefix: resolved.metricsPrefix, contract })
   const hookpoints = createHookpointStates(contract, metrics, DEFAULTS.maxReplyBytes)
   const blame = (plugin: string) => registry.find(plugin)?.breaker.record('failure', monotonicMs())

@@ -56,7 +56,7 @@ export interface EngineEvents {
   laneReplaced: [LaneReplaced]
   pluginQuarantined: [PluginQuarantined]
   pluginReleased: [{ readonly plugin: string }]
-  /** A hook threw, for each call of it. The log has it too, at most once in ten seconds for each plugin and hookpoint. */
+  /** A hook threw; for each call. The log has it too, at a bounded rate. */
   pluginError: [PluginError]
   zombie: [Zombie]
   /** What could not be told to a caller: refused observations, lanes that do not start. Never throws without listeners. */
@@ -65,19 +65,11 @@ export interface EngineEvents {
 
 export type Emit = <Name extends keyof EngineEvents>(name: Name, ...args: EngineEvents[Name]) => void
 
-/** What is told besides listeners. */
-export interface EmitWatcher {
-  /** An `error` that nobody listens to. */
-  unheard(error: HookringError): void
-  pluginFailed(error: PluginError): void
-}
-
 /** Emits outside the caller's stack: a listener that throws is the process's business, as everywhere in Node.js. */
-export function createEmit(emitter: EventEmitter, watcher: EmitWatcher): Emit {
+export function createEmit(emitter: EventEmitter, onUnheardError: (error: HookringError) => void): Emit {
   return (name, ...args) => {
-    if (name === 'pluginError') watcher.pluginFailed(args[0] as PluginError)
     if (emitter.listenerCount(name) === 0) {
-      if (name === 'error') watcher.unheard(args[0] as HookringError)
+      if (name === 'error') onUnheardError(args[0] as HookringError)
       return
     }
     process.nextTick(() => emitter.emit(name, ...args))

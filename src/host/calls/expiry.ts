@@ -66,7 +66,7 @@ export class Expiry {
       progress = progressOf(lane, call, nowMs, lane.ring.stop(slot))
     }
     const { current, done, times, enteredMs } = progress
-    const ranMs = times.ranMs - this.#lostMsSince(enteredMs, nowMs) - blockedMs(lane, slot, enteredMs, nowMs)
+    const ranMs = nowMs - enteredMs - this.#lostMsSince(enteredMs, nowMs) - blockedMs(lane, slot, enteredMs, nowMs)
     const turn = { ownDueMs: this.#ownDueOf(call, progress, nowMs), endMs: nowMs, ranMs }
     const cutShort = cutShortBy(call, current, turn)
     lane.isLate = true
@@ -126,12 +126,16 @@ export class Expiry {
     recordRuns(lane, call, done, markMs - startedMs, nowMs)
   }
 
-  /** The lane's generation is over: each of its calls goes on elsewhere, fails, or is reported undelivered. */
-  loseLane(lane: Lane, reason: 'hang' | 'crash', message: string, nowMs: number): void {
+  /**
+   * The lane's generation is over: each of its calls goes on elsewhere, fails, or is reported undelivered. A protocol that
+   * was broken is blamed on all plugins of the lane: any of them can have done it.
+   */
+  loseLane(lane: Lane, reason: 'hang' | 'crash' | 'violation', message: string, nowMs: number): void {
     this.#requeue(lane, nowMs)
     const { plugins } = lane.bulkhead
     const running = lane.ring.runningSlot()
     const culprit = plugins.length === 1 ? plugins[0] : blameOf(lane, running, nowMs)?.plugin
+    const lostBy = reason === 'hang' ? 'hang' : 'crash'
     for (const call of [...lane.calls()]) {
       if (call.isSettled) continue
       const bytes = lane.heldBytes(call)
@@ -141,10 +145,10 @@ export class Expiry {
       const isLate = reason === 'hang' && call.slot === running && times.ranMs >= current.timeoutMs
       const kind = isLate ? 'timeout' : 'crash'
       this.#giveUpSlot(lane, call, current, done, nowMs)
-      if (call.hookpoint.kind === 'observe') this.#undelivered(call, current, bytes, reason)
+      if (call.hookpoint.kind === 'observe') this.#undelivered(call, current, bytes, lostBy)
       addTimes(call, times.waitedMs, times.ranMs)
       if (times.ranMs > 0) current.recorders[call.hookpoint.index]!.calls += 1
-      const by = current === culprit ? undefined : 'neighbour'
+      const by = current === culprit || reason === 'violation' ? undefined : 'neighbour'
       this.#hops.fail(call, current, failureOf(call, current, { kind, what: message, times, cutShortBy: by }), done)
     }
   }

@@ -55,7 +55,10 @@ export function progressOf(lane: Lane, call: Call, nowMs: number, doneMask = lan
   const left = all & ~done
   const current = plugins[31 - Math.clz32(left & -left)] as ActivePlugin
   const marks = marksOf(lane, call.slot, call.tripMs, nowMs)
-  if (marks.startedMs <= call.tripMs) return { current, done, enteredMs: nowMs, times: waitedOnly(call, nowMs) }
+  if (marks.startedMs <= call.tripMs) {
+    // One that says of plugins that they have finished, and not when it began, has had all the time that there was.
+    return { current, done, enteredMs: done === 0 ? nowMs : call.tripMs, times: waitedOnly(call, nowMs) }
+  }
   // The mark of a call that comes back at this moment is its end; the first plugin was entered when it started.
   const enteredMs = done === 0 ? marks.startedMs : marks.markMs
   const times = { waitedMs: marks.startedMs - call.tripMs, ranMs: Math.max(0, nowMs - enteredMs) }

@@ -111,7 +111,7 @@ export class Supervisor {
         seat.starting = null
       })
     }
-    this.#options.expiry.loseLane(lane, isStandstill(reason) ? 'hang' : 'crash', loss.message, sinceMs)
+    this.#options.expiry.loseLane(lane, howLost(reason), loss.message, sinceMs)
     bulkhead.feed()
     if (thread !== null) this.#exits.terminateMeanwhile({ seat, lane, thread, plugin: loss.plugin })
   }
@@ -311,6 +311,11 @@ interface Replacement {
 }
 
 /** The lane runs on, but does not come back. */
+function howLost(reason: RestartReason): 'hang' | 'crash' | 'violation' {
+  if (isStandstill(reason)) return 'hang'
+  return reason === 'violation' ? 'violation' : 'crash'
+}
+
 function isStandstill(reason: RestartReason): boolean {
   return reason === 'hang' || reason === 'stall'
 }

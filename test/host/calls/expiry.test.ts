@@ -115,6 +115,16 @@ describe('a lane that is given up', () => {
     expect(plugins[0]!.breaker.state).toBe('closed')
   })
 
+  it('because its worker broke the protocol is the failure of each of its plugins', async () => {
+    const { settled, expiry, lane, plugins } = open({ plugins: [{ name: 'a' }, { name: 'b' }] })
+    ;(lane.ring as unknown as { runningSlot(): number }).runningSlot = () => -1
+    expiry.loseLane(lane, 'violation', 'it lied', BEGAN_MS + 10)
+    const { failure } = (await settled) as { failure: object }
+    expect(failure).toMatchObject({ kind: 'crash', plugin: 'a' })
+    expect(failure).not.toHaveProperty('cutShortBy')
+    expect(plugins[0]!.breaker.state).toBe('open')
+  })
+
   it('names an observation that it had begun as undelivered', () => {
     const { expiry, lane, emitted } = open({ kind: 'observe', plugins: [{ name: 'a' }] })
     expiry.loseLane(lane, 'crash', 'its thread ended', BEGAN_MS + 10)

@@ -17,7 +17,11 @@ import type {
   Services,
 } from '../contracts/contract.js'
 
-/** Lines reach the host's logger with the plugin's name. `fields` must survive structured clone. */
+/**
+ * Lines reach the host's logger with the plugin's name. A message has 8,192 characters, and fields are 32 at most, of 16 KiB
+ * together, nested 6 deep; what is more is clipped, described, or counted in `skippedFields`. Fields called like a logger's own
+ * (`level`, `time`, `msg`, `message`, `pid`, `name`, `err`, `plugin`, ...) arrive as `field_level`, `field_time` and so on.
+ */
 export interface PluginLogger {
   debug(message: string, fields?: Record<string, unknown>): void
   info(message: string, fields?: Record<string, unknown>): void

@@ -7,14 +7,14 @@ import { createRandom, hashOf, type Random, smallUpTo } from './random.js'
 import { drawWord } from './text.js'
 
 /** One that the generator draws by; `index` counts the events. */
-export type Draw = (random: Random, index: number) => unknown
+export type DrawNth = (random: Random, index: number) => unknown
 
 const USERS = 400
 /** Share of events that are as odd as the schema allows, for programs that forget about those. */
 const ODD_SHARE = 0.05
 
 /** Null for hookpoints of other contracts; the event's schema tells, since anyone may call a contract `delivery`. */
-export function plausibleDelivery(schema: unknown, valid: Draw): Draw | null {
+export function plausibleDelivery(schema: unknown, valid: DrawNth): DrawNth | null {
   const name = Object.entries(delivery.hookpoints).find(([, { event }]) => event === schema)?.[0]
   if (name === undefined) return null
   const plausible = PLAUSIBLE[name as keyof typeof delivery.hookpoints]
@@ -49,7 +49,7 @@ function drawMessage(random: Random, seq: number): object {
 
 const REASONS = ['wrong password', 'unknown user', 'account is locked', 'too many attempts', 'expired session']
 
-const PLAUSIBLE: Readonly<Record<keyof typeof delivery.hookpoints, Draw>> = {
+const PLAUSIBLE: Readonly<Record<keyof typeof delivery.hookpoints, DrawNth>> = {
   onMessageEnqueue: (random, index) => drawMessage(random, index + 1),
   onBatchEnqueue: (random, index) => ({
     events: Array.from({ length: 1 + smallUpTo(random, 31) }, (_, at) => drawMessage(random, index * 32 + at + 1)),

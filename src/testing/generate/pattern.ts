@@ -9,7 +9,7 @@ import type { Random } from './random.js'
 /** Text for one draw: about `length` characters where the pattern leaves that open, and hardly more. */
 export type DrawPattern = (random: Random, length: number) => string
 
-interface Draw {
+interface PatternText {
   readonly random: Random
   readonly length: number
   /** Characters until quantifiers repeat no more than they must. */
@@ -17,7 +17,7 @@ interface Draw {
   readonly groups: Map<string, string>
 }
 
-type Part = (draw: Draw) => string
+type Part = (text: PatternText) => string
 
 /** Null for syntax that is not understood here. */
 export function compilePattern(pattern: RegExp): DrawPattern | null {

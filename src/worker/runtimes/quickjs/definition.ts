@@ -29,7 +29,7 @@ export function thrownBy(description: string | null): unknown {
   return error
 }
 
-interface Refusal {
+interface SaidRefusal {
   readonly code?: unknown
   readonly message?: unknown
   readonly path?: unknown
@@ -41,7 +41,7 @@ export function refusalOf(
   name: string,
   hookpoints: readonly { readonly name: string }[],
 ): HookringError {
-  const { code, message, path } = (typeof refused === 'object' && refused !== null ? refused : {}) as Refusal
+  const { code, message, path } = (typeof refused === 'object' && refused !== null ? refused : {}) as SaidRefusal
   const known: ErrorCode =
     typeof code === 'string' && Object.hasOwn(ERROR_CODES, code) ? (code as ErrorCode) : 'PLUGIN_SETUP_FAILED'
   const said = typeof message === 'string' ? message : `plugin ${name}: setup was refused`

@@ -188,6 +188,8 @@ type Done = Pick<AttackReport, 'isRefused' | 'servesAgain' | 'zombies' | 'told'>
 
 async function script(attack: ScriptAttack, { targets }: Scene, { walls, watch, ...options }: Options): Promise<Done> {
   const from = attackerFile(attack, targets)
+  // Files of hundreds of megabytes take this thread their time.
+  watch.reset()
   const done = await withEngine(
     () =>
       createHookEngine({

@@ -34,6 +34,8 @@ export class Dispatcher {
   /** Observations since the last flush. */
   #batch = new InFlightCount()
   #flushed: Promise<unknown> = Promise.resolve()
+  /** What was wrong with the observation that is being told: it is larger than an event may be. */
+  #tooLarge: HookringError | null = null
 
   constructor({ contract, hops, emit }: DispatcherOptions) {
     this.#contract = contract
@@ -41,7 +43,10 @@ export class Dispatcher {
     this.#emit = emit
     this.#fanOut = new FanOut({ hops, begin: (call, event, options) => this.#begin(call, event, options) })
     this.#aborts = new Aborts((call, reason) => this.#abandon(call, reason))
-    this.#reportRefused = (error) => this.#report(error)
+    this.#reportRefused = (error) => {
+      if (error instanceof HookringError && error.code === 'EVENT_TOO_LARGE') this.#tooLarge = error
+      else this.#report(error)
+    }
   }
 
   /** Gate, transform, respond. Never throws: what is wrong rejects the promise. */
@@ -59,12 +64,23 @@ export class Dispatcher {
     return promise
   }
 
-  /** Observe. Never throws: what is wrong is emitted as `error`. */
+  /**
+   * Observe. Never throws: what is wrong is emitted as `error`. A list that is larger than an event may be is told in parts,
+   * in its order, each as an event of its own.
+   */
   tell(hookpoint: HookpointState, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
-    if (route.isPlain) {
-      this.#tellOne(hookpoint, route, event, callOptions, false)
-      return
-    }
+    if (route.isPlain) this.#tellOne(hookpoint, route, event, callOptions, false)
+    else this.#tellAround(hookpoint, route, event, callOptions)
+    if (this.#tooLarge === null) return
+    const error = this.#tooLarge
+    this.#tooLarge = null
+    const parts = halvesOf(hookpoint, event)
+    if (parts === null) this.#report(error)
+    else for (const part of parts) this.tell(hookpoint, route, part, callOptions)
+  }
+
+  /** Its steps, which do not wait for each other, and its shadows. */
+  #tellAround(hookpoint: HookpointState, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
     const branches = route.branches ?? (route.steps.length === 0 ? [] : [route])
     for (const [index, each] of branches.entries()) this.#tellOne(hookpoint, each, event, callOptions, index > 0)
     const { times: _, ...unseen } = callOptions ?? {}
@@ -173,6 +189,18 @@ export class Dispatcher {
     for (const child of call.rare.children ?? []) this.#fanOut.abandonQuietly(child)
     this.#hops.refuse(call, abortedError(this.#contract, call.hookpoint.name, reason))
   }
+}
+
+/** Of an event that is one list and nothing else; null where it is none, or has nothing to be divided. */
+function halvesOf({ definition }: HookpointState, event: unknown): [object, object] | null {
+  const { root } = definition.plan
+  const [field, ...others] = root.kind === 'object' ? root.fields : []
+  if (field?.node.kind !== 'array' || others.length > 0) return null
+  // It has been read before, while it was encoded: reading it throws nothing new.
+  const list = (event as Record<string, unknown>)[field.key]
+  if (!Array.isArray(list) || list.length < 2) return null
+  const middle = Math.ceil(list.length / 2)
+  return [{ [field.key]: list.slice(0, middle) }, { [field.key]: list.slice(middle) }]
 }
 
 function fillIn(call: Call, times: NonNullable<CallOptions['times']>): void {

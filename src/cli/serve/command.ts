@@ -78,13 +78,18 @@ function signals() {
   const first = next()
   const second = next()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => waiting.shift()?.(signal))
-  let reload = (): void => {}
+  // One that comes while it starts may be about a config that was read before it changed.
+  let isWanted = false
+  let reload = (): void => {
+    isWanted = true
+  }
   process.on('SIGHUP', () => reload())
   return {
     first,
     second,
     onReload(react: () => void): void {
       reload = react
+      if (isWanted) react()
     },
   }
 }

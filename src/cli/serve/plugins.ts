@@ -53,6 +53,8 @@ export interface PluginChanges {
   readonly reloaded: string[]
   readonly added: string[]
   readonly removed: string[]
+  /** Not removed, because something failed. */
+  readonly kept: string[]
   readonly errors: Error[]
 }
 
@@ -72,22 +74,26 @@ export class ServedPlugins {
   }
 
   /**
-   * Makes the engine's plugins what the config says now: each is loaded anew, new ones are added, others removed. What fails
-   * stays as it was.
+   * Makes the engine's plugins what the config says now: new ones are added, those that there are loaded anew, others
+   * removed. What fails stays as it was, and then nothing is removed: what was to take its place may be what failed.
    */
   async change(plugins: readonly PluginOptions[]): Promise<PluginChanges> {
-    const changes: PluginChanges = { reloaded: [], added: [], removed: [], errors: [] }
+    const changes: PluginChanges = { reloaded: [], added: [], removed: [], kept: [], errors: [] }
     const wanted = keyed(plugins)
+    const isPresent = (key: string) => this.#entries.some((entry) => entry.key === key)
+    const isWanted = (key: string) => wanted.some((entry) => entry.key === key)
     const next: Entry[] = []
-    for (const entry of this.#entries) {
-      const again = wanted.find(({ key }) => key === entry.key)
-      const kept = again === undefined ? await this.#remove(entry, changes) : await this.#reload(entry, again, changes)
-      if (kept !== null) next.push(kept)
-    }
-    for (const entry of wanted) {
-      if (this.#entries.some(({ key }) => key === entry.key)) continue
+    for (const entry of wanted.filter(({ key }) => !isPresent(key))) {
       const added = await this.#add(entry, changes)
       if (added !== null) next.push(added)
+    }
+    for (const entry of this.#entries) {
+      const again = wanted.find(({ key }) => key === entry.key)
+      if (again !== undefined) next.push(await this.#reload(entry, again, changes))
+    }
+    for (const entry of this.#entries.filter(({ key }) => !isWanted(key))) {
+      const kept = await this.#remove(entry, changes)
+      if (kept !== null) next.push(kept)
     }
     this.#entries = next
     return changes
@@ -108,6 +114,10 @@ export class ServedPlugins {
   }
 
   async #remove(entry: Entry, changes: PluginChanges): Promise<Entry | null> {
+    if (changes.errors.length > 0) {
+      changes.kept.push(entry.name)
+      return entry
+    }
     try {
       await this.#engine.remove(entry.name)
       changes.removed.push(entry.name)

@@ -16,10 +16,10 @@ import { createSupervision } from './lanes/supervision.js'
 import { createHookpointStates } from './model/hookpoint-state.js'
 import { planDefaults } from './plugins/bulkhead-plan.js'
 import { PluginChanges } from './plugins/plugin-changes.js'
-import { createDirectory } from './plugins/plugin-lookup.js'
+import { createPluginLookup } from './plugins/plugin-lookup.js'
 import { createRegistrations } from './plugins/registrations.js'
 import { Registry } from './plugins/registry.js'
-import { createServiceDesk } from './plugins/services.js'
+import { createServiceRegistry } from './plugins/services.js'
 import { Recordings } from './recordings.js'
 import { type EngineParts, RunningEngine } from './running-engine.js'
 import { Shutdown } from './shutdown.js'
@@ -55,7 +55,7 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
   const contract = resolved.contract as Contract
   const { wait, spinUs, setupTimeoutMs, shutdownTimeoutMs, closeTimeoutMs } = resolved
   const openness = { isOpen: true }
-  const services = createServiceDesk(contract)
+  const services = createServiceRegistry(contract)
   services.provide((resolved.services ?? {}) as Parameters<typeof services.provide>[0])
   const logger = resolved.logger ?? createDefaultLogger()
   const emitter = new EventEmitter()
@@ -92,7 +92,7 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
       tellOfQuarantine(name, change)
     },
   })
-  const lookup = createDirectory(registry)
+  const lookup = createPluginLookup(registry)
   const changes = new PluginChanges({ registry, registrations, lookup })
   const recordings = new Recordings({
     ...{ contract, logger, stopTimeoutMs: closeTimeoutMs },

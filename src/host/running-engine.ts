@@ -9,8 +9,8 @@ import type { Dispatcher } from './calls/dispatcher.js'
 import type { EngineHooks } from './calls/hooks.js'
 import type { HookpointState } from './model/hookpoint-state.js'
 import type { PluginChange, PluginChanges } from './plugins/plugin-changes.js'
-import type { Directory, PluginStatus } from './plugins/plugin-lookup.js'
-import type { ServiceDesk } from './plugins/services.js'
+import type { PluginLookup, PluginStatus } from './plugins/plugin-lookup.js'
+import type { ServiceRegistry } from './plugins/services.js'
 import type { Recording, Recordings, RecordOptions } from './recordings.js'
 import type { Openness, Shutdown } from './shutdown.js'
 import type { EngineEvents } from './telemetry/events.js'
@@ -20,11 +20,11 @@ export interface EngineParts {
   readonly contract: Contract
   readonly openness: Openness
   readonly emitter: EventEmitter
-  readonly services: ServiceDesk
+  readonly services: ServiceRegistry
   readonly registry: MetricsRegistry
   readonly hookpoints: readonly HookpointState[]
   readonly dispatcher: Dispatcher
-  readonly lookup: Directory
+  readonly lookup: PluginLookup
   readonly changes: PluginChanges
   readonly recordings: Recordings
   readonly shutdown: Shutdown

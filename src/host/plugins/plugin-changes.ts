@@ -1,7 +1,7 @@
 /** Adding, removing and reloading plugins by name, as a server asks for it. Host's thread only. */
 import type { PluginOptions } from '../../contracts/options.js'
 import type { Registration } from '../model/plugin.js'
-import type { Directory } from './plugin-lookup.js'
+import type { PluginLookup } from './plugin-lookup.js'
 import type { Registrations } from './registrations.js'
 import type { Registry } from './registry.js'
 
@@ -11,13 +11,13 @@ export type PluginChange = (present: Readonly<PluginOptions>) => Partial<PluginO
 export interface PluginChangesOptions {
   readonly registry: Registry
   readonly registrations: Registrations
-  readonly lookup: Directory
+  readonly lookup: PluginLookup
 }
 
 export class PluginChanges {
   readonly #registry: Registry
   readonly #registrations: Registrations
-  readonly #lookup: Directory
+  readonly #lookup: PluginLookup
 
   constructor({ registry, registrations, lookup }: PluginChangesOptions) {
     this.#registry = registry

@@ -18,7 +18,7 @@ export interface PluginStatus {
   readonly state: 'active' | 'probing' | 'quarantined' | 'held'
 }
 
-export interface Directory {
+export interface PluginLookup {
   list(): PluginStatus[]
   /** @throws HookringError PLUGIN_UNKNOWN */
   found(name: string): Registration
@@ -28,7 +28,7 @@ export interface Directory {
 
 const STATES = { closed: 'active', 'half-open': 'probing', open: 'quarantined', held: 'held' } as const
 
-export function createDirectory(registry: Pick<Registry, 'find' | 'registrations'>): Directory {
+export function createPluginLookup(registry: Pick<Registry, 'find' | 'registrations'>): PluginLookup {
   function found(name: string): Registration {
     const plugin = registry.find(name)
     if (plugin !== undefined) return plugin.registration

@@ -13,12 +13,12 @@ import { type Registration, resolvePolicies } from '../model/plugin.js'
 import { Breaker, type BreakerChange } from '../primitives/circuit-breaker.js'
 import type { PluginSources } from '../sources/locate.js'
 import { placementOf } from './placement.js'
-import type { ServiceDesk } from './services.js'
+import type { ServiceRegistry } from './services.js'
 
 export interface RegistrationOptions {
   readonly engine: ResolvedEngineOptions
   readonly sources: PluginSources
-  readonly desk: ServiceDesk
+  readonly desk: ServiceRegistry
   onBreaker(registration: Registration, change: BreakerChange): void
 }
 

@@ -9,7 +9,7 @@ import { MAX_SERVICE_BYTES, MAX_SERVICE_CALLS, type ServiceAnswer, type ServiceC
 import { type ErrorCode, formatPath, HookringError, thrownText } from '../../contracts/errors.js'
 import type { Bulkhead } from '../model/bulkhead.js'
 
-export interface ServiceDesk {
+export interface ServiceRegistry {
   /** Functions by the names of services; of those given twice the later ones count. @throws HookringError OPTIONS_INVALID */
   provide(services: ProvidedServices<Services>): void
   /** @throws HookringError OPTIONS_INVALID when the contract has no such service */
@@ -25,7 +25,7 @@ interface Grant {
 
 type Provided = (input: unknown, caller: { readonly plugin: string }) => unknown
 
-export function createServiceDesk(contract: Contract): ServiceDesk {
+export function createServiceRegistry(contract: Contract): ServiceRegistry {
   const provided = new Map<string, Provided>()
 
   function checkName(name: string, where: string): void {

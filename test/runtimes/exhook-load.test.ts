@@ -13,7 +13,7 @@ import { fixture, openLab, refusalOf, silent } from '../support/lab.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
 /** What keeps a connection from coming about is tried again for so long. */
-const BRIEF = { setupTimeoutMs: 1_500 }
+const BRIEF = { setupTimeoutMs: 5_000 }
 const AUTHENTICATE = { hooks: [{ name: 'client.authenticate' }] }
 
 describe('an operator', () => {

@@ -89,12 +89,24 @@ export const mqtt = declareContract('mqtt', 1, () => {
 
   const sessionEvent = z.object({ client: clientInfo })
 
+  /**
+   * What tells a repetition of a message of QoS 1 or 2 from a new one. Not its DUP flag: there are clients that leave it
+   * out, and others that forget what they have sent.
+   */
+  const exchange = z.object({
+    packetId: u16(),
+    /** Of QoS 2: stands for what the client has sent, before any hook changed it. */
+    digest: z.string(),
+    /** Higher for each message that this broker has had, of any client; the same when the broker asks again. */
+    ordinal: z.number(),
+  })
+
   /** A message of a session that outlives its connection. */
   const queuedMessage = z.object({
     /** The store's name for it. */
     id: z.string(),
-    /** Under which it was sent and not yet acknowledged; null: not sent. */
-    packetId: u16().nullable(),
+    /** Under which it is sent; 1 to 32,767. */
+    packetId: u16(),
     packet: publishPacket,
   })
 
@@ -140,6 +152,12 @@ export const mqtt = declareContract('mqtt', 1, () => {
       onWillPublish: gate(z.object({ client: clientInfo, packet: publishPacket })),
       /** Observe. A message did not reach a subscriber, or anybody (client null). */
       onMessageDropped: observe(z.object({ client: clientInfo.nullable(), packet: publishPacket, reason: z.string() })),
+      /**
+       * Respond. A message that the hooks have let through, before it is acknowledged. The plugin that answers has put it into
+       * the queues of all sessions that outlive their connections, on this broker and on others; this broker gives it to its
+       * other subscribers. Without an answer the broker does what it does alone; what nobody decided is not acknowledged.
+       */
+      routeMessage: respond(publishEvent.extend({ exchange: exchange.nullable() }), z.literal(true)),
       /** Respond. The first plugin that answers has stored it (an empty payload: removed it); without one the broker's memory does. */
       storeRetained: respond(z.object({ packet: publishPacket }), z.literal(true)),
       /** Respond. The retained messages that match a filter; without an answer the broker's memory has them. */
@@ -169,24 +187,64 @@ export const mqtt = declareContract('mqtt', 1, () => {
         }),
         { maxReplyBytes: SESSION_BYTES },
       ),
-      /** Respond. A message is kept for sessions until ackInflight says its id; the answer has an id for each of them. */
-      queueMessage: respond(z.object({ clientIds: z.array(z.string()), packet: publishPacket }), z.array(z.string()), {
-        maxReplyBytes: REPLACEMENT_BYTES,
-      }),
-      /** Observe. A message is under way to or from a client; `released`: QoS 2, it has come, and PUBREL is due. */
-      trackInflight: observe(inflightEvent.extend({ state: z.enum(['sent', 'released', 'received']) })),
-      /** Observe. The exchange under this packet id is over. */
-      ackInflight: observe(inflightEvent),
+      /**
+       * Respond. A message that routeMessage was not asked about, such as one of a plugin's, is put into the queues of these
+       * sessions. Without an answer it is in the broker's memory alone.
+       */
+      queueMessage: respond(z.object({ clientIds: z.array(z.string()), packet: publishPacket }), z.literal(true)),
+      /**
+       * Respond, with what a message of QoS 2 may not go on without. `released`: the client has a message, PUBREL is due.
+       * `received`: a message of the client has been routed, PUBREC is due.
+       */
+      trackInflight: respond(inflightEvent.extend({ state: z.enum(['released', 'received']) }), z.literal(true)),
+      /** Respond. The exchange under this packet id is over. PUBCOMP to a client is not sent before the answer. */
+      ackInflight: respond(inflightEvent, z.literal(true)),
+      /** Respond. How a plugin that joins brokers to a cluster stands, and a session's queue. Asked by operators. */
+      inspectCluster: respond(
+        z.object({ clientId: z.string().nullable() }),
+        z.object({
+          nodeId: z.string(),
+          generation: z.string(),
+          /** False: this node's id is another broker's; it takes no clients. */
+          isMember: z.boolean(),
+          /** The nodes that are there now. */
+          nodes: z.array(z.string()),
+          /** Null: it was not asked for, or is not there. */
+          session: z
+            .object({
+              clientId: z.string(),
+              /** Where its client is connected; empty: nowhere. */
+              node: z.string(),
+              clean: z.boolean(),
+              queueLength: u32(),
+              queueBytes: u32(),
+              /** Messages that wait for their acknowledgements, in both directions. */
+              underWay: u32(),
+              /** Milliseconds until it ends, if its client does not come back. */
+              expiresInMs: z.number(),
+            })
+            .nullable(),
+        }),
+        { maxReplyBytes: REPLACEMENT_BYTES },
+      ),
     },
     services: {
       /** Publishes as the broker itself: subscribers get it, hooks of publishing are not asked again. */
-      publish: service(publishPacket, z.void()),
+      publish: service(
+        publishPacket.extend({
+          /** Sessions that a plugin keeps have it in their queues already. */
+          isQueued: z.boolean().optional(),
+        }),
+        z.void(),
+      ),
       /** Ends a client's connection. False: there is none of this id here. */
       disconnect: service(z.object({ clientId: z.string(), code: u8().optional() }), z.boolean()),
       /** Another broker has the session now: ends the client's connection and forgets it. False: it was not here. */
       releaseSession: service(z.object({ clientId: z.string() }), z.boolean()),
       /** Queued messages of a session that is here: those that it does not know reach it. False: it is not here. */
       deliverQueued: service(z.object({ clientId: z.string(), messages: z.array(queuedMessage) }), z.boolean()),
+      /** Whether this broker takes part in its cluster: while it does not, it takes no clients. */
+      setServing: service(z.object({ isServing: z.boolean(), reason: z.string() }), z.void()),
       /** Subscriptions on this broker: all, and of how many clients. */
       subscriptions: service(z.void(), z.object({ count: u32(), clients: u32() })),
       /** What the broker has counted since it started. */

@@ -106,7 +106,7 @@ export function redis(config: RedisConfig = {}, options: RegistrationOptions = {
  * the plugins that refuse clients and drop messages.
  */
 export function cluster(config: ClusterConfig, options: RegistrationOptions = {}): Registration<ClusterConfig> {
-  const services = ['publish', 'disconnect', 'releaseSession', 'deliverQueued']
+  const services = ['publish', 'disconnect', 'releaseSession', 'deliverQueued', 'setServing']
   return register('./cluster/index.js', { instance: randomUUID(), ...config }, { ...IN_REDIS, services, ...options })
 }
 

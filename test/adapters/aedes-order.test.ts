@@ -121,7 +121,7 @@ describe('a subscriber’s messages', () => {
     const acts = [
       { on: 'openSession', clientId: 'kept', answer: { subscriptions: [] } },
       { on: 'resumeSession', answer: { messages: [], released: [], received: [], next: null } },
-      { on: 'queueMessage', topic: 'slow', waitMs: 50, answer: ['1'] },
+      { on: 'queueMessage', topic: 'slow', waitMs: 50 },
     ]
     const broker = await startBroker({ plugins: [mqttActor({ acts, hears: ['queueMessage'] })] })
     const kept = await connect(broker, { clientId: 'kept', clean: false })

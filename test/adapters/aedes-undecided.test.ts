@@ -93,8 +93,13 @@ describe('a message that a plugin could not queue', () => {
     { on: 'resumeSession', answer: { messages: [], released: [], received: [], next: null } },
   ]
 
-  it.each([1, 2] as const)('of QoS %i is not acknowledged, and comes again', async (qos) => {
-    const acts = [...kept, fails('queueMessage', { times: 1 }), { on: 'queueMessage', answer: ['1'] }]
+  it.each([
+    [1, 'queueMessage'],
+    [2, 'queueMessage'],
+    [1, 'routeMessage'],
+    [2, 'routeMessage'],
+  ] as const)('of QoS %i is not acknowledged, and comes again (%s)', async (qos, hook) => {
+    const acts = [...kept, fails(hook, { times: 1 }), { on: hook }]
     const broker = await startBroker({ plugins: [mqttActor({ acts })], attach: { holdMs: 0 } })
     const subscriber = await connect(broker, { clientId: 'kept', clean: false })
     await subscriber.subscribe({ t: 2 })
@@ -106,8 +111,8 @@ describe('a message that a plugin could not queue', () => {
     publisher.mqtt.end(true)
   })
 
-  it('is asked about again while there is time', async () => {
-    const acts = [...kept, fails('queueMessage', { times: 2 }), { on: 'queueMessage', answer: ['1'] }]
+  it.each(['queueMessage', 'routeMessage'])('is asked about again while there is time (%s)', async (hook) => {
+    const acts = [...kept, fails(hook, { times: 2 }), { on: hook }]
     const broker = await startBroker({ plugins: [mqttActor({ acts })] })
     const subscriber = await connect(broker, { clientId: 'kept', clean: false })
     await subscriber.subscribe({ t: 1 })

@@ -1,7 +1,7 @@
 /** Parts of the cluster hook that need no Redis. */
 import { expect, onTestFinished, test } from 'vitest'
 import { keysOf } from '../../dist/hooks/cluster/keys.js'
-import { createOwed } from '../../dist/hooks/cluster/owed.js'
+import { OwedWrites } from '../../dist/hooks/cluster/owed.js'
 import { Inbox } from '../../dist/hooks/redis/inbox.js'
 import { silent, until } from '../support/lab.js'
 
@@ -18,8 +18,8 @@ test('no topic, filter or client has the key of an index', () => {
 test('what fails while Redis is away is written in its order when it is back', async () => {
   let isThere = false
   const written: number[] = []
-  const owed = createOwed({ log: silent, isThere: () => isThere })
-  onTestFinished(owed.close)
+  const owed = new OwedWrites({ log: silent, isThere: () => isThere })
+  onTestFinished(() => owed.close())
   const write = (value: number) =>
     owed.write(async () => {
       if (!isThere) throw new Error('away')
@@ -35,8 +35,8 @@ test('what fails while Redis is away is written in its order when it is back', a
 
 test('a write that fails though Redis is there is given up, and said', async () => {
   const said: string[] = []
-  const owed = createOwed({ log: { ...silent, warn: (message) => void said.push(message) }, isThere: () => true })
-  onTestFinished(owed.close)
+  const owed = new OwedWrites({ log: { ...silent, warn: (message) => void said.push(message) }, isThere: () => true })
+  onTestFinished(() => owed.close())
   const written: string[] = []
   await owed.write(() => Promise.reject(new Error('of the wrong type')))
   await owed.write(async () => written.push('next'))

@@ -7,7 +7,9 @@ import { onTestFinished } from 'vitest'
 import { type LabPoints, lab } from '../fixtures/lab/contract.mjs'
 import { createTrail, readTrail } from '../fixtures/lab/trail.mjs'
 import { type LoggedLine, recordingLogger } from './recording-logger.js'
+import { until } from './until.js'
 
+export { until } from './until.js'
 export { createTrail, readTrail }
 
 export type LabEngine = HookEngine<LabPoints>
@@ -105,15 +107,6 @@ export async function metricOf(engine: Scraped, name: string, labels: Sample['la
   const rows = (await scrape(engine)).filter((sample) => sample.name === name)
   const wanted = rows.filter((row) => Object.entries(labels).every(([key, value]) => row.labels[key] === value))
   return wanted.reduce((sum, { value }) => sum + value, 0)
-}
-
-/** Waits, for what no event tells, and fails by name when it does not come about. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
-  const end = Date.now() + withinMs
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`waited ${withinMs} ms in vain for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
 }
 
 /** The error that a promise is rejected with. */

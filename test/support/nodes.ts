@@ -1,6 +1,6 @@
 /** Brokers' engines with the cluster or the redis plugin, in lanes, without a broker: what a node is told and what it does. */
 import type { HookEngine, PluginOptions } from 'hookring'
-import { type MqttClientInfo, type MqttPublishPacket, mqtt } from 'hookring/contracts'
+import { type MqttClientInfo, type MqttPublishPacket, mqtt, type Verdict } from 'hookring/contracts'
 import { runInLane } from 'hookring/testing'
 import { onTestFinished } from 'vitest'
 import { until } from './lab.js'
@@ -13,12 +13,8 @@ export interface TestNode {
   readonly published: string[]
   /** What the node was asked to let go of. */
   readonly released: string[]
-  readonly delivered: { clientId: string; messages: { id: string; packet: MqttPublishPacket }[] }[]
-  publish(
-    topic: string,
-    payload?: string,
-    packet?: Partial<MqttPublishPacket>,
-  ): ReturnType<TestNode['hooks']['onPublishReceived']>
+  readonly delivered: { clientId: string; messages: { id: string; packetId: number; packet: MqttPublishPacket }[] }[]
+  publish(topic: string, payload?: string, packet?: Partial<MqttPublishPacket>): Promise<Verdict>
   got(count: number): Promise<string[]>
   close(): Promise<void>
 }
@@ -40,6 +36,11 @@ export const message = (topic: string, payload = '', packet: Partial<MqttPublish
   retain: false,
   ...packet,
 })
+
+/** A respond that fails rejects: here it is told as gates tell it. */
+function failedVerdict(error: Error & { failure?: object }): Verdict {
+  return { kind: 'reject', reason: error.message, failure: error.failure } as Verdict
+}
 
 export async function startNode(
   plugin: PluginOptions | { from: URL; config: unknown },
@@ -67,8 +68,11 @@ export async function startNode(
     published,
     released,
     delivered,
-    publish: (topic, payload, packet) =>
-      engine.hooks.onPublishReceived({ client: client('publisher'), packet: message(topic, payload, packet) }),
+    publish(topic, payload, packet) {
+      const event = { client: client('publisher'), packet: message(topic, payload, packet) }
+      if (engine.isSubscribed('onPublishReceived')) return engine.hooks.onPublishReceived(event)
+      return engine.hooks.routeMessage({ ...event, exchange: null }).catch(failedVerdict)
+    },
     async got(count) {
       await until(`${count} messages`, () => published.length >= count)
       return [...published]

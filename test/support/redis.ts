@@ -8,7 +8,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { until } from './lab.js'
+import { until } from './until.js'
 
 /** Why there is no Redis here; null: there is one. */
 export const noRedis: string | null =

@@ -22,6 +22,7 @@ import { registerBroker } from './metrics.js'
 import { type AttachOptions, parseAttachOptions, type ResolvedAttachOptions } from './options.js'
 import { Publishing } from './publishing.js'
 import { type MqttEngine, Questions } from './questions.js'
+import { QueuedMessages } from './queued-messages.js'
 import { Reports } from './reports.js'
 import { BrokerServices, type BrokerStats } from './services.js'
 import { SessionStore } from './session-store.js'
@@ -34,6 +35,8 @@ export interface AttachedHooks {
   readonly counts: Readonly<HookCounts>
   /** What the broker has counted since it was attached; what the plugin `sys` publishes. */
   stats(): Promise<BrokerStats>
+  /** False: the broker takes no part in its cluster, and no clients, as a plugin has said; `/healthz` says so. */
+  readonly isServing: boolean
   /** Nothing is asked or told any more, and the broker goes on by itself. What was refused before stays refused. */
   detach(): void
 }
@@ -66,6 +69,7 @@ class Attachment implements AttachedHooks {
   readonly #inboxes: Inboxes
   readonly #sessions: SessionStore
   readonly #services: BrokerServices
+  readonly #queued = new QueuedMessages()
 
   constructor(broker: Broker, engine: MqttEngine, options: ResolvedAttachOptions) {
     const { preConnect, authenticate, authorizePublish, authorizeSubscribe, authorizeForward, publish } = broker
@@ -78,11 +82,11 @@ class Attachment implements AttachedHooks {
     this.#connections = new Connections(broker, questions)
     const infoOf = (client: Client) => this.#connections.infoOf(client)
     this.#deliveries = new Deliveries({
-      ...{ ...options, broker, questions, infoOf, onUndecided: options.onUndecided.deliver },
-      publish: (packet, client, done) => this.#call('publish', packet, client, done),
+      ...{ ...options, broker, questions, infoOf, onUndecided: options.onUndecided.deliver, queued: this.#queued },
+      publish: (packet, client, done) => this.#route(packet, client, done),
     })
     this.#publishing = new Publishing({
-      ...{ questions, persistence: broker.persistence, infoOf, deliveries: this.#deliveries },
+      ...{ questions, persistence: broker.persistence, infoOf, deliveries: this.#deliveries, queued: this.#queued },
       onUndecided: options.onUndecided,
       onSettled: (client) => this.#inboxes.publishesSettled(client),
     })
@@ -93,12 +97,15 @@ class Attachment implements AttachedHooks {
       onPacket: (client, packet) => this.#traffic.received(client, packet),
     })
     // Before the hooks of the store: what it does there by itself is nobody's to refuse.
-    this.#sessions = new SessionStore({ broker, questions, infoOf })
+    this.#sessions = new SessionStore({ broker, questions, infoOf, queued: this.#queued })
     const isRefused: Inboxes['isRefused'] = (subscription) => this.#inboxes.isRefused(subscription)
     new HookedStore({ broker, questions, deliveries: this.#deliveries, isRefused }).install()
     this.#services = new BrokerServices({
       ...{ broker, traffic: this.#traffic },
-      publish: (packet, done) => this.#publishing.publishUnasked(packet, done),
+      publish: (packet, done, isQueued) => {
+        if (isQueued) this.#queued.mark(packet)
+        this.#publishing.publishUnasked(packet, done)
+      },
       onDisconnect: (client, reason) => this.#connections.ending(client, reason),
     })
     this.#install()
@@ -110,6 +117,10 @@ class Attachment implements AttachedHooks {
     return this.#services.stats()
   }
 
+  get isServing(): boolean {
+    return this.#services.isServing
+  }
+
   detach(): void {
     this.#questions.detach()
     this.#sessions.detach()
@@ -117,6 +128,16 @@ class Attachment implements AttachedHooks {
 
   #call<Name extends Door>(name: Name, ...args: Parameters<Broker[Name]>): ReturnType<Broker[Name]> {
     return Reflect.apply(this.#bare[name], this.#broker, args)
+  }
+
+  #route(packet: Packet, client: Client | null, done: ((error?: Error | null) => void) | undefined): void {
+    // What the broker gives it first of all, if it has none.
+    const counter = packet.brokerCounter || this.#broker.counter + 1
+    this.#queued.begin(packet, counter)
+    this.#call('publish', packet, client, (error) => {
+      this.#queued.end(counter)
+      done?.(error)
+    })
   }
 
   #install(): void {

@@ -26,6 +26,7 @@ import {
 } from './delivery-queue.js'
 import { packetOf, replacedPacket } from './packets.js'
 import type { PacketRuling, Questions } from './questions.js'
+import type { QueuedMessages } from './queued-messages.js'
 
 /** A message that was stored before a queue was read is routed by then. */
 const RESENT_MS = 1_000
@@ -37,6 +38,7 @@ export interface DeliveriesOptions {
   readonly maxQueuedBytes: number
   readonly holdMs: number
   readonly onUndecided: 'keep' | 'drop'
+  readonly queued: QueuedMessages
   infoOf(client: Client): MqttClientInfo
   /** The broker's own. */
   publish(packet: Packet, client: Client | null, done: Done | undefined): void
@@ -67,6 +69,7 @@ export class Deliveries {
       onUndecided: options.onUndecided,
       infoOf: options.infoOf,
       isAsked: () => this.isAsked(),
+      isKeptFrom: (clientId, packet) => options.queued.isKeptFrom(clientId, packet),
       ask: (client, packet, qos) => this.#ask(client, packet, qos),
       judge: (client, packet, qos, ruling) => this.#judge(client, packet, qos, ruling),
       crowd: (packet, whenRoom) => this.#crowd(packet, whenRoom),

@@ -38,6 +38,8 @@ export interface DeliveryRules {
   readonly onUndecided: 'keep' | 'drop'
   infoOf(client: Client): MqttClientInfo
   isAsked(): boolean
+  /** It comes from its session's queue instead. */
+  isKeptFrom(clientId: string, packet: Packet): boolean
   ask(client: Client, packet: Packet, qos: Qos): Promise<PacketRuling>
   /** What is to be done by the ruling; counted, told and removed from the store as it says. */
   judge(client: Client, packet: Packet, qos: Qos, ruling: PacketRuling): Delivered
@@ -106,14 +108,20 @@ export class DeliveryQueue {
   }
 
   #take0(packet: Packet, done: () => void): void {
-    if (this.#line.length === 0 && !this.#rules.isAsked()) this.#pass(this.#deliver0, packet, done)
+    if (this.#comesFromQueue(packet)) setImmediate(done)
+    else if (this.#line.length === 0 && !this.#rules.isAsked()) this.#pass(this.#deliver0, packet, done)
     else this.#take(packet, done, 0)
   }
 
   #takeQoS(packet: Packet, done: () => void): void {
     if (packet.qos === 0) this.#client.deliver0(packet, done)
+    else if (this.#comesFromQueue(packet)) setImmediate(done)
     else if (this.#line.length === 0 && !this.#rules.isAsked()) this.#pass(this.#deliverQoS, packet, done)
     else this.#take(packet, done, packet.qos)
+  }
+
+  #comesFromQueue(packet: Packet): boolean {
+    return packet.brokerId === this.#rules.brokerId && this.#rules.isKeptFrom(this.#client.id, packet)
   }
 
   /** Past the hooks of delivery, which nobody has. */

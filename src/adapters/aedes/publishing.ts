@@ -24,6 +24,7 @@
  * taken for a copy of those that have overtaken it. One that a plugin has stored is routed without its retain flag, which
  * the subscribers of 3.1.1 do not see.
  */
+import { createHash } from 'node:crypto'
 import type { MqttClientInfo } from '../../contracts/index.js'
 import type { Client, Done, Packet, Persistence } from './broker.js'
 import { ownerOf } from './connections.js'
@@ -31,6 +32,7 @@ import type { Deliveries } from './deliveries.js'
 import { Line } from './line.js'
 import { packetOf, replacedPacket } from './packets.js'
 import type { Questions, Refused, Undecided } from './questions.js'
+import type { QueuedMessages } from './queued-messages.js'
 
 /** Enough to keep a lane busy, few enough that a hook of a millisecond or two has answered the last of them in time. */
 const PUBLISHES_AT_ONCE = 32
@@ -39,6 +41,7 @@ export interface PublishingOptions {
   readonly questions: Questions
   readonly persistence: Persistence
   readonly deliveries: Pick<Deliveries, 'route'>
+  readonly queued: Pick<QueuedMessages, 'mark'>
   readonly onUndecided: { readonly publish: 'hold' | 'close' | 'drop'; readonly publishQos0: 'drop' | 'hold' | 'close' }
   infoOf(client: Client): MqttClientInfo
   /** A client's line has become empty. */
@@ -52,6 +55,8 @@ interface Entry {
   readonly client: Client | null
   readonly packet: Packet
   readonly question: Question
+  /** Higher for each that has come. */
+  readonly ordinal: number
   /** Goes on with what is to be routed: null, nothing. */
   readonly goOn: (routed: Packet | null) => void
   /** Ends it without an acknowledgement. */
@@ -75,6 +80,7 @@ export class Publishing {
   readonly #decided = new WeakMap<Packet, Decision>()
   /** Clients whose connections were closed over an undecided message. */
   readonly #ended = new WeakSet<Client>()
+  #lastOrdinal = 0
 
   constructor(options: PublishingOptions) {
     this.#options = options
@@ -101,7 +107,7 @@ export class Publishing {
       } else if (routed !== packet || isWill) this.#decided.set(packet, { kind: 'route', packet: routed })
       done(null)
     }
-    this.#lineOf(client).push({ client, packet, question, goOn, fail: done })
+    this.#lineOf(client).push({ client, packet, question, ordinal: this.#nextOrdinal(), goOn, fail: done })
   }
 
   /** In place of broker.publish. */
@@ -123,17 +129,24 @@ export class Publishing {
       if (routed === null) done?.(null)
       else this.#route(routed, null, done)
     }
-    this.#ownLine.push({ client: null, packet, question: 'message', goOn, fail: (error) => done?.(error) })
+    const fail: Done = (error) => done?.(error)
+    this.#ownLine.push({ client: null, packet, question: 'message', ordinal: this.#nextOrdinal(), goOn, fail })
   }
 
   /** As the broker itself: no hook of publishing is asked. */
   publishUnasked(packet: Packet, done: Done): void {
     const goOn = (routed: Packet | null): void => this.#route(routed ?? packet, null, done)
-    this.#serviceLine.push({ client: null, packet, question: 'store', goOn, fail: done })
+    const ordinal = this.#nextOrdinal()
+    this.#serviceLine.push({ client: null, packet, question: 'store', ordinal, goOn, fail: done })
   }
 
   hasPublishes(client: Client): boolean {
     return (this.#lines.get(client)?.length ?? 0) > 0
+  }
+
+  #nextOrdinal(): number {
+    this.#lastOrdinal += 1
+    return this.#lastOrdinal
   }
 
   #openLine(client: Client | null): Line<Entry, Outcome> {
@@ -163,6 +176,7 @@ export class Publishing {
     if (packet.retain && questions.isSubscribed('storeRetained')) return true
     if (question === 'store') return false
     // What plugins queue is acknowledged when they have it, not before.
+    if (questions.isSubscribed('routeMessage')) return true
     if (packet.qos === 1 && questions.isSubscribed('queueMessage')) return true
     return (
       questions.isSubscribed(question === 'will' ? 'onWillPublish' : 'onPublish') ||
@@ -172,7 +186,7 @@ export class Publishing {
 
   async #ask(entry: Entry): Promise<Outcome> {
     const { client, packet, question } = entry
-    if (client !== null && packet.qos === 2 && packet.dup && (await this.#isReceived(client, packet))) {
+    if (client !== null && packet.qos === 2 && (await this.#isReceived(client, packet))) {
       return { kind: 'route', packet }
     }
     const { publish, publishQos0 } = this.#options.onUndecided
@@ -196,7 +210,8 @@ export class Publishing {
     }
   }
 
-  async #askOnce({ client, packet, question }: Entry): Promise<Outcome> {
+  async #askOnce(entry: Entry): Promise<Outcome> {
+    const { client, packet, question } = entry
     if (question === 'store') return this.#storeRetained(packet)
     const { questions, infoOf } = this.#options
     const owner = client !== null ? infoOf(client) : question === 'will' ? ownerOf(packet) : null
@@ -204,15 +219,41 @@ export class Publishing {
     const event = { client: owner, packet: packetOf(packet) }
     const ruling = await questions.askPacket([first, 'onPublishReceived'], event)
     if (ruling.kind !== 'allowed') return ruling
-    return this.#storeRetained(ruling.isReplaced ? replacedPacket(packet, ruling.event.packet) : packet)
+    const stored = await this.#storeRetained(ruling.isReplaced ? replacedPacket(packet, ruling.event.packet) : packet)
+    return stored.kind === 'route' ? this.#routeElsewhere(entry, owner, stored.packet) : stored
   }
 
-  /** The broker has it, and waits for PUBREL: what comes is a repetition, which it will not route again. */
-  #isReceived(client: Client, packet: Packet): Promise<boolean> {
-    return this.#options.persistence.incomingGetPacket(client, packet).then(
-      (found) => Boolean(found),
-      () => false,
-    )
+  /** To where a plugin takes it: the queues of sessions that it keeps, and other brokers. */
+  async #routeElsewhere(entry: Entry, owner: MqttClientInfo | null, packet: Packet): Promise<Outcome> {
+    const { questions, queued } = this.#options
+    if (!questions.isSubscribed('routeMessage')) return { kind: 'route', packet }
+    const { question, ordinal } = entry
+    const { qos, messageId } = entry.packet
+    const isExchange = question === 'message' && owner !== null && qos > 0 && messageId !== undefined
+    // Its client sends it again when it connects again; what comes then must not be overtaken by this.
+    if (isExchange && entry.client?.closed) {
+      return { kind: 'undecided', reason: 'its connection ended before it was routed', cause: 'failed' }
+    }
+    const exchange = isExchange ? { packetId: messageId, digest: digestOf(entry.packet), ordinal } : null
+    const answer = await questions.request('routeMessage', { client: owner, packet: packetOf(packet), exchange })
+    if (answer.kind === 'refused' || answer.kind === 'undecided') return answer
+    if (answer.kind === 'answer') queued.mark(packet)
+    return { kind: 'route', packet }
+  }
+
+  /**
+   * Whether the broker has it, and waits for PUBREL: what comes is a repetition, which it will not route again. Clients
+   * that do not set DUP are as common as those that start anew and give the packet id to another message.
+   */
+  async #isReceived(client: Client, packet: Packet): Promise<boolean> {
+    const { persistence } = this.#options
+    const found = (await persistence.incomingGetPacket(client, packet).catch(() => null)) as Partial<Packet> | null
+    // Of what another broker has received the packet id alone is known: the plugin that keeps the session knows more.
+    if (!found || found.topic === '') return false
+    if (found.topic === packet.topic && Buffer.from(found.payload ?? '').equals(Buffer.from(packet.payload)))
+      return true
+    await persistence.incomingDelPacket(client, { messageId: packet.messageId as number })
+    return false
   }
 
   /** What is left for the broker to store, and to route. */
@@ -315,4 +356,10 @@ export class Publishing {
     if (packet.messageId === undefined) done()
     else persistence.incomingDelPacket(client, { messageId: packet.messageId }).then(done, done)
   }
+}
+
+/** What a repetition of a message of QoS 2 is known by. */
+function digestOf({ topic, payload, qos }: Packet): string {
+  if (qos < 2) return ''
+  return createHash('sha1').update(topic).update('\0').update(payload).digest('base64').slice(0, 20)
 }

@@ -25,13 +25,14 @@ type Services = Required<Omit<ProvidedServices<(typeof mqtt)['services']>, 'rele
 export interface BrokerServicesOptions {
   readonly broker: Broker
   readonly traffic: Traffic
-  publish(packet: Packet, done: Done): void
+  publish(packet: Packet, done: Done, isQueued: boolean): void
   onDisconnect(client: Client, reason: string): void
 }
 
 export class BrokerServices {
   readonly #options: BrokerServicesOptions
   readonly #startedAtMs = Date.now()
+  #isServing = true
   /** As the engine takes them. */
   readonly services: Services
 
@@ -44,8 +45,15 @@ export class BrokerServices {
         const { count, clients } = await this.#countSubscriptions()
         return { count, clients }
       },
+      setServing: ({ isServing }) => {
+        this.#isServing = isServing
+      },
       stats: () => this.stats(),
     }
+  }
+
+  get isServing(): boolean {
+    return this.#isServing
   }
 
   async stats(): Promise<BrokerStats> {
@@ -61,7 +69,7 @@ export class BrokerServices {
     }
   }
 
-  #publish({ topic, payload, qos, retain }: Parameters<Services['publish']>[0]): Promise<void> {
+  #publish({ topic, payload, qos, retain, isQueued = false }: Parameters<Services['publish']>[0]): Promise<void> {
     if (!isPublishable(topic)) {
       throw new HookringError(
         'SERVICE_INPUT_INVALID',
@@ -70,7 +78,7 @@ export class BrokerServices {
     }
     const packet: Packet = { cmd: 'publish', topic, payload: Buffer.from(payload), qos, retain, dup: false }
     return new Promise((resolve, reject) => {
-      this.#options.publish(packet, (error) => (error ? reject(error) : resolve(undefined)))
+      this.#options.publish(packet, (error) => (error ? reject(error) : resolve(undefined)), isQueued)
     })
   }
 

@@ -2,18 +2,27 @@
  * Sessions that outlive their connections, kept by a plugin: openSession, resumeSession, queueMessage, trackInflight,
  * ackInflight, and the host services releaseSession and deliverQueued. Host's thread only.
  *
- * The broker's own persistence stays the working copy. What a plugin keeps is read when a client connects, and what changes
- * is told as it changes: a message is in the plugin's queue before anybody gets it, and out of it when it is acknowledged.
- * So a client may come back to another broker, or to one that has started anew. While no plugin answers, the broker's
- * persistence is all there is.
+ * The plugin's queue is the only way by which such a session gets messages of QoS 1 and 2: they are there before they are
+ * acknowledged to their publishers, and gone when they are acknowledged by the client. The broker's own persistence is the
+ * working copy of what is under way. It is made anew whenever a client connects, so that nothing of an earlier time is in
+ * it. While no plugin answers, the broker's persistence is all there is.
  *
- * A message that the plugin did not take, because it failed, is asked about again for `holdMs`. Then it is routed to nobody,
- * and its publisher has no acknowledgement.
+ * A step of QoS 2 is not taken before the plugin has it: PUBREC and PUBCOMP to a publisher, PUBREL to a subscriber. While the
+ * plugin fails it is asked again, as long as the client is connected.
  */
-import type { MqttClientInfo, MqttQueuedMessage, mqtt, ProvidedServices } from '../../contracts/index.js'
+import type {
+  EventInput,
+  MqttClientInfo,
+  MqttQueuedMessage,
+  mqtt,
+  ProvidedServices,
+  ReplyOutput,
+} from '../../contracts/index.js'
 import type { Broker, Client, Packet, Persistence, Qos, Subscription } from './broker.js'
+import { KeptSession } from './kept-session.js'
 import { packetOf } from './packets.js'
 import type { Answer, Questions } from './questions.js'
+import type { QueuedMessages } from './queued-messages.js'
 
 /** What is used of the persistence here, and only here. */
 interface SessionPersistence extends Persistence {
@@ -30,36 +39,8 @@ interface Route {
   readonly qos: number
 }
 
-/** A session of this broker that a plugin keeps. */
-class KeptSession {
-  /** The plugin's name for a queued message, by the broker's: `brokerId:brokerCounter`. */
-  readonly ids = new Map<string, string>()
-  /** The same, by the packet id under which it was sent; empty: a PUBREL alone is left of it. */
-  readonly sent = new Map<number, string>()
-  /** What is being queued. */
-  readonly underWay = new Set<Promise<unknown>>()
-  /** Its queue is changed by one at a time. */
-  turn: Promise<unknown> = Promise.resolve()
-
-  knows(id: string): boolean {
-    return [...this.ids.values()].includes(id) || [...this.sent.values()].includes(id)
-  }
-
-  /** Runs it behind what changes the queue now. */
-  inTurn<Value>(change: () => Promise<Value>): Promise<Value> {
-    const changed = this.turn.then(change)
-    this.turn = changed.catch(() => {})
-    return changed
-  }
-
-  /** Forgets the message that was acknowledged; the plugin's name for it, if it has one. */
-  acknowledged(name: string, packetId: number): string | undefined {
-    const id = this.ids.get(name) ?? this.sent.get(packetId)
-    for (const [other, known] of this.ids) if (known === id) this.ids.delete(other)
-    this.sent.delete(packetId)
-    return id
-  }
-}
+type Points = typeof mqtt.hookpoints
+type Resumed = ReplyOutput<Points['resumeSession']>
 
 type Wrapped =
   | 'outgoingEnqueueCombi'
@@ -72,6 +53,7 @@ type Bare = Pick<SessionPersistence, Wrapped>
 export interface SessionStoreOptions {
   readonly broker: Broker
   readonly questions: Questions
+  readonly queued: QueuedMessages
   infoOf(client: Client): MqttClientInfo
 }
 
@@ -82,6 +64,8 @@ export class SessionStore {
   /** As they are before any hook stands in front of them: here no session ends and nothing is refused. */
   readonly #quiet: Pick<Persistence, 'addSubscriptions' | 'cleanSubscriptions' | 'outgoingStream'>
   readonly #kept = new Map<string, KeptSession>()
+  /** Whose sessions the plugin has opened, those that stay and those that do not. */
+  readonly #opened = new WeakSet<object>()
   #releases = 0
   readonly services: Pick<ProvidedServices<(typeof mqtt)['services']>, 'releaseSession' | 'deliverQueued'>
 
@@ -122,13 +106,18 @@ export class SessionStore {
     const answer = await questions.request('openSession', { client: infoOf(client) })
     if (answer.kind === 'none') return null
     if (answer.kind !== 'answer') return answer.reason
+    this.#opened.add(client)
     if (client.clean) {
       if (this.#kept.delete(client.id)) await this.#forget(client.id)
       return null
     }
-    const session = this.#kept.get(client.id) ?? (await this.#begin(client.id))
+    const inMemory = await this.#takeFromMemory(client.id)
+    // What is here of it is of another time.
+    await this.#forget(client.id)
+    const session = new KeptSession(client)
+    this.#kept.set(client.id, session)
     const wanted = answer.value.subscriptions.map(({ filter, qos }) => ({ topic: filter, qos }))
-    return session.inTurn(() => this.#restore(client, session, wanted))
+    return session.inTurn(() => this.#restore(session, wanted, inMemory))
   }
 
   /** Gives the persistence its methods back. */
@@ -140,58 +129,65 @@ export class SessionStore {
     return Reflect.apply(this.#bare[name] as (...args: unknown[]) => ReturnType<Bare[Name]>, this.#persistence, args)
   }
 
-  async #begin(clientId: string): Promise<KeptSession> {
-    // What is here without the plugin's knowledge is of no session that the cluster knows.
-    await this.#forget(clientId)
-    const session = new KeptSession()
-    this.#kept.set(clientId, session)
-    return session
+  #outgoing(clientId: string): AsyncIterable<QueuedPacket> {
+    return Reflect.apply(this.#quiet.outgoingStream, this.#persistence, [{ id: clientId } as Client])
+  }
+
+  /** Messages of a session of this broker that the plugin could not take when they came. */
+  async #takeFromMemory(clientId: string): Promise<QueuedPacket[]> {
+    const session = this.#kept.get(clientId)
+    const inMemory: QueuedPacket[] = []
+    if (session === undefined) return inMemory
+    for await (const packet of this.#outgoing(clientId)) {
+      if (packet.cmd === 'publish' && !session.isQueued(nameOf(packet))) inMemory.push({ ...packet })
+    }
+    return inMemory
   }
 
   async #forget(clientId: string): Promise<void> {
     const client = { id: clientId } as Client
-    const { cleanSubscriptions, outgoingStream } = this.#quiet
     // First, and at once: what is routed from now on is not this broker's to queue.
-    await Reflect.apply(cleanSubscriptions, this.#persistence, [client])
-    for await (const packet of Reflect.apply(outgoingStream, this.#persistence, [client]) as AsyncIterable<Packet>) {
+    await Reflect.apply(this.#quiet.cleanSubscriptions, this.#persistence, [client])
+    for await (const packet of this.#outgoing(clientId)) {
       await this.#call('outgoingClearMessageId', client, { messageId: packet.messageId as number })
     }
     await this.#persistence.cleanIncoming(client)
   }
 
-  /** What the plugin keeps takes the place of what is here, as far as they differ. */
-  async #restore(client: Client, session: KeptSession, wanted: readonly Subscription[]): Promise<string | null> {
-    const { addSubscriptions, cleanSubscriptions } = this.#quiet
-    const here = (await this.#persistence.subscriptionsByClient({ id: client.id })) ?? []
-    if (here.some(({ topic }) => !wanted.some((subscription) => subscription.topic === topic))) {
-      await Reflect.apply(cleanSubscriptions, this.#persistence, [client])
+  async #restore(
+    session: KeptSession,
+    wanted: readonly Subscription[],
+    inMemory: readonly QueuedPacket[],
+  ): Promise<string | null> {
+    const { client } = session
+    const { questions } = this.#options
+    if (wanted.length > 0) {
+      await Reflect.apply(this.#quiet.addSubscriptions, this.#persistence, [client, [...wanted]])
     }
-    if (wanted.length > 0) await Reflect.apply(addSubscriptions, this.#persistence, [client, [...wanted]])
     for (let after: string | null = ''; after !== null; ) {
-      const answer = await this.#resume(client.id, after)
-      if (answer.kind === 'none') return null
+      const answer: Answer<Resumed> = await questions.request('resumeSession', { clientId: client.id, after })
+      if (answer.kind === 'none') break
       if (answer.kind !== 'answer') return answer.reason
-      const { messages, released, received, next } = answer.value
-      await this.#restoreInflight(client, session, { released, received })
-      await this.#takeMessages(client.id, session, messages)
+      const { messages, released, received, next }: Resumed = answer.value
+      await this.#restoreExchanges(session, { released, received })
+      await this.#takeMessages(session, messages)
       after = next
+    }
+    for (const { messageId: _, ...packet } of inMemory) {
+      await this.#persistence.outgoingEnqueue({ clientId: client.id }, packet)
     }
     return null
   }
 
-  #resume(clientId: string, after: string) {
-    return this.#options.questions.request('resumeSession', { clientId, after })
-  }
-
-  async #restoreInflight(
-    client: Client,
+  async #restoreExchanges(
     session: KeptSession,
     { released, received }: { released: readonly number[]; received: readonly number[] },
   ): Promise<void> {
+    const { client } = session
     for (const packetId of released) {
-      if (session.sent.has(packetId)) continue
-      session.sent.set(packetId, '')
+      if (session.knowsPacketId(packetId)) continue
       const release = this.#nextPacket({ cmd: 'pubrel', topic: '', payload: Buffer.alloc(0), qos: 1, retain: false })
+      session.note(nameOf(release), packetId, '')
       await this.#enqueue(client.id, release, packetId)
     }
     for (const messageId of received) {
@@ -206,87 +202,78 @@ export class SessionStore {
     return { ...packet, brokerId: counting.id, brokerCounter: counting.counter }
   }
 
-  async #enqueue(clientId: string, packet: QueuedPacket, packetId: number | null): Promise<void> {
+  async #enqueue(clientId: string, packet: QueuedPacket, packetId: number): Promise<void> {
     await this.#persistence.outgoingEnqueue({ clientId }, packet)
-    if (packetId === null) return
     await this.#call('outgoingUpdate', { id: clientId } as Client, { ...packet, messageId: packetId } as Packet)
   }
 
-  /** Puts what the session does not know into its queue, and gives that. */
-  async #takeMessages(
-    clientId: string,
-    session: KeptSession,
-    messages: readonly MqttQueuedMessage[],
-  ): Promise<Packet[]> {
-    await Promise.allSettled(session.underWay)
-    const unknown = messages.filter(({ id }) => !session.knows(id))
+  /** Puts what the session does not know into the working copy, and gives that. */
+  async #takeMessages(session: KeptSession, messages: readonly MqttQueuedMessage[]): Promise<Packet[]> {
     const taken: Packet[] = []
-    for (const { id, packetId, packet } of unknown) {
+    for (const { id, packetId, packet } of messages) {
+      if (session.knows(id)) continue
       const { topic, payload, qos } = packet
       const own = this.#nextPacket({ cmd: 'publish', topic, payload: Buffer.from(payload), qos, retain: false })
-      session.ids.set(nameOf(own), id)
-      if (packetId !== null) session.sent.set(packetId, id)
-      await this.#enqueue(clientId, own, packetId)
-      taken.push(own as Packet)
+      session.note(nameOf(own), packetId, id)
+      await this.#enqueue(session.client.id, own, packetId)
+      taken.push({ ...own, messageId: packetId } as Packet)
     }
     return taken
   }
 
+  /** What kept sessions get from their queues is not queued here as well. */
   async #enqueueForAll(routes: readonly Route[], packet: Packet): Promise<unknown> {
+    const { queued } = this.#options
     const own = routes.filter(({ clientId }) => this.#kept.has(clientId))
-    if (own.length > 0 && this.#options.questions.isSubscribed('queueMessage')) {
-      const withQos = (qos: Qos) =>
-        own.filter((route) => Math.min(route.qos, packet.qos) === qos).map(({ clientId }) => clientId)
-      const groups = ([1, 2] as const).map((qos) => ({ qos, clientIds: withQos(qos) }))
-      await Promise.all(groups.map(({ qos, clientIds }) => clientIds.length > 0 && this.#keep(clientIds, packet, qos)))
+    if (own.length === 0) return this.#call('outgoingEnqueueCombi', routes, packet)
+    if (!queued.isQueued(packet) && !(await this.#queueForAll(own, packet))) {
+      return this.#call('outgoingEnqueueCombi', routes, packet)
     }
-    return this.#call('outgoingEnqueueCombi', routes, packet)
+    queued.keepFrom(
+      own.map(({ clientId }) => clientId),
+      packet,
+    )
+    const others = routes.filter(({ clientId }) => !this.#kept.has(clientId))
+    return this.#call('outgoingEnqueueCombi', others, packet)
   }
 
-  /** Resolves when the plugin has the message for each of the sessions. @throws Error when nobody has taken it */
-  async #keep(clientIds: readonly string[], packet: Packet, qos: Qos): Promise<void> {
+  /** Of a message that the plugin does not know. False: it is in memory alone. @throws Error when nobody has decided */
+  async #queueForAll(own: readonly Route[], packet: Packet): Promise<boolean> {
+    if (!this.#options.questions.isSubscribed('queueMessage')) return false
+    const ofQos = (qos: Qos) =>
+      own.filter((route) => Math.min(route.qos, packet.qos) === qos).map(({ clientId }) => clientId)
+    const groups = ([1, 2] as const).map((qos) => ({ qos, clientIds: ofQos(qos) }))
+    const asked = groups.filter(({ clientIds }) => clientIds.length > 0)
+    return (await Promise.all(asked.map(({ qos, clientIds }) => this.#queueFor(clientIds, packet, qos)))).every(Boolean)
+  }
+
+  async #queueFor(clientIds: readonly string[], packet: Packet, qos: Qos): Promise<boolean> {
     const { questions } = this.#options
     const event = { clientIds: [...clientIds], packet: packetOf({ ...packet, retain: false }, qos) }
-    const asked = questions.persist<Answer<string[]>>(
+    const answer = await questions.persist<Answer<true>>(
       () => questions.request('queueMessage', event),
       () => false,
     )
-    const noted: Promise<Answer<string[]>> = asked.then((answer) => this.#noteKept(clientIds, packet, answer, noted))
-    for (const clientId of clientIds) this.#kept.get(clientId)?.underWay.add(noted)
-    const answer = await noted
     if (answer.kind === 'refused') questions.report(new Error(answer.reason), 'a queued message is in memory alone')
     if (answer.kind === 'undecided') throw new Error(`a message could not be queued: ${answer.reason}`)
+    return answer.kind === 'answer'
   }
 
-  #noteKept(
-    clientIds: readonly string[],
-    packet: Packet,
-    answer: Answer<string[]>,
-    noted: Promise<unknown>,
-  ): Answer<string[]> {
-    for (const [index, clientId] of clientIds.entries()) {
-      const session = this.#kept.get(clientId)
-      session?.underWay.delete(noted)
-      const id = answer.kind === 'answer' ? answer.value[index] : undefined
-      if (id !== undefined) session?.ids.set(nameOf(packet), id)
-    }
-    return answer
+  #sessionOf(client: Client): KeptSession | undefined {
+    const session = this.#kept.get(client.id)
+    return session?.client === client ? session : undefined
   }
 
   async #update(client: Client, packet: Packet): Promise<unknown> {
-    const session = this.#kept.get(client.id)
     const packetId = packet.messageId
-    if (session === undefined || packetId === undefined) return this.#call('outgoingUpdate', client, packet)
-    const isRelease = (packet.cmd as string) === 'pubrel'
-    const id = isRelease ? session.sent.get(packetId) : session.ids.get(nameOf(packet))
-    if (id !== undefined) session.sent.set(packetId, id)
-    // A PUBREL that was brought here is known, and a message that could not be kept is not.
-    if (id !== undefined && id !== '') {
-      const state = isRelease ? 'released' : 'sent'
+    if ((packet.cmd as string) !== 'pubrel') return this.#call('outgoingUpdate', client, packet)
+    const session = this.#sessionOf(client)
+    const id = packetId === undefined ? undefined : session?.idOf(packetId)
+    // A PUBREL that was brought here is known, and a message that is in memory alone is not.
+    if (packetId !== undefined && id !== undefined && id !== '') {
       const exchange = { clientId: client.id, direction: 'out', packetId, id } as const
-      this.#options.questions.tell('trackInflight', () => ({ ...exchange, state }))
+      await session?.release(this.#mustBeNoted(client, 'trackInflight', { ...exchange, state: 'released' }))
     }
-    if (!isRelease) return this.#call('outgoingUpdate', client, packet)
     // Told apart from others: the broker's memory would give one PUBREL the id of the next. One that is there already
     // is not found, and stays.
     this.#releases += 1
@@ -294,54 +281,71 @@ export class SessionStore {
   }
 
   async #clear(client: Client, packet: { readonly messageId: number }): Promise<unknown> {
+    // An earlier connection of the same client: what it says of the packet ids may be true of others by now.
+    if (this.#kept.has(client.id) && this.#sessionOf(client) === undefined) return undefined
     const cleared = (await this.#call('outgoingClearMessageId', client, packet)) as Packet | undefined
-    const session = this.#kept.get(client.id)
-    if (session === undefined || cleared === undefined) return cleared
-    const id = session.acknowledged(nameOf(cleared), packet.messageId)
-    if (id !== undefined) {
-      const packetId = packet.messageId ?? 0
-      const exchange = { clientId: client.id, direction: 'out', packetId, id: id === '' ? null : id } as const
-      this.#options.questions.tell('ackInflight', () => exchange)
-    }
+    const id = cleared && this.#sessionOf(client)?.acknowledged(nameOf(cleared), packet.messageId)
+    if (id === undefined) return cleared
+    const { questions } = this.#options
+    const exchange = { clientId: client.id, direction: 'out', packetId: packet.messageId, id: id === '' ? null : id }
+    // Nobody waits for it: a message that is not known to be acknowledged comes again.
+    void questions.persist<Answer<true>>(
+      () => questions.request('ackInflight', exchange as EventInput<Points['ackInflight']>),
+      () => false,
+    )
     return cleared
   }
 
-  #storeIncoming(client: { readonly id: string }, packet: Partial<Packet>): Promise<unknown> {
+  async #storeIncoming(client: { readonly id: string }, packet: Partial<Packet>): Promise<unknown> {
     const packetId = packet.messageId
-    if (this.#kept.has(client.id) && packetId !== undefined) {
+    if (this.#opened.has(client) && packetId !== undefined) {
       const exchange = { clientId: client.id, direction: 'in', packetId, id: null } as const
-      this.#options.questions.tell('trackInflight', () => ({ ...exchange, state: 'received' }))
+      await this.#mustBeNoted(client as Client, 'trackInflight', { ...exchange, state: 'received' })
     }
     return this.#call('incomingStorePacket', client, packet)
   }
 
-  #deleteIncoming(client: { readonly id: string }, packet: { readonly messageId: number }): Promise<unknown> {
-    if (this.#kept.has(client.id)) {
+  async #deleteIncoming(client: { readonly id: string }, packet: { readonly messageId: number }): Promise<unknown> {
+    if (this.#opened.has(client)) {
       const exchange = { clientId: client.id, direction: 'in', packetId: packet.messageId, id: null } as const
-      this.#options.questions.tell('ackInflight', () => exchange)
+      await this.#mustBeNoted(client as Client, 'ackInflight', exchange)
     }
     return this.#call('incomingDelPacket', client, packet)
+  }
+
+  /** Resolves when the plugin has noted it, or there is none. @throws Error when the connection ended before that */
+  async #mustBeNoted<Name extends 'trackInflight' | 'ackInflight'>(
+    client: Client,
+    hookpoint: Name,
+    event: EventInput<Points[Name]>,
+  ): Promise<void> {
+    const { questions } = this.#options
+    for (;;) {
+      const ask = () => questions.request<'trackInflight' | 'ackInflight'>(hookpoint, event as never)
+      const answer = await questions.persist<Answer<true>>(ask, () => client.closed)
+      if (answer.kind !== 'undecided') return
+      if (answer.cause !== 'failed' || client.closed) throw new Error(`a step of QoS 2 was not noted: ${answer.reason}`)
+    }
   }
 
   async #release(clientId: string): Promise<boolean> {
     const session = this.#kept.get(clientId)
     const client = this.#options.broker.clients[clientId]
-    this.#kept.delete(clientId)
-    const forgotten = session === undefined ? null : this.#forget(clientId)
-    if (client !== undefined && !client.closed) await new Promise<void>((resolve) => client.close(resolve))
-    await Promise.allSettled([forgotten, ...(session?.underWay ?? [])])
+    // Until its connections are closed what comes for it is not theirs: it is in its queue.
+    for (const each of new Set([client, session?.client])) {
+      if (each !== undefined && !each.closed) await new Promise<void>((resolve) => each.close(resolve))
+    }
+    if (session !== undefined && this.#kept.get(clientId) === session) {
+      await this.#forget(clientId)
+      this.#kept.delete(clientId)
+    }
     return session !== undefined || client !== undefined
   }
 
-  async #deliverQueued(clientId: string, messages: readonly MqttQueuedMessage[]): Promise<boolean> {
+  #deliverQueued(clientId: string, messages: readonly MqttQueuedMessage[]): boolean {
     const session = this.#kept.get(clientId)
-    if (session === undefined) return false
-    const taken = session.inTurn(() => this.#takeMessages(clientId, session, messages))
-    const client = this.#options.broker.clients[clientId]
-    for (const packet of await taken) {
-      // One that is not connected gets it with the rest of its queue.
-      if (client?.closed === false && !client.connecting) client.deliverQoS(packet, () => {})
-    }
+    if (session === undefined || session.client.closed) return false
+    session.deliver(() => session.inTurn(() => this.#takeMessages(session, messages)))
     return true
   }
 }

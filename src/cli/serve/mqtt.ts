@@ -28,7 +28,7 @@ export async function startMqtt(config: MqttConfig, options: StartOptions): Prom
     for (const address of config.listen) {
       listeners.push(await Listener.open(address, options.folder, (socket) => void broker.handle(socket)))
     }
-    const isHealthy = () => !('isServing' in attached) || (attached as { isServing: unknown }).isServing !== false
+    const isHealthy = () => attached.isServing
     return {
       name: 'mqtt',
       engine,

@@ -4,67 +4,82 @@
  */
 import type { PluginLogger } from '../../plugin/index.js'
 
-export interface Owed {
-  /** Never rejects. */
-  write(task: () => Promise<unknown>): Promise<void>
-  /** Makes up for what has failed, as far as Redis is there. */
-  pay(): Promise<void>
-  close(): void
-}
+type Task = () => Promise<unknown>
 
 const MAX_OWED = 10_000
 const RETRY_MS = 500
 
-export function createOwed({ log, isThere }: { log: PluginLogger; isThere(): boolean }): Owed {
-  const tasks: (() => Promise<unknown>)[] = []
-  let timer: NodeJS.Timeout | undefined
-  let isPaying = false
-  let givenUp = 0
+export interface OwedOptions {
+  readonly log: PluginLogger
+  /** Whether Redis takes commands. */
+  isThere(): boolean
+}
 
-  function giveUp(error: unknown): void {
-    givenUp += 1
-    // Once for each time that Redis was away.
-    if (givenUp === 1) log.warn('some of what has happened is not in Redis', { error: String(error) })
+export class OwedWrites {
+  readonly #log: PluginLogger
+  readonly #isThere: () => boolean
+  readonly #tasks: Task[] = []
+  #timer: NodeJS.Timeout | undefined
+  #isPaying = false
+  #isClosed = false
+  #givenUp = 0
+
+  constructor({ log, isThere }: OwedOptions) {
+    this.#log = log
+    this.#isThere = isThere
   }
 
-  function owe(task: () => Promise<unknown>): void {
-    tasks.push(task)
-    timer ??= setTimeout(pay, RETRY_MS)
-    if (tasks.length <= MAX_OWED) return
-    tasks.shift()
-    giveUp(`more than ${MAX_OWED} writes wait for it`)
+  /** Never rejects. */
+  async write(task: Task): Promise<void> {
+    // What came before must not be written after it.
+    if (this.#tasks.length > 0) return this.#owe(task)
+    try {
+      await task()
+    } catch {
+      this.#owe(task)
+    }
   }
 
-  async function pay(): Promise<void> {
-    clearTimeout(timer)
-    timer = undefined
-    if (isPaying) return
-    isPaying = true
-    for (let task = tasks[0]; task !== undefined; task = tasks[0]) {
+  /** Makes up for what has failed, as far as Redis is there. */
+  async pay(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#isPaying) return
+    this.#isPaying = true
+    for (let task = this.#tasks[0]; task !== undefined; task = this.#tasks[0]) {
       try {
         await task()
       } catch (error) {
-        if (!isThere()) break
-        giveUp(error)
+        if (!this.#isThere()) break
+        this.#giveUp(error)
       }
-      if (tasks[0] === task) tasks.shift()
+      if (this.#tasks[0] === task) this.#tasks.shift()
     }
-    isPaying = false
-    if (tasks.length > 0) timer ??= setTimeout(pay, RETRY_MS)
-    else givenUp = 0
+    this.#isPaying = false
+    if (this.#tasks.length > 0) this.#payLater()
+    else this.#givenUp = 0
   }
 
-  return {
-    async write(task) {
-      // What came before must not be written after it.
-      if (tasks.length > 0) return owe(task)
-      try {
-        await task()
-      } catch {
-        owe(task)
-      }
-    },
-    pay,
-    close: () => clearTimeout(timer),
+  close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+  }
+
+  #owe(task: Task): void {
+    this.#tasks.push(task)
+    this.#payLater()
+    if (this.#tasks.length <= MAX_OWED) return
+    this.#tasks.shift()
+    this.#giveUp(`more than ${MAX_OWED} writes wait for it`)
+  }
+
+  #payLater(): void {
+    if (!this.#isClosed) this.#timer ??= setTimeout(() => void this.pay(), RETRY_MS)
+  }
+
+  #giveUp(error: unknown): void {
+    this.#givenUp += 1
+    // Once for each time that Redis was away.
+    if (this.#givenUp === 1) this.#log.warn('some of what has happened is not in Redis', { error: String(error) })
   }
 }

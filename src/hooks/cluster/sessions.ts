@@ -1,245 +1,406 @@
 /**
  * Sessions of the cluster: which node has which, and how one moves. In a lane.
  *
- * A session has an `owner`, the node that opened it last, and a home (`node`), the node whose broker has its subscriptions
- * and queues messages for it; while there is none, whoever publishes puts messages into its queue. Opening swaps the owner
- * in one step, so that of two nodes one comes second and asks the other to let go.
+ * Whoever opens a session writes a new lease into it, in one step; what others do under an older lease changes nothing from
+ * then on. The node that had it is asked to let go first, so that its client's last acknowledgements are written; one that
+ * does not answer is not waited for, since nothing that matters is in its hands alone.
  */
+import { randomUUID } from 'node:crypto'
 import type { MqttClientInfo, MqttSubscription } from '../../contracts/mqtt.js'
-import { isTopicFilter } from '../../contracts/mqtt-topics.js'
+import { parseFilter } from '../../contracts/mqtt-topics.js'
+import type { PluginLogger } from '../../plugin/index.js'
 import { KeyedQueue } from '../../primitives/keyed-queue.js'
 import type { RedisConnection } from '../redis/connection.js'
 import type { Keys } from './keys.js'
 import type { OwnRoutes } from './own-routes.js'
-import type { SessionQueue } from './queue.js'
+import type { Held } from './queue.js'
 import type { RouteTable } from './route-table.js'
+import {
+  ADD_SUBSCRIPTIONS,
+  BURY_SESSION,
+  LEAVE_SESSION,
+  OPEN_SESSION,
+  REMOVE_SESSION,
+  REMOVE_SUBSCRIPTIONS,
+  RENEW_SESSION,
+} from './scripts.js'
 
 type Who = Pick<MqttClientInfo, 'clientId' | 'clean'>
+type Opener = Pick<MqttClientInfo, 'clientId' | 'clean' | 'username'>
 
-export interface Sessions {
-  /** The session is this node's from now on. */
-  open(client: MqttClientInfo): Promise<{ subscriptions: MqttSubscription[] }>
-  /** This node is its home. @throws Error when another node has opened it meanwhile */
-  settle(clientId: string): Promise<void>
-  /** The client of a broker that opens no sessions is connected. */
-  connected(client: MqttClientInfo): Promise<void>
-  disconnected(client: Who): Promise<void>
-  ended(clientId: string): Promise<void>
-  subscribe(client: MqttClientInfo, subscriptions: readonly MqttSubscription[]): Promise<void>
-  unsubscribe(client: Who, filters: readonly string[]): Promise<void>
-  /** Another node has opened it. Settled when nothing more is queued for it here. */
-  release(clientId: string, letGo: () => Promise<unknown>): Promise<void>
-  /** Whether this node's broker queues messages for it. */
-  isHere(clientId: string): boolean
-  /** A lane of this broker had these before. */
-  adopt(clientIds: readonly string[]): void
-  /** Forgets what belongs to connections that were opened and have come to nothing. */
-  tidy(): Promise<void>
-  /** Writes all homes again. */
-  restore(): Promise<void>
-  /** What a dead node had. */
-  bury(nodeId: string): Promise<void>
-  /** Lets go of all. */
-  leave(): Promise<void>
+interface OpenSession extends Held {
+  readonly clean: boolean
+  readonly username: string | null
+  renewedAtMs: number
+  /** Opened, and no connection of it is known yet: what ends in between is the connection before. Null: it is known. */
+  openingSinceMs: number | null
 }
-
-// Each takes one key; a session may change hands between two commands.
-const SWAP_OWNER = "local o=redis.call('HGET',KEYS[1],'owner') redis.call('HSET',KEYS[1],'owner',ARGV[1]) return o"
-const SET_HOME =
-  "if redis.call('HGET',KEYS[1],'owner')==ARGV[1] then redis.call('HSET',KEYS[1],'node',ARGV[1]) return 1 end return 0"
-const CLEAR_HOME =
-  "if redis.call('HGET',KEYS[1],'node')==ARGV[1] then redis.call('HSET',KEYS[1],'node','') return 1 end return 0"
-const REMOVE_OWNED = "if redis.call('HGET',KEYS[1],'owner')==ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0"
 
 const READ_AT_ONCE = 500
 /** A connection that was opened and has no CONNACK after this long will have none. */
 const OPENING_MS = 60_000
+/** A connection whose end is under way is told of within this. */
+const MISSING_MS = 2_000
+/** A session's time is set anew this often in each of its lengths, while its client is connected. */
+const RENEWALS = 4
 
-export function createSessions(
-  { commands }: Pick<RedisConnection, 'commands'>,
-  options: {
-    keys: Keys
-    nodeId: string
-    table: RouteTable
-    routes: OwnRoutes
-    queue: SessionQueue
-    /** Asks the node to let go; resolves when it has, or cannot be reached. */
-    takeOver(clientId: string, from: string): Promise<void>
-  },
-): Sessions {
-  const { keys, nodeId, table, routes, queue, takeOver } = options
-  const here = new Set<string>()
-  // Not for what another node asks for: two that open one session would wait for each other.
-  const turns = new KeyedQueue<string>()
-  /** Opened, and not connected: what ends in between is the connection before. */
-  const opening = new Map<string, { readonly sinceMs: number; readonly clean: boolean }>()
+export interface SessionsOptions {
+  readonly connection: RedisConnection
+  readonly keys: Keys
+  readonly nodeId: string
+  readonly table: RouteTable
+  readonly routes: OwnRoutes
+  readonly sessionExpiryMs: number
+  readonly log: PluginLogger
+  /** Of this node, as it is now. */
+  generation(): string
+  /** Asks the node to let go; resolves when it has, or cannot be reached. */
+  takeOver(clientId: string, from: string): Promise<void>
+  tellTaken(clientId: string, by: string): void
+  /** Ends the client's connection to this broker; its session is another one's, or nobody's. */
+  letGo(clientId: string): Promise<unknown>
+  /** The session is this node's; a connection that it had here before is over. */
+  opened(clientId: string): void
+  /** The session is not this node's any more. */
+  gone(clientId: string): void
+}
 
-  async function swapOwner(clientId: string): Promise<string> {
-    return ((await commands.eval(SWAP_OWNER, 1, keys.session(clientId), nodeId)) as string | null) ?? ''
+export class Sessions {
+  readonly #options: SessionsOptions
+  readonly #connection: RedisConnection
+  readonly #keys: Keys
+  readonly #nodeId: string
+  readonly #routes: OwnRoutes
+  readonly #table: RouteTable
+  readonly #expiryMs: number
+  readonly #open = new Map<string, OpenSession>()
+  /** What has been unsubscribed from may be subscribed to again at once. Not for what another node asks for. */
+  readonly #inTurn = new KeyedQueue<string>()
+  /** Clients whose connections are being ended: they do not come back before that is done. */
+  readonly #leaving = new Map<string, Promise<unknown>>()
+
+  constructor(options: SessionsOptions) {
+    this.#options = options
+    this.#connection = options.connection
+    this.#keys = options.keys
+    this.#nodeId = options.nodeId
+    this.#routes = options.routes
+    this.#table = options.table
+    this.#expiryMs = options.sessionExpiryMs
   }
 
-  async function removeOwned(clientId: string, owner: string): Promise<boolean> {
-    if ((await commands.eval(REMOVE_OWNED, 1, keys.session(clientId), owner)) !== 1) return false
-    await commands.srem(keys.sessionIndex, clientId)
-    // Another node may have opened it meanwhile.
-    if ((await commands.exists(keys.session(clientId))) === 1) await commands.sadd(keys.sessionIndex, clientId)
-    return true
+  /** Clients whose sessions are open here. */
+  get clientIds(): string[] {
+    return [...this.#open.keys()]
   }
 
-  async function forget(clientId: string): Promise<void> {
-    await Promise.all([commands.del(keys.subs(clientId)), queue.clear(clientId)])
-    await table.announce({ sessions: [clientId] })
+  /** The session, if it is this node's. */
+  held(clientId: string): Held | undefined {
+    return this.#open.get(clientId)
   }
 
-  async function note(client: MqttClientInfo, home: string | null): Promise<void> {
-    const fields = { clean: client.clean ? '1' : '0', username: client.username ?? '', seenAtMs: String(Date.now()) }
-    await Promise.all([
-      commands.hset(keys.session(client.clientId), home === null ? fields : { ...fields, node: home }),
-      commands.sadd(keys.sessionIndex, client.clientId),
-    ])
+  isKept(clientId: string): boolean {
+    return this.#open.get(clientId)?.clean === false
   }
 
-  async function clearHome(clientId: string, home: string): Promise<void> {
-    await commands.eval(CLEAR_HOME, 1, keys.session(clientId), home)
+  /** The session is this node's from now on. */
+  open(client: Opener): Promise<MqttSubscription[]> {
+    return this.#inTurn.run(client.clientId, async () => {
+      await this.#leaving.get(client.clientId)
+      const before = await this.#connection.commands.hget(this.#keys.session(client.clientId), 'node')
+      const isElsewhere = before !== null && before !== '' && before !== this.#nodeId
+      if (isElsewhere) await this.#options.takeOver(client.clientId, before)
+      return this.#take(client, randomUUID(), isElsewhere ? before : '')
+    })
   }
 
-  async function subscriptionsOf(clientId: string): Promise<MqttSubscription[]> {
-    const stored = Object.entries(await commands.hgetall(keys.subs(clientId)))
-    return stored.map(([filter, qos]) => ({ filter, qos: qos === '2' ? 2 : qos === '1' ? 1 : 0 }))
+  /** The client is connected; one of a broker that opens no sessions has its session from here on. */
+  async connected(client: MqttClientInfo): Promise<void> {
+    const session = this.#open.get(client.clientId)
+    if (session === undefined || session.clean !== client.clean) await this.open(client)
+    const opened = this.#open.get(client.clientId)
+    if (opened !== undefined) opened.openingSinceMs = null
   }
 
-  const sessions: Sessions = {
-    async open(client) {
-      const { clientId, clean } = client
-      opening.set(clientId, { sinceMs: performance.now(), clean })
-      const owner = await swapOwner(clientId)
-      if (owner !== '' && owner !== nodeId) await takeOver(clientId, owner)
-      if (clean) {
-        here.delete(clientId)
-        await routes.dropAll(clientId)
-        const wasKept = (await commands.hget(keys.session(clientId), 'clean')) === '0'
-        await note(client, nodeId)
-        if (wasKept) await forget(clientId)
-        return { subscriptions: [] }
-      }
-      // A home that is gone, or did not answer, is none.
-      await note(client, owner === nodeId && here.has(clientId) ? nodeId : '')
-      await table.announce({ sessions: [clientId] })
-      const subscriptions = await subscriptionsOf(clientId)
-      here.add(clientId)
-      return { subscriptions }
-    },
-    async settle(clientId) {
-      await routes.hold(
-        clientId,
-        (await subscriptionsOf(clientId)).map(({ filter }) => filter),
-      )
-      const isOwner = await commands.eval(SET_HOME, 1, keys.session(clientId), nodeId)
-      if (isOwner !== 1) throw new Error('another node has opened this session')
-      here.add(clientId)
-      await table.announce({ sessions: [clientId] })
-    },
-    async connected(client) {
-      // Of one that was opened all is written, and it may be another node's by now.
-      if (opening.delete(client.clientId)) return
-      const owner = await swapOwner(client.clientId)
-      if (owner !== '' && owner !== nodeId) await takeOver(client.clientId, owner)
-      if (client.clean || !here.has(client.clientId)) await note(client, client.clean ? nodeId : null)
-    },
-    async disconnected({ clientId, clean }) {
-      if (!clean || opening.has(clientId)) return
-      await routes.dropAll(clientId)
-      await removeOwned(clientId, nodeId)
-    },
-    async ended(clientId) {
-      if (opening.has(clientId)) return
-      here.delete(clientId)
-      await routes.dropAll(clientId)
-      if (await removeOwned(clientId, nodeId)) await forget(clientId)
-    },
-    async subscribe({ clientId, clean }, subscriptions) {
-      const valid = subscriptions.filter(({ filter }) => isTopicFilter(filter))
+  /**
+   * The client has gone. What is to be written of it may be written late, and concerns this connection alone: by then the
+   * client may have come again.
+   */
+  disconnected(clientId: string): () => Promise<void> {
+    const session = this.#open.get(clientId)
+    if (session === undefined || session.openingSinceMs !== null) return async () => {}
+    this.#forget(clientId)
+    return () => this.#inTurn.run(clientId, () => this.#end(session))
+  }
+
+  /** The broker has nothing of it any more. */
+  ended(clientId: string): () => Promise<void> {
+    const session = this.#open.get(clientId)
+    if (session === undefined || session.openingSinceMs !== null) return async () => {}
+    this.#forget(clientId)
+    return () => this.#inTurn.run(clientId, () => this.#end({ ...session, clean: true }))
+  }
+
+  subscribe(client: MqttClientInfo, subscriptions: readonly MqttSubscription[]): Promise<void> {
+    const { clientId, clean } = client
+    return this.#inTurn.run(clientId, async () => {
+      const valid = subscriptions.filter(({ filter }) => parseFilter(filter) !== null)
       if (valid.length === 0) return
-      const fields = valid.flatMap(({ filter, qos }) => [filter, String(qos)])
-      if (!clean) await commands.hset(keys.subs(clientId), ...fields)
-      await routes.hold(
-        clientId,
-        valid.map(({ filter }) => filter),
-      )
-      if (!clean) await table.announce({ sessions: [clientId] })
-    },
-    async unsubscribe({ clientId, clean }, filters) {
-      if (filters.length === 0) return
+      const { lease } = this.#open.get(clientId) ?? (await this.#openLate(client))
       if (!clean) {
-        await commands.hdel(keys.subs(clientId), ...filters)
-        await table.announce({ sessions: [clientId] })
-      }
-      await routes.drop(clientId, filters)
-    },
-    async release(clientId, letGo) {
-      // First: what comes for it from now on goes to its queue.
-      here.delete(clientId)
-      await letGo()
-      await clearHome(clientId, nodeId)
-      await table.announce({ sessions: [clientId] })
-      await routes.dropAll(clientId)
-    },
-    isHere: (clientId) => here.has(clientId),
-    adopt(clientIds) {
-      for (const clientId of clientIds) here.add(clientId)
-    },
-    async tidy() {
-      const beforeMs = performance.now() - OPENING_MS
-      for (const [clientId, { sinceMs, clean }] of opening) {
-        if (sinceMs > beforeMs) return
-        opening.delete(clientId)
-        if (clean) await removeOwned(clientId, nodeId)
-      }
-    },
-    async restore() {
-      const clientIds = [...here]
-      for (let at = 0; at < clientIds.length; at += READ_AT_ONCE) {
-        const part = clientIds.slice(at, at + READ_AT_ONCE)
-        await Promise.all(part.map((clientId) => commands.eval(SET_HOME, 1, keys.session(clientId), nodeId)))
-        await table.announce({ sessions: part })
-      }
-    },
-    async bury(dead) {
-      const all = await commands.smembers(keys.sessionIndex)
-      for (let at = 0; at < all.length; at += READ_AT_ONCE) {
-        const kept: string[] = []
-        await Promise.all(
-          all.slice(at, at + READ_AT_ONCE).map(async (clientId) => {
-            const [owner, home, clean] = await commands.hmget(keys.session(clientId), 'owner', 'node', 'clean')
-            if (owner === dead && clean === '1') await removeOwned(clientId, dead)
-            else if (home === dead) {
-              await clearHome(clientId, dead)
-              kept.push(clientId)
-            }
-          }),
+        const fields = valid.flatMap(({ filter, qos }) => [filter, String(qos)])
+        await this.#mustBeHeld(
+          clientId,
+          ADD_SUBSCRIPTIONS.run(this.#connection, this.#ofSubs(clientId), [lease, ...fields]),
         )
-        await table.announce({ sessions: kept })
       }
-    },
-    async leave() {
-      const clientIds = [...here]
-      here.clear()
-      for (let at = 0; at < clientIds.length; at += READ_AT_ONCE) {
-        const part = clientIds.slice(at, at + READ_AT_ONCE)
-        await Promise.all(part.map((clientId) => clearHome(clientId, nodeId)))
-        await table.announce({ sessions: part })
-      }
-      await routes.remove(nodeId, routes.filters)
-    },
+      const filters = valid.map(({ filter }) => filter)
+      await this.#routes.hold(clientId, filters)
+      if (!clean) await this.#table.announce({ sessions: [clientId] })
+    })
   }
-  return {
-    ...sessions,
-    open: (client) => turns.run(client.clientId, () => sessions.open(client)),
-    settle: (clientId) => turns.run(clientId, () => sessions.settle(clientId)),
-    connected: (client) => turns.run(client.clientId, () => sessions.connected(client)),
-    disconnected: (client) => turns.run(client.clientId, () => sessions.disconnected(client)),
-    ended: (clientId) => turns.run(clientId, () => sessions.ended(clientId)),
-    subscribe: (client, all) => turns.run(client.clientId, () => sessions.subscribe(client, all)),
-    unsubscribe: (client, all) => turns.run(client.clientId, () => sessions.unsubscribe(client, all)),
+
+  unsubscribe({ clientId, clean }: Who, filters: readonly string[]): () => Promise<void> {
+    const session = this.#open.get(clientId)
+    if (session === undefined || filters.length === 0) return async () => {}
+    return () =>
+      this.#inTurn.run(clientId, async () => {
+        if (!clean) {
+          await REMOVE_SUBSCRIPTIONS.run(this.#connection, this.#ofSubs(clientId), [session.lease, ...filters])
+          await this.#table.announce({ sessions: [clientId] })
+        }
+        if (this.#open.get(clientId) === session) await this.#routes.drop(clientId, filters)
+      })
   }
+
+  /** Another node opens it, or has opened it. Resolves when its client is gone from here. */
+  async release(clientId: string): Promise<void> {
+    const session = this.#open.get(clientId)
+    this.#forget(clientId)
+    await this.#letGo(clientId)
+    await this.#routes.dropAll(clientId)
+    if (session !== undefined)
+      await LEAVE_SESSION.run(this.#connection, this.#keys.allOf(clientId), this.#leavingArgs(session))
+  }
+
+  /** It has turned out that the session is not this node's. */
+  async lost({ clientId, lease }: Held): Promise<void> {
+    if (this.#open.get(clientId)?.lease !== lease) return
+    this.#options.log.warn('a session is not this node’s any more: its client is disconnected', { clientId })
+    this.#forget(clientId)
+    await this.#letGo(clientId)
+    await this.#routes.dropAll(clientId)
+  }
+
+  /** The broker says that its client is not there: then it says so too, or it has lost it. */
+  missing({ clientId, lease }: Held): void {
+    const look = () => {
+      const session = this.#open.get(clientId)
+      if (session?.lease !== lease) return
+      this.#end(session)
+        .then(() => this.#letGo(clientId))
+        .catch((error: unknown) => this.#options.log.debug('a lost client', { error: String(error) }))
+    }
+    setTimeout(look, MISSING_MS).unref()
+  }
+
+  /** What a lane of this broker had before. */
+  async adopt(): Promise<void> {
+    await this.#eachSession(async (clientId) => {
+      const key = this.#keys.session(clientId)
+      const fields = ['owner', 'node', 'generation', 'lease', 'clean', 'username'] as const
+      const [owner, node, generation, lease, clean, username] = await this.#connection.commands.hmget(key, ...fields)
+      const isOurs = owner === this.#nodeId && node === this.#nodeId && generation === this.#options.generation()
+      if (!isOurs || !lease) return
+      this.#remember({ clientId, clean: clean === '1', username: username ?? null }, lease).openingSinceMs = null
+    })
+  }
+
+  /** Sets the time of sessions whose clients are connected anew, and forgets connections that have come to nothing. */
+  async renew(): Promise<void> {
+    const nowMs = performance.now()
+    const due = [...this.#open.values()].filter(({ renewedAtMs }) => renewedAtMs < nowMs - this.#expiryMs / RENEWALS)
+    await inParts(due, (session) => this.#renewOne(session, nowMs))
+    for (const session of [...this.#open.values()]) {
+      if ((session.openingSinceMs ?? nowMs) < nowMs - OPENING_MS) await this.#end(session)
+    }
+  }
+
+  /** Redis has lost its memory: what can be is written anew. Who had a session that was to stay learns that it is gone. */
+  async restore(): Promise<void> {
+    await inParts([...this.#open.values()], (session) => this.#renewOne(session, performance.now()))
+  }
+
+  /** What a dead node had. With its own id: what this node had in other generations. */
+  async bury(nodeId: string, livingGeneration = ''): Promise<void> {
+    await this.#eachSession(async (clientId) => {
+      const keys = this.#keys.allOf(clientId)
+      const buried = await BURY_SESSION.run(this.#connection, keys, [nodeId, livingGeneration])
+      if (buried === 1) await this.removeFromIndex(clientId)
+    })
+  }
+
+  /** The client's session has expired, or was a clean one. */
+  async removeFromIndex(clientId: string): Promise<void> {
+    const { commands } = this.#connection
+    await commands.srem(this.#keys.sessionIndex, clientId)
+    // Another node may have opened it meanwhile.
+    if ((await commands.exists(this.#keys.session(clientId))) === 1)
+      await commands.sadd(this.#keys.sessionIndex, clientId)
+    await this.#table.announce({ sessions: [clientId] })
+  }
+
+  /** Lets go of all, in order; the broker has ended its connections. */
+  async leave(): Promise<void> {
+    const all = [...this.#open.values()]
+    for (const { clientId } of all) this.#forget(clientId)
+    await inParts(all, (session) => this.#leaveOrRemove(session))
+    await this.#routes.remove(this.#nodeId, this.#routes.filters)
+  }
+
+  /** Forgets all, and ends their connections: this node is none any more. */
+  async abandon(): Promise<void> {
+    const clientIds = this.clientIds
+    for (const clientId of clientIds) this.#forget(clientId)
+    await inParts(clientIds, async (clientId) => {
+      await this.#letGo(clientId)
+      // The routes of this id are another node's by now, or will be removed with what this one left behind.
+      this.#routes.forget(clientId)
+    })
+  }
+
+  async #take(client: Opener, lease: string, asked: string): Promise<MqttSubscription[]> {
+    const { clientId, clean, username } = client
+    const keys = this.#keys.allOf(clientId)
+    const args = [
+      lease,
+      this.#nodeId,
+      this.#options.generation(),
+      clean ? 1 : 0,
+      username ?? '',
+      Date.now(),
+      this.#expiryMs,
+    ]
+    await this.#connection.commands.sadd(this.#keys.sessionIndex, clientId)
+    const answer = await OPEN_SESSION.run(this.#connection, keys, args)
+    const [before, wasClean, fields] = answer as [string, string, string[]]
+    // Somebody came between the question and the lease.
+    if (before !== '' && before !== this.#nodeId && before !== asked) this.#options.tellTaken(clientId, before)
+    await this.#routes.dropAll(clientId)
+    this.#remember(client, lease)
+    this.#options.opened(clientId)
+    if (clean) {
+      if (wasClean === '0') await this.#table.announce({ sessions: [clientId] })
+      return []
+    }
+    const subscriptions = readSubscriptions(fields)
+    // For what is not kept for sessions: messages of QoS 0.
+    await this.#routes.hold(
+      clientId,
+      subscriptions.map(({ filter }) => filter),
+    )
+    return subscriptions
+  }
+
+  /** Of a broker that opens no sessions. */
+  async #openLate(client: Opener): Promise<OpenSession> {
+    await this.#take(client, randomUUID(), '')
+    const session = this.#open.get(client.clientId) as OpenSession
+    session.openingSinceMs = null
+    return session
+  }
+
+  #remember({ clientId, clean, username }: Opener, lease: string): OpenSession {
+    const nowMs = performance.now()
+    const session = { clientId, clean, username, lease, renewedAtMs: nowMs, openingSinceMs: nowMs }
+    this.#open.set(clientId, session)
+    return session
+  }
+
+  #letGo(clientId: string): Promise<unknown> {
+    const leaving = this.#options.letGo(clientId).finally(() => {
+      if (this.#leaving.get(clientId) === settled) this.#leaving.delete(clientId)
+    })
+    const settled = leaving.catch(() => {})
+    this.#leaving.set(clientId, settled)
+    return leaving
+  }
+
+  #forget(clientId: string): void {
+    this.#open.delete(clientId)
+    this.#options.gone(clientId)
+  }
+
+  async #end(session: OpenSession): Promise<void> {
+    if (this.#open.get(session.clientId) === session) this.#forget(session.clientId)
+    if (!this.#open.has(session.clientId)) await this.#routes.dropAll(session.clientId)
+    await this.#leaveOrRemove(session)
+  }
+
+  async #leaveOrRemove(session: OpenSession): Promise<void> {
+    if (session.clean) return this.#remove(session)
+    await LEAVE_SESSION.run(this.#connection, this.#keys.allOf(session.clientId), this.#leavingArgs(session))
+  }
+
+  async #remove({ clientId, lease }: Held): Promise<void> {
+    const removed = await REMOVE_SESSION.run(this.#connection, this.#keys.allOf(clientId), [lease])
+    if (removed === 1) await this.removeFromIndex(clientId)
+  }
+
+  async #renewOne(session: OpenSession, nowMs: number): Promise<void> {
+    const { clientId, lease, clean } = session
+    const answer = await RENEW_SESSION.run(this.#connection, this.#keys.allOf(clientId), [lease, this.#expiryMs])
+    if (answer === 1) {
+      session.renewedAtMs = nowMs
+    } else if (answer === -1 && clean) {
+      const args = [
+        lease,
+        this.#nodeId,
+        this.#options.generation(),
+        1,
+        session.username ?? '',
+        Date.now(),
+        this.#expiryMs,
+      ]
+      await OPEN_SESSION.run(this.#connection, this.#keys.allOf(clientId), args)
+      await this.#connection.commands.sadd(this.#keys.sessionIndex, clientId)
+    } else {
+      await this.lost(session)
+    }
+  }
+
+  #leavingArgs({ lease }: Held) {
+    return [lease, this.#expiryMs, Date.now()]
+  }
+
+  #ofSubs(clientId: string): string[] {
+    return [this.#keys.session(clientId), this.#keys.subs(clientId)]
+  }
+
+  async #mustBeHeld(clientId: string, answer: Promise<unknown>): Promise<void> {
+    if ((await answer) === 1) return
+    const session = this.#open.get(clientId)
+    if (session !== undefined) await this.lost(session)
+    throw new Error('another node has opened this session')
+  }
+
+  async #eachSession(task: (clientId: string) => Promise<void>): Promise<void> {
+    await inParts(await this.#connection.commands.smembers(this.#keys.sessionIndex), task)
+  }
+}
+
+async function inParts<Item>(items: readonly Item[], task: (item: Item) => Promise<unknown>): Promise<void> {
+  for (let at = 0; at < items.length; at += READ_AT_ONCE) {
+    await Promise.all(items.slice(at, at + READ_AT_ONCE).map(task))
+  }
+}
+
+/** Filters and QoS by turns. */
+function readSubscriptions(fields: readonly string[]): MqttSubscription[] {
+  const subscriptions: MqttSubscription[] = []
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const qos = fields[at + 1]
+    subscriptions.push({ filter: fields[at] as string, qos: qos === '2' ? 2 : qos === '1' ? 1 : 0 })
+  }
+  return subscriptions
 }

@@ -2,5 +2,5 @@
 
 /** What stands for a topic, a filter or a client id in a key: itself, unless it has the name of an index. */
 export function escapeName(name: string): string {
-  return /^_+(?:idx|log)$/.test(name) ? `_${name}` : name
+  return /^_+(?:idx|log|gen)$/.test(name) ? `_${name}` : name
 }

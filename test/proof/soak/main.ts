@@ -10,10 +10,12 @@ import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createProgress } from '../../../bench/instruments.js'
 import { packageRoot } from '../../../bench/report.js'
+import { soakMqtt } from '../soak-mqtt/command.js'
 import { type Outcome, runSoak } from './run.js'
 import { drawRun, tellRun } from './telling.js'
 
 const USAGE = `usage: npm run soak -- [--minutes N] [--seed S] [--json] [--svg FILE] [--log FILE]
+       npm run soak -- mqtt [--minutes N] [--seed S] [--json]      brokers of a cluster; --help tells more
 
 Four engines with eighteen plugins (the shipped delivery contract and three of the soak's own; gate, parallel gate,
 observe, transform, respond; sync and async hooks; every failure policy; shadow, sample, match, partitionBy, priorities,
@@ -65,6 +67,7 @@ interface Wanted {
 }
 
 async function main(): Promise<number> {
+  if (process.argv[2] === 'mqtt') return soakMqtt(process.argv.slice(3))
   let wanted: Wanted
   try {
     wanted = parse()

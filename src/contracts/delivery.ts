@@ -1,10 +1,10 @@
 /**
- * delivery@1: the hookpoints of an end-to-end encrypted message delivery server, as its document "Server Hooks" defines
- * them. Imported by servers and plugins alike; immutable, readable from any thread.
+ * delivery@1: the server hooks of quicprochat, an end-to-end encrypted message delivery server. Imported by servers and
+ * plugins alike; immutable, readable from any thread.
  *
- * What the document asks of every hook: it fires after validation (auth, rate limits, wire format) and before storage
- * or delivery; a chain stops at the first reject; only `onMessageEnqueue` can refuse an operation, all others are told of
- * one that has happened and proceeds whatever they do; payloads are encrypted end to end, so hooks see metadata only.
+ * Every hook fires after validation (auth, rate limits, wire format) and before storage or delivery. A chain stops at the
+ * first reject. Only `onMessageEnqueue` can refuse an operation; all others are told of one that has happened, and it goes on
+ * whatever they do. Payloads are encrypted end to end, so hooks see metadata only.
  */
 import { z } from 'zod'
 import { declareContract, type EventInput, type EventOutput } from './contract.js'
@@ -16,7 +16,7 @@ export const IDENTITY_KEY_BYTES = 32
 /** Bytes of a channel id. */
 export const CHANNEL_ID_BYTES = 16
 
-/** The contract. Each hookpoint says what the document says of the method it stands for. */
+/** The contract. Each hookpoint quotes what quicprochat says of the method that it stands for. */
 export const delivery = declareContract('delivery', 1, () => {
   const identityKey = bytes(IDENTITY_KEY_BYTES)
   const channelId = bytes(CHANNEL_ID_BYTES)

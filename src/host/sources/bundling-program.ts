@@ -54,5 +54,6 @@ const esbuild: Esbuild = await import('esbuild')
 // It is asked for one bundle at a time, so the lines wait for each other.
 const lines = createInterface({ input: process.stdin })
 send(READY)
+// Whoever asked has gone. This process leads a group of its own, which ends as a whole: esbuild may be at a pipe for ever.
+process.stdin.once('end', () => process.kill(0, 'SIGKILL'))
 for await (const line of lines) await answer(esbuild, line)
-process.exit(0)

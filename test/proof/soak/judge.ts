@@ -61,7 +61,8 @@ function canEnd(about: Case, answer: Answer, at: number, course: Course): boolea
   const wasAsked = role.column === null || about.entered(role) > 0
   if (!wasAsked && (role.options?.sample ?? 1) < 1 && goOn(course)) return true
   const act = about.actor === role ? about.act : 'none'
-  if (wasAsked && HARMLESS.has(act)) {
+  // A late reply is in time after all when the machine stood still meanwhile: plugins get that time again.
+  if (wasAsked && (HARMLESS.has(act) || act === 'lateReply')) {
     for (const version of link.versions) {
       const decision = decide({ role: role.name, version }, about.hookpoint, course.event)
       if (decision.kind === 'continue') {

@@ -59,7 +59,10 @@ describe('a chain', () => {
   })
 
   it.each([
-    ['deny', { kind: 'reject', plugin: 'a', reason: 'it threw' }],
+    [
+      'deny',
+      { kind: 'reject', plugin: 'a', reason: 'the operation could not be checked', failure: { message: 'it threw' } },
+    ],
     ['raise', { code: 'PLUGIN_FAILED', plugin: 'a', cause: { kind: 'error' } }],
   ] as const)('ends with the failure when the policy is %s', async (onFailure, outcome) => {
     const { hops, call, settled, fail, submitted } = open({ plugins: [{ name: 'a', onFailure }, { name: 'b' }] })

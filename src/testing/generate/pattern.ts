@@ -22,31 +22,57 @@ type Part = (text: PatternText) => string
 /** Null for syntax that is not understood here. */
 export function compilePattern(pattern: RegExp): DrawPattern | null {
   try {
-    const part = createParser(pattern).parse()
+    const part = new PatternParser(pattern).parse()
     return (random, length) => part({ random, length, left: length, groups: new Map() })
   } catch {
     return null
   }
 }
 
-function createParser({ source, flags }: RegExp): { parse(): Part } {
-  let at = 0
-  let groupCount = 0
-  const kept = flags.replace(/[^iuvs]/g, '')
-  const isAt = (text: string) => source.startsWith(text, at)
+/** Reads an expression from left to right. Whatever it does not understand throws. */
+class PatternParser {
+  readonly #source: string
+  /** The flags that say what a character matches. */
+  readonly #flags: string
+  #at = 0
+  #groupCount = 0
 
-  function alternatives(): Part {
-    const options = [sequence()]
-    while (isAt('|')) {
-      at += 1
-      options.push(sequence())
+  constructor({ source, flags }: RegExp) {
+    this.#source = source
+    this.#flags = flags.replace(/[^iuvs]/g, '')
+  }
+
+  parse(): Part {
+    const whole = this.#alternatives()
+    if (this.#at < this.#source.length) throw new Error('unbalanced')
+    return whole
+  }
+
+  #isAt(text: string): boolean {
+    return this.#source.startsWith(text, this.#at)
+  }
+
+  /** What stands at the reader, which steps over it. */
+  #take(expected: RegExp): RegExpExecArray | null {
+    const found = expected.exec(this.#source.slice(this.#at))
+    if (found !== null) this.#at += found[0].length
+    return found
+  }
+
+  #alternatives(): Part {
+    const options = [this.#sequence()]
+    while (this.#isAt('|')) {
+      this.#at += 1
+      options.push(this.#sequence())
     }
     return options.length === 1 ? options[0]! : (draw) => draw.random.pick(options)(draw)
   }
 
-  function sequence(): Part {
+  #sequence(): Part {
     const parts: Part[] = []
-    while (at < source.length && !isAt('|') && !isAt(')')) parts.push(quantified(atom()))
+    while (this.#at < this.#source.length && !this.#isAt('|') && !this.#isAt(')')) {
+      parts.push(this.#quantified(this.#atom()))
+    }
     return (draw) => {
       let text = ''
       for (const part of parts) text += part(draw)
@@ -54,98 +80,95 @@ function createParser({ source, flags }: RegExp): { parse(): Part } {
     }
   }
 
-  function quantified(part: Part): Part {
-    const found = /^(?:[*+?]|\{(\d+)(?:(,)(\d+)?)?\})\??/.exec(source.slice(at))
+  #quantified(part: Part): Part {
+    const found = this.#take(/^(?:[*+?]|\{(\d+)(?:(,)(\d+)?)?\})\??/)
     if (found === null) return part
-    at += found[0].length
     const sign = found[0][0]
     const min = sign === '{' ? Number(found[1]) : sign === '+' ? 1 : 0
     const isOpen = sign === '*' || sign === '+' || (found[2] !== undefined && found[3] === undefined)
     const max = sign === '?' ? 1 : found[3] === undefined ? min : Number(found[3])
-    return (draw) => {
-      const most = isOpen ? min + draw.length : Math.min(max, min + Math.max(draw.length, 1))
-      const count = min + draw.random.below(most - min + 1)
-      let text = ''
-      for (let i = 0; i < count && (i < min || draw.left > 0); i++) text += part(draw)
-      return text
-    }
+    return repeated(part, min, isOpen ? null : max)
   }
 
-  function atom(): Part {
-    if (isAt('(')) return group()
-    if (isAt('^') || isAt('$')) {
-      at += 1
+  #atom(): Part {
+    if (this.#isAt('(')) return this.#group()
+    if (this.#isAt('^') || this.#isAt('$')) {
+      this.#at += 1
       return nothing
     }
-    if (isAt('\\')) return escaped()
-    if (isAt('[')) return oneOf(classText())
-    const character = String.fromCodePoint(source.codePointAt(at) as number)
-    at += character.length
-    return character === '.' ? oneOf('.') : counted(() => character)
+    if (this.#isAt('\\')) return this.#escaped()
+    if (this.#isAt('[')) return oneOf(this.#classText(), this.#flags)
+    const character = String.fromCodePoint(this.#source.codePointAt(this.#at) as number)
+    this.#at += character.length
+    return character === '.' ? oneOf('.', this.#flags) : counted(() => character)
   }
 
-  function group(): Part {
-    const opening = /^\((?:\?(?::|=|!|<=|<!|<([^>]+)>))?/.exec(source.slice(at)) as RegExpExecArray
-    at += opening[0].length
-    const isCapture = opening[0] === '(' || opening[1] !== undefined
-    const index = isCapture ? String(++groupCount) : ''
-    const inner = alternatives()
-    if (!isAt(')')) throw new Error('unbalanced')
-    at += 1
-    if (/^\(\?<?[=!]/.test(opening[0])) return nothing
-    if (!isCapture) return inner
-    return (draw) => {
-      const text = inner(draw)
-      draw.groups.set(index, text)
-      if (opening[1] !== undefined) draw.groups.set(opening[1], text)
-      return text
-    }
+  #group(): Part {
+    const [opening, name] = this.#take(/^\((?:\?(?::|=|!|<=|<!|<([^>]+)>))?/) as RegExpExecArray
+    const isCapture = opening === '(' || name !== undefined
+    const index = isCapture ? String(++this.#groupCount) : ''
+    const inner = this.#alternatives()
+    if (!this.#isAt(')')) throw new Error('unbalanced')
+    this.#at += 1
+    if (/^\(\?<?[=!]/.test(opening)) return nothing
+    return isCapture ? captured(inner, index, name) : inner
   }
 
-  function escaped(): Part {
-    const rest = source.slice(at)
-    const reference = /^\\(?:([1-9]\d*)|k<([^>]+)>)/.exec(rest)
+  #escaped(): Part {
+    const reference = this.#take(/^\\(?:([1-9]\d*)|k<([^>]+)>)/)
     if (reference !== null) {
-      at += reference[0].length
       const name = (reference[1] ?? reference[2]) as string
       return ({ groups }) => groups.get(name) ?? ''
     }
+    const rest = this.#source.slice(this.#at)
     const text = (/^\\(?:u\{[^}]+\}|u[\da-f]{4}|x[\da-f]{2}|c[a-z]|[pP]\{[^}]+\})/i.exec(rest)?.[0] ??
       rest.slice(0, 2)) as string
-    at += text.length
-    return text === '\\b' || text === '\\B' ? nothing : oneOf(text)
+    this.#at += text.length
+    return text === '\\b' || text === '\\B' ? nothing : oneOf(text, this.#flags)
   }
 
-  function classText(): string {
-    const from = at
+  #classText(): string {
+    const from = this.#at
     let depth = 0
     do {
-      if (isAt('\\')) at += 1
-      else if (isAt('[') && (depth === 0 || kept.includes('v'))) depth += 1
-      else if (isAt(']')) depth -= 1
-      at += 1
-      if (at > source.length) throw new Error('unbalanced')
+      if (this.#isAt('\\')) this.#at += 1
+      else if (this.#isAt('[') && (depth === 0 || this.#flags.includes('v'))) depth += 1
+      else if (this.#isAt(']')) depth -= 1
+      this.#at += 1
+      if (this.#at > this.#source.length) throw new Error('unbalanced')
     } while (depth > 0)
-    return source.slice(from, at)
+    return this.#source.slice(from, this.#at)
   }
+}
 
-  /** Characters are found by asking the expression itself, so that all its classes and properties are understood. */
-  function oneOf(text: string): Part {
-    const asked = new RegExp(`^(?:${text})$`, kept)
-    const isMatch = (character: string) => asked.test(character)
-    const usual = USUAL.filter(isMatch)
-    const found = usual.length > 0 ? usual : everyCharacter().filter(isMatch)
-    if (found.length === 0) throw new Error(`nothing matches ${text}`)
-    return counted(({ random }) => random.pick(found))
+/** @param max null: as often as the text has room for */
+function repeated(part: Part, min: number, max: number | null): Part {
+  return (draw) => {
+    const most = max === null ? min + draw.length : Math.min(max, min + Math.max(draw.length, 1))
+    const count = min + draw.random.below(most - min + 1)
+    let text = ''
+    for (let i = 0; i < count && (i < min || draw.left > 0); i++) text += part(draw)
+    return text
   }
+}
 
-  return {
-    parse() {
-      const whole = alternatives()
-      if (at < source.length) throw new Error('unbalanced')
-      return whole
-    },
+function captured(inner: Part, index: string, name: string | undefined): Part {
+  return (draw) => {
+    const text = inner(draw)
+    draw.groups.set(index, text)
+    if (name !== undefined) draw.groups.set(name, text)
+    return text
   }
+}
+
+/** Characters are found by asking the expression itself, so that all its classes and properties are understood. */
+function oneOf(text: string, flags: string): Part {
+  const asked = new RegExp(`^(?:${text})$`, flags)
+  const isMatch = (character: string) => asked.test(character)
+  const usual = USUAL.filter(isMatch)
+  const found = usual.length > 0 ? usual : everyCharacter().filter(isMatch)
+  if (found.length === 0) throw new Error(`nothing matches ${text}`)
+  return counted(({ random }) => random.pick(found))
 }
 
 const nothing: Part = () => ''

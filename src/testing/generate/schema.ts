@@ -4,30 +4,27 @@
  * The walk mirrors compileLayout's. What bounds, lengths, formats and patterns say is drawn to fit; whatever else a
  * schema checks is asked of the schema itself, and drawn anew a bounded number of times.
  */
-import type { z } from 'zod'
-import { bigintBounds, dateNode, hasOtherChecks, lengthsOf, numberNode } from '../../contracts/codec/bounds.js'
-import { layoutHints } from '../../contracts/types.js'
+import { hasOtherChecks, lengthsOf } from '../../contracts/codec/bounds.js'
 import { type Draw, deeper, drawBytes, drawCount, drawJson, isDeep, listOf, merge, ROOM } from './draws.js'
-import { drawerOfBigints, drawerOfDates, drawerOfNumbers } from './number.js'
+import { bigints, choices, dates, hintedShape, isBytesClass, leaf, numbers, strings, templates } from './leaves.js'
 import type { Random } from './random.js'
 import {
   asJson,
   cannot,
   checkedDraw,
+  type Def,
+  type DefOf,
   drawElement,
   drawPresent,
   highest,
   optionally,
+  type Path,
+  type Schema,
+  type Shape,
   type Source,
   UNDEFINED,
   untilSuch,
 } from './source.js'
-import { compileText } from './text.js'
-
-type Schema = z.core.$ZodType
-type Def = z.core.$ZodTypes['_zod']['def']
-type DefOf<Type extends Def['type']> = Extract<Def, { type: Type }>
-type Path = readonly (string | number)[]
 
 /** @throws HookringError EVENT_NOT_GENERATED, at once or from draw, naming the field */
 export function compileSource(schema: Schema, path: Path): (random: Random) => unknown {
@@ -64,87 +61,48 @@ function compile(schema: Schema, path: Path, known: Map<Schema, Source>): Source
   return source
 }
 
-interface Shape {
-  readonly draw: Draw
-  measure(): number
-  /** The schema says more than was read from it here. */
-  readonly mustCheck: boolean
-}
-
 type PartOf = (inner: Schema, ...keys: Path) => Source
 
 function shape(schema: Schema, def: Def, path: Path, part: PartOf): Shape {
   const mustCheck = hasOtherChecks(def, 'none')
-  const leaf = (draw: Draw, isChecked = mustCheck): Shape => ({ draw, measure: () => 0, mustCheck: isChecked })
-  const like = (inner: Source, draw: Draw, height = () => inner.height): Shape => ({ draw, measure: height, mustCheck })
-  const hint = layoutHints.get(schema)
-  if (hint?.kind === 'bytes') return leaf(drawBytes(hint.length ?? 0, hint.length ?? hint.maxLength))
-  if (hint !== undefined) {
-    const draw = drawerOfBigints(hint.min, hint.max, null)
-    return leaf(({ random }) => draw(random))
-  }
-
+  const hinted = hintedShape(schema, mustCheck)
+  if (hinted !== null) return hinted
   switch (def.type) {
     case 'boolean':
-      return leaf(({ random }) => random.chance(0.5))
+      return leaf(({ random }) => random.chance(0.5), mustCheck)
     case 'number':
       return numbers(def)
-    case 'bigint': {
-      const { min, max } = bigintBounds(def)
-      const step = checksOf(def).find(({ check }) => check === 'multiple_of')?.value as bigint | undefined
-      const draw = drawerOfBigints(min ?? -(2n ** 63n), max ?? 2n ** 63n - 1n, step ?? null)
-      return leaf(({ random }) => draw(random), hasOtherChecks(def, 'numbers'))
-    }
-    case 'date': {
-      const draw = drawerOfDates(dateNode(def) as Parameters<typeof drawerOfDates>[0])
-      return leaf(({ random }) => draw(random), hasOtherChecks(def, 'numbers'))
-    }
+    case 'bigint':
+      return bigints(def)
+    case 'date':
+      return dates(def)
     case 'string':
-      return text(checksOf(def), lengthsOf(def), hasOtherChecks(def, 'lengths'))
-    case 'template_literal': {
-      const { pattern } = schema._zod as unknown as { pattern: RegExp }
-      return text([{ pattern }], { minLength: 0, maxLength: 16 }, true)
-    }
+      return strings(def)
+    case 'template_literal':
+      return templates(schema)
     case 'null':
-      return leaf(() => null)
+      return leaf(() => null, mustCheck)
     case 'enum':
-    case 'literal': {
-      const values = [...(schema._zod.values ?? [])]
-      return leaf(({ random }) => random.pick(values))
-    }
+    case 'literal':
+      return choices([...(schema._zod.values ?? [])], mustCheck)
     case 'custom':
       if (!isBytesClass(schema)) break
-      return leaf(drawBytes(0, Number.POSITIVE_INFINITY))
+      return leaf(drawBytes(0, Number.POSITIVE_INFINITY), mustCheck)
     case 'any':
     case 'unknown':
-      return leaf((run) => drawJson(run))
+      return leaf((run) => drawJson(run), mustCheck)
     case 'optional':
     case 'default':
-    case 'prefault': {
-      const inner = part(def.innerType)
-      return like(inner, optionally(inner, undefined), () => 0)
-    }
-    case 'nullable': {
-      const inner = part(def.innerType)
-      return like(inner, optionally(inner, null), () => 0)
-    }
-    case 'nonoptional': {
-      const inner = part(def.innerType)
-      const draw = untilSuch(
-        path,
-        (run) => inner.draw(run),
-        (value) => value !== undefined,
-      )
-      return like(inner, draw)
-    }
-    case 'readonly': {
-      const inner = part(def.innerType)
-      return like(inner, (run) => inner.draw(run))
-    }
-    case 'lazy': {
-      const inner = asJson(part(def.getter()))
-      return like(inner, (run) => inner.draw(run))
-    }
+    case 'prefault':
+      return { draw: optionally(part(def.innerType), undefined), measure: () => 0, mustCheck }
+    case 'nullable':
+      return { draw: optionally(part(def.innerType), null), measure: () => 0, mustCheck }
+    case 'nonoptional':
+      return nonoptional(part(def.innerType), path, mustCheck)
+    case 'readonly':
+      return like(part(def.innerType), mustCheck)
+    case 'lazy':
+      return like(asJson(part(def.getter())), mustCheck)
     case 'array':
       return arrays(part(def.element, 'element'), def)
     case 'tuple':
@@ -155,40 +113,31 @@ function shape(schema: Schema, def: Def, path: Path, part: PartOf): Shape {
       return records(def, part, mustCheck)
     case 'union':
       return unions(def, part, mustCheck)
-    case 'intersection': {
-      const [left, right] = [asJson(part(def.left)), asJson(part(def.right))]
-      return {
-        draw: (run) => merge(left.draw(run), right.draw(run)),
-        measure: () => Math.max(left.height, right.height),
-        mustCheck: true,
-      }
-    }
+    case 'intersection':
+      return intersections(def, part)
   }
   throw cannot(path, `there is nothing that makes values of z.${def.type}()`)
 }
 
-function numbers(def: DefOf<'number'>): Shape {
-  const node = numberNode(def) as Parameters<typeof drawerOfNumbers>[0]
-  const step = checksOf(def).find(({ check }) => check === 'multiple_of')?.value as number | undefined
-  const draw = drawerOfNumbers(node, step ?? null)
-  // A float32 is a number like any other to zod.
-  return { draw: ({ random }) => draw(random), measure: () => 0, mustCheck: hasOtherChecks(def, 'numbers') }
+function like(inner: Source, mustCheck: boolean): Shape {
+  return { draw: (run) => inner.draw(run), measure: () => inner.height, mustCheck }
 }
 
-function text(
-  checks: readonly Readonly<Record<string, unknown>>[],
-  lengths: { minLength: number; maxLength: number },
-  mustCheck: boolean,
-): Shape {
-  const draw = compileText({ ...lengths, checks })
+function nonoptional(inner: Source, path: Path, mustCheck: boolean): Shape {
+  const draw = untilSuch(
+    path,
+    (run) => inner.draw(run),
+    (value) => value !== undefined,
+  )
+  return { draw, measure: () => inner.height, mustCheck }
+}
+
+function intersections(def: DefOf<'intersection'>, part: PartOf): Shape {
+  const [left, right] = [asJson(part(def.left)), asJson(part(def.right))]
   return {
-    draw(run) {
-      const made = draw(run.random, isDeep(run) ? 8 : Math.min(run.room, 4096))
-      run.room -= Math.max(made.length - lengths.minLength, 0)
-      return made
-    },
-    measure: () => 0,
-    mustCheck,
+    draw: (run) => merge(left.draw(run), right.draw(run)),
+    measure: () => Math.max(left.height, right.height),
+    mustCheck: true,
   }
 }
 
@@ -274,17 +223,4 @@ function unions(def: DefOf<'union'>, part: PartOf, mustCheck: boolean): Shape {
     // Of an exclusive one, what two options accept is refused.
     mustCheck: mustCheck || (!('discriminator' in def) && def.inclusive === false),
   }
-}
-
-function checksOf(def: { checks?: readonly { _zod: { def: object } }[] | undefined }) {
-  const added = (def.checks ?? []).map(({ _zod }) => _zod.def as Readonly<Record<string, unknown>>)
-  return 'check' in def ? [def as unknown as Readonly<Record<string, unknown>>, ...added] : added
-}
-
-/** Clones, which .refine() makes, lose the class; their parents have it. */
-function isBytesClass(schema: Schema): boolean {
-  for (let at: Schema | undefined = schema; at !== undefined; at = at._zod.parent) {
-    if (at._zod.bag.Class === Uint8Array) return true
-  }
-  return false
 }

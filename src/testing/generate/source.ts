@@ -7,8 +7,10 @@ import { checkOf } from '../../contracts/codec/compile-rules.js'
 import { formatPath, HookringError } from '../../contracts/errors.js'
 import { type Draw, isDeep, type Run } from './draws.js'
 
-type Schema = z.core.$ZodType
-type Path = readonly (string | number)[]
+export type Schema = z.core.$ZodType
+export type Def = z.core.$ZodTypes['_zod']['def']
+export type DefOf<Type extends Def['type']> = Extract<Def, { type: Type }>
+export type Path = readonly (string | number)[]
 
 /** How often a value is drawn anew before its schema is given up. */
 const MAX_DRAWS = 1000
@@ -21,6 +23,14 @@ export interface Source {
   draw(run: Run): unknown
   /** What `height` comes to, by the heights of the parts. */
   measure(): number
+}
+
+/** What a schema draws, by its type. */
+export interface Shape {
+  readonly draw: Draw
+  measure(): number
+  /** The schema says more than was read from it here. */
+  readonly mustCheck: boolean
 }
 
 export function optionally(inner: Source, absent: null | undefined): Draw {

@@ -4,14 +4,11 @@
  */
 import type { z } from 'zod'
 import type { Contract, EventInput, Hookpoints, VerdictOf } from '../../contracts/contract.js'
-import { HookringError } from '../../contracts/errors.js'
 import { DEFAULTS } from '../../contracts/options.js'
-import { CONTINUE, type Verdict } from '../../contracts/verdict.js'
 import type { CallOptions } from '../../index.js'
 import type { Plugin } from '../../plugin/index.js'
-import { isThenable } from '../../plugin/result.js'
-import { definitionIn, type HookFunction, ownNameOf, type PluginServices, setUpPlugin } from '../../plugin/setup.js'
-import { createInlineContext } from './context.js'
+import { definitionIn, ownNameOf, type PluginInstance, type PluginServices, setUpPlugin } from '../../plugin/setup.js'
+import { InlinePlugin } from './inline-plugin.js'
 import { createPluginLog, type LogEntry } from './logs.js'
 import { createInlinePoint, type InlinePoint } from './point.js'
 
@@ -74,108 +71,32 @@ export async function runInline<Points extends Hookpoints, Schema extends z.ZodT
     contract,
     hookpoints: points,
   })
-  const underWay = new Set<Promise<unknown>>()
-  let isClosed = false
-  let shuttingDown: Promise<void> | null = null
-  let closing: Promise<void> | null = null
-
-  async function ask(
-    point: InlinePoint,
-    hook: HookFunction | undefined,
-    event: unknown,
-    call: CallOptions,
-  ): Promise<Verdict> {
-    if (isClosed) throw new HookringError('ENGINE_CLOSED', `${point.name} was called on a plugin that is closed`)
-    if (hook === undefined) return CONTINUE
-    const { signal, traceId } = call
-    if (signal?.aborted) throw aborted(point, signal)
-    const context = createInlineContext({
-      instance,
-      hookpoint: point.name,
-      timeoutMs: Math.min(timeoutMs, call.timeoutMs ?? Number.POSITIVE_INFINITY),
-      traceId,
-    })
-    const running = run(point, hook, event, context)
-    underWay.add(running)
-    const forget = () => underWay.delete(running)
-    running.then(forget, forget)
-    return signal === undefined ? running : unlessAborted(running, point, signal, context.abandon)
+  const inline = new InlinePlugin({ instance, timeoutMs })
+  return {
+    hooks: hooksOf<Points>(inline, points, instance.hooks),
+    logs,
+    shutdown: () => inline.shutdown(),
+    close: () => inline.close(),
+    [Symbol.asyncDispose]: () => inline.close(),
   }
+}
 
-  async function run(
-    point: InlinePoint,
-    hook: HookFunction,
-    event: unknown,
-    { ctx, beforeDeadline }: ReturnType<typeof createInlineContext>,
-  ): Promise<Verdict> {
-    const opened = point.open(event)
-    try {
-      const returned = hook(opened.event, ctx)
-      return point.judge(isThenable(returned) ? await beforeDeadline(returned) : returned, opened, name)
-    } finally {
-      opened.close()
-    }
-  }
-
+function hooksOf<Points extends Hookpoints>(
+  inline: InlinePlugin,
+  points: readonly InlinePoint[],
+  hooks: PluginInstance['hooks'],
+): InlineHooks<Points> {
   const functions = points.map((point, index) => {
-    const hook = instance.hooks[index]
-    const call = (event: unknown, callOptions: CallOptions = {}) => ask(point, hook, event, callOptions)
+    const hook = hooks[index]
+    const call = (event: unknown, options: CallOptions = {}) => inline.call(point, hook, event, options)
     return [
       point.name,
       point.kind === 'observe' ? (...args: Parameters<typeof call>) => call(...args).then(() => {}) : call,
     ]
   })
-
-  const inline: InlineRun<Points> = {
-    hooks: Object.freeze(Object.fromEntries(functions)) as InlineHooks<Points>,
-    logs,
-    shutdown() {
-      shuttingDown ??= Promise.resolve().then(async () => void (await instance.onShutdown?.()))
-      return shuttingDown
-    },
-    close() {
-      closing ??= (async () => {
-        try {
-          await inline.shutdown()
-        } finally {
-          isClosed = true
-          await Promise.allSettled(underWay)
-          await instance.destroy?.()
-        }
-      })()
-      return closing
-    },
-    [Symbol.asyncDispose]: () => inline.close(),
-  }
-  return inline
+  return Object.freeze(Object.fromEntries(functions)) as InlineHooks<Points>
 }
 
 function exportIn(plugin: unknown): unknown {
   return typeof plugin === 'object' && plugin !== null && 'default' in plugin ? plugin.default : plugin
-}
-
-/** The caller's promise ends with its signal; the hook itself is told, and goes on until it settles or is late. */
-function unlessAborted(
-  running: Promise<Verdict>,
-  point: InlinePoint,
-  signal: AbortSignal,
-  abandon: () => void,
-): Promise<Verdict> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      abandon()
-      reject(aborted(point, signal))
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    const unlisten = () => signal.removeEventListener('abort', abort)
-    running.then(resolve, reject)
-    running.then(unlisten, unlisten)
-  })
-}
-
-function aborted({ name }: InlinePoint, signal: AbortSignal): HookringError {
-  return new HookringError('CALL_ABORTED', `the call of ${name} was aborted by its caller`, {
-    cause: signal.reason,
-    hookpoint: name,
-  })
 }

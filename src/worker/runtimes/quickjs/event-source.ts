@@ -8,14 +8,21 @@
  * itself, which for the event as a whole is the call.
  */
 
-import type { EnumValue, MaybeNode, ObjectNode, PlanNode } from '../../../contracts/codec/plan.js'
+import type {
+  EnumValue,
+  MaybeNode,
+  ObjectNode,
+  PlanNode,
+  PlanNodeOf,
+  UnionNode,
+} from '../../../contracts/codec/plan.js'
 import type { HookpointSpec } from '../../../contracts/control.js'
 
 /**
  * An expression: a function of GuestEventParts (guest/hooks.ts) to GuestEvents.
  */
 export function eventSource(hookpoints: readonly HookpointSpec[]): string {
-  const writer = createWriter()
+  const writer = new EventWriter()
   const opens = hookpoints.map(({ name, plan }) => {
     const { root } = plan
     if (root.kind === 'object') return writer.event(root, name)
@@ -37,125 +44,198 @@ function isLazy(node: PlanNode): boolean {
   return node.kind === 'object'
 }
 
-function createWriter() {
-  const declarations: string[] = []
-  const classes: string[] = []
-  const declared = new Map<PlanNode, string>()
-  let count = 0
+/** A node that refers to no other, and to nothing that is declared. */
+type LeafNode = Exclude<PlanNode, { kind: 'enum' | 'maybe' | 'object' | 'array' | 'record' | 'union' }>
+
+/** How a class reaches what it knows of itself: `root` is its call, `at` the address of a field of its event. */
+interface ClassAddress {
+  readonly root: string
+  at(bytes: number): string
+}
+
+const ROOT_ADDRESS: ClassAddress = { root: 'o', at: (bytes) => String(bytes) }
+const INNER_ADDRESS: ClassAddress = { root: 'o.root', at: (bytes) => plus('o.at', bytes) }
+
+/** Collects what the expressions refer to. */
+class EventWriter {
+  readonly declarations: string[] = [PUT]
+  readonly classes: string[] = []
+  readonly #declared = new Map<PlanNode, string>()
+  #count = 0
 
   /** The value of the node whose fixed part is at `at`; `root` is an expression too. */
-  function expression(node: PlanNode, at: string, path: string, root: string): string {
+  expression(node: PlanNode, at: string, path: string, root: string): string {
     switch (node.kind) {
-      case 'bool':
-        return `(m.u8[${at}] !== 0)`
-      case 'u8':
-        return `m.u8[${at}]`
-      case 'u16':
-        return `m.u16[${index(at, 1)}]`
-      case 'u32':
-        return `m.u32[${index(at, 2)}]`
-      case 'i32':
-        return `m.i32[${index(at, 2)}]`
-      case 'int':
-      case 'f64':
-        return `m.f64[${index(at, 3)}]`
-      case 'u64':
-        return `m.u64[${index(at, 3)}]`
-      case 'i64':
-        return `m.i64[${index(at, 3)}]`
-      case 'date':
-        return `new Calendar(m.f64[${index(at, 3)}])`
-      case 'string':
-        return `text(m, ${offset(at)}, ${length(at)})`
-      case 'json':
-        return `parse(text(m, ${offset(at)}, ${length(at)}))`
       case 'enum':
-        return `${declare(`[${node.values.map(literal).join(', ')}]`)}[m.u16[${index(at, 1)}]]`
-      case 'bytes':
-        return node.length === null ? `bytes(m, ${offset(at)}, ${length(at)})` : `bytes(m, ${at}, ${node.length})`
+        return `${this.#declare(`[${node.values.map(literal).join(', ')}]`)}[m.u16[${index(at, 1)}]]`
       case 'maybe':
-        return maybe(node, at, path, root)
+        return `${this.#maybe(node, path)}(m, ${at}, ${root})`
       case 'object':
-        return object(node, at, path, root)
-      case 'array': {
-        const name = once(node, () => {
-          const item = expression(node.element, 'at', `${path}[]`, 'root')
-          return declare(`(m, start, count, root) => {
+        return this.#object(node, at, path, root)
+      case 'array':
+        return `${this.#array(node, path)}(m, ${offset(at)}, ${length(at)}, ${root})`
+      case 'record':
+        return `${this.#record(node, path)}(m, ${offset(at)}, ${length(at)}, ${root})`
+      case 'union':
+        return `${this.#union(node, path)}(m, ${offset(at)}, ${length(at)}, ${root})`
+      default:
+        return leaf(node, at)
+    }
+  }
+
+  /** What opens an event that is an object: the call itself is what it knows. */
+  event(node: ObjectNode, path: string): string {
+    return `(root) => new ${this.#declareClass(node, path, ROOT_ADDRESS)}(root)`
+  }
+
+  #array(node: PlanNodeOf<'array'>, path: string): string {
+    return this.#once(node, () => {
+      const item = this.expression(node.element, 'at', `${path}[]`, 'root')
+      return this.#declare(`(m, start, count, root) => {
   const items = []
   for (let i = 0, at = start; i < count; i++, at += ${node.element.fixedBytes}) items[i] = ${item}
   return items
 }`)
-        })
-        return `${name}(m, ${offset(at)}, ${length(at)}, ${root})`
-      }
-      case 'record': {
-        const name = once(node, () => {
-          const key = expression(node.key, 'at', path, 'null')
-          const value = expression(node.value, plus('at', node.valueAt), `${path}.*`, 'root')
-          return declare(`(m, start, count, root) => {
+    })
+  }
+
+  #record(node: PlanNodeOf<'record'>, path: string): string {
+    return this.#once(node, () => {
+      const key = this.expression(node.key, 'at', path, 'null')
+      const value = this.expression(node.value, plus('at', node.valueAt), `${path}.*`, 'root')
+      return this.#declare(`(m, start, count, root) => {
   const record = {}
   for (let i = 0, at = start; i < count; i++, at += ${node.elementBytes}) put(record, \`\${${key}}\`, ${value})
   return record
 }`)
-        })
-        return `${name}(m, ${offset(at)}, ${length(at)}, ${root})`
-      }
-      case 'union': {
-        const name = once(node, () => {
-          const cases = node.variants.map(
-            (variant, i) => `case ${i}: return ${expression(variant, 'at', path, 'root')}`,
-          )
-          return declare(`(m, which, at, root) => { switch (which) { ${cases.join('\n')} } }`)
-        })
-        return `${name}(m, ${offset(at)}, ${length(at)}, ${root})`
-      }
-    }
-  }
-
-  function maybe(node: MaybeNode, at: string, path: string, root: string): string {
-    const name = once(node, () => {
-      const value = expression(node.inner, plus('at', node.innerAt), path, 'root')
-      return declare(`(m, at, root) => { const p = m.u8[at]; return p === 1 ? ${value} : p === 2 ? null : undefined }`)
     })
-    return `${name}(m, ${at}, ${root})`
   }
 
-  /** What opens an event that is an object: the call itself is what it knows. */
-  function event(node: ObjectNode, path: string): string {
-    const name = declareClass(node, path, { root: 'o', at: (bytes) => String(bytes) })
-    return `(root) => new ${name}(root)`
+  #union(node: UnionNode, path: string): string {
+    return this.#once(node, () => {
+      const cases = node.variants.map(
+        (variant, i) => `case ${i}: return ${this.expression(variant, 'at', path, 'root')}`,
+      )
+      return this.#declare(`(m, which, at, root) => { switch (which) { ${cases.join('\n')} } }`)
+    })
   }
 
-  function object(node: ObjectNode, at: string, path: string, root: string): string {
-    const name = once(node, () => declareClass(node, path, { root: 'o.root', at: (bytes) => plus('o.at', bytes) }))
+  #maybe(node: MaybeNode, path: string): string {
+    return this.#once(node, () => {
+      const value = this.expression(node.inner, plus('at', node.innerAt), path, 'root')
+      return this.#declare(
+        `(m, at, root) => { const p = m.u8[at]; return p === 1 ? ${value} : p === 2 ? null : undefined }`,
+      )
+    })
+  }
+
+  #object(node: ObjectNode, at: string, path: string, root: string): string {
+    const name = this.#once(node, () => this.#declareClass(node, path, INNER_ADDRESS))
     if (root === 'null') return `copy${name}(m, ${at})`
     return `(${root} === null ? copy${name}(m, ${at}) : new ${name}({ __proto__: null, root: ${root}, at: ${at} }))`
   }
 
-  function declareClass(node: ObjectNode, path: string, o: { root: string; at(bytes: number): string }): string {
-    const name = `E${count++}`
+  #declareClass(node: ObjectNode, path: string, o: ClassAddress): string {
+    const name = `E${this.#count++}`
     const getters = node.fields.map(({ key, at, node: field }, i) => {
-      const value = expression(field, o.at(at), `${path}.${key}`, o.root)
-      const keep = canBeUndefined(field)
-        ? `const read = ${value}
-    o.f${i} = read === undefined ? ABSENT : read
-    return read`
-        : `return (o.f${i} = ${value})`
-      return `get [${quote(key)}]() {
-    const o = this.#o
-    const v = o.f${i}
-    if (v !== undefined) return v === ABSENT ? undefined : v
-    const { m } = ${o.root}
-    if (m === null) throw expired(${quote(`${path}.${key}`)})
-    ${keep}
-  }`
+      const value = this.expression(field, o.at(at), `${path}.${key}`, o.root)
+      return getterText({ key, path: `${path}.${key}`, slot: `o.f${i}`, root: o.root, value, field })
     })
     const copied = node.fields.map(({ key, at, node: field, isRequired }) => {
-      const value = expression(field, plus('at', at), `${path}.${key}`, 'null')
+      const value = this.expression(field, plus('at', at), `${path}.${key}`, 'null')
       if (isRequired || !canBeUndefined(field)) return `put(copy, ${quote(key)}, ${value})`
       return `{ const v = ${value}; if (v !== undefined) put(copy, ${quote(key)}, v) }`
     })
-    declarations.push(`const copy${name} = (m, at) => { const copy = {}; ${copied.join('; ')}; return copy }
+    this.declarations.push(classText({ name, path, node, o, getters, copied }))
+    this.classes.push(name)
+    return name
+  }
+
+  /** Read lazily and copied, a node is met again and again: what reads it is written once. */
+  #once(node: PlanNode, declaration: () => string): string {
+    const name = this.#declared.get(node) ?? declaration()
+    this.#declared.set(node, name)
+    return name
+  }
+
+  #declare(text: string): string {
+    const name = `v${this.#count++}`
+    this.declarations.push(`const ${name} = ${text}`)
+    return name
+  }
+}
+
+const PUT = `const put = (target, key, value) => {
+  define(target, key, { value, writable: true, enumerable: true, configurable: true })
+}`
+
+function leaf(node: LeafNode, at: string): string {
+  switch (node.kind) {
+    case 'bool':
+      return `(m.u8[${at}] !== 0)`
+    case 'u8':
+      return `m.u8[${at}]`
+    case 'u16':
+      return `m.u16[${index(at, 1)}]`
+    case 'u32':
+      return `m.u32[${index(at, 2)}]`
+    case 'i32':
+      return `m.i32[${index(at, 2)}]`
+    case 'int':
+    case 'f64':
+      return `m.f64[${index(at, 3)}]`
+    case 'u64':
+      return `m.u64[${index(at, 3)}]`
+    case 'i64':
+      return `m.i64[${index(at, 3)}]`
+    case 'date':
+      return `new Calendar(m.f64[${index(at, 3)}])`
+    case 'string':
+      return `text(m, ${offset(at)}, ${length(at)})`
+    case 'json':
+      return `parse(text(m, ${offset(at)}, ${length(at)}))`
+    case 'bytes':
+      return node.length === null ? `bytes(m, ${offset(at)}, ${length(at)})` : `bytes(m, ${at}, ${node.length})`
+  }
+}
+
+interface Getter {
+  readonly key: string
+  readonly path: string
+  /** Where the object keeps what has been read. */
+  readonly slot: string
+  readonly root: string
+  readonly value: string
+  readonly field: PlanNode
+}
+
+function getterText({ key, path, slot, root, value, field }: Getter): string {
+  const keep = canBeUndefined(field)
+    ? `const read = ${value}
+    ${slot} = read === undefined ? ABSENT : read
+    return read`
+    : `return (${slot} = ${value})`
+  return `get [${quote(key)}]() {
+    const o = this.#o
+    const v = ${slot}
+    if (v !== undefined) return v === ABSENT ? undefined : v
+    const { m } = ${root}
+    if (m === null) throw expired(${quote(path)})
+    ${keep}
+  }`
+}
+
+interface ClassParts {
+  readonly name: string
+  readonly path: string
+  readonly node: ObjectNode
+  readonly o: ClassAddress
+  readonly getters: readonly string[]
+  readonly copied: readonly string[]
+}
+
+function classText({ name, path, node, o, getters, copied }: ClassParts): string {
+  return `const copy${name} = (m, at) => { const copy = {}; ${copied.join('; ')}; return copy }
 class ${name} {
   #o
   constructor(o) { this.#o = o }
@@ -171,28 +251,7 @@ class ${name} {
   toJSON() { return ${name}.copy(this) }
 }
 define(${name}.prototype, 'constructor', { value: Object, writable: true, configurable: true })
-${node.fields.map(({ key }) => `define(${name}.prototype, ${quote(key)}, { enumerable: true })`).join('\n')}`)
-    classes.push(name)
-    return name
-  }
-
-  /** Read lazily and copied, a node is met again and again: what reads it is written once. */
-  function once(node: PlanNode, declaration: () => string): string {
-    const name = declared.get(node) ?? declaration()
-    declared.set(node, name)
-    return name
-  }
-
-  function declare(text: string): string {
-    const name = `v${count++}`
-    declarations.push(`const ${name} = ${text}`)
-    return name
-  }
-
-  declarations.push(`const put = (target, key, value) => {
-  define(target, key, { value, writable: true, enumerable: true, configurable: true })
-}`)
-  return { declarations, classes, expression, event }
+${node.fields.map(({ key }) => `define(${name}.prototype, ${quote(key)}, { enumerable: true })`).join('\n')}`
 }
 
 function canBeUndefined(node: PlanNode): boolean {

@@ -25,6 +25,7 @@ const open = (options: Partial<PluginOptions> = {}, engine: LabOptions = {}): Pr
 /** What the plugin found when it did what `text` says. */
 async function found({ hooks }: Lab, text: string): Promise<string> {
   const verdict = await hooks.onGate({ text })
+  if (verdict.failure !== undefined) return verdict.failure.message
   return verdict.kind === 'reject' ? verdict.reason : verdict.kind
 }
 

@@ -9,7 +9,7 @@ import { BOARD_BYTES, MOST_THREADS } from './board.js'
 import type { Violation } from './forbidden.js'
 
 /** More than the ring of any scenario takes. */
-const RING_BYTES = 12 * 1024
+const RING_BYTES = 32 * 1024
 /** Lanes and their next generations. */
 const RINGS = 6
 

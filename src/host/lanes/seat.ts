@@ -20,6 +20,8 @@ export class SupervisedSeat {
   leaving = 0
   /** The start of the next generation, while it is under way; never rejects. */
   starting: Promise<void> | null = null
+  /** It is being stopped, and waits for no lane any more: nobody would end one that began to serve now. */
+  isEnded = false
   /** Lanes in a row that served for a moment, gave nothing back and died: the next one waits longer. */
   shortLives = 0
   /** Starts in a row that failed: the next one waits longer. */

@@ -107,9 +107,11 @@ export class Supervisor {
     const isShortLived = lane.completions === 0 && sinceMs - lane.sinceMs < SHORT_LIFE_MS && !isStandstill(reason)
     seat.shortLives = isShortLived ? seat.shortLives + 1 : 0
     if (!bulkhead.isClosing) {
-      seat.starting = this.#startAgain(seat, { lane: lane.id, reason, loss, sinceMs }).finally(() => {
-        seat.starting = null
+      const starting = this.#startAgain(seat, { lane: lane.id, reason, loss, sinceMs }).finally(() => {
+        // A lane that died as it began to serve has a successor by now.
+        if (seat.starting === starting) seat.starting = null
       })
+      seat.starting = starting
     }
     this.#options.expiry.loseLane(lane, howLost(reason), loss.message, sinceMs)
     bulkhead.feed()
@@ -142,13 +144,12 @@ export class Supervisor {
   async #startSeat(seat: SupervisedSeat): Promise<readonly Manifest[]> {
     const { bulkhead } = seat
     const thread = await this.#takeThread(seat)
-    const lane = this.#makeLane(seat)
+    const lane = this.#laneIn(seat, thread)
     thread.link.onLog((batch) => this.#options.onLog(bulkhead, batch))
     thread.link.onServe(this.#options.servicesFor(bulkhead))
     try {
-      const manifests = await this.#load(lane, thread)
-      // Nobody waits for it any more.
-      if (bulkhead.isClosed) throw closedWhileStarting(bulkhead)
+      const manifests = await this.#load(seat, lane, thread)
+      checkWanted(seat)
       this.#serve(seat, lane, thread)
       return manifests
     } catch (error) {
@@ -166,6 +167,17 @@ export class Supervisor {
     }
   }
 
+  /** @throws HookringError OPTIONS_INVALID when there is no memory, ENGINE_CLOSED; the thread is ended then. */
+  #laneIn(seat: SupervisedSeat, thread: LaneThread): Lane {
+    try {
+      checkWanted(seat)
+      return this.#makeLane(seat)
+    } catch (error) {
+      this.#exits.discard(thread)
+      throw error
+    }
+  }
+
   #makeLane(seat: SupervisedSeat): Lane {
     return new Lane({
       id: seat.nextLaneId(),
@@ -178,12 +190,13 @@ export class Supervisor {
   }
 
   /** @throws HookringError */
-  async #load(lane: Lane, thread: LaneThread): Promise<readonly Manifest[]> {
+  async #load(seat: SupervisedSeat, lane: Lane, thread: LaneThread): Promise<readonly Manifest[]> {
     const { bulkhead, id, ring } = lane
     if (bulkhead.spec === null) throw new Error('bulkhead without a spec')
     const spec: LaneSpec = { ...bulkhead.spec, lane: id, buffer: ring.buffer }
     const { setupTimeoutMs } = this.#options
     await this.#options.ensureSources?.(spec.plugins.map(({ url }) => url))
+    checkWanted(seat)
     let result: LoadResult
     try {
       result = await Promise.race([
@@ -276,6 +289,7 @@ export class Supervisor {
     seat.endPause()
     seat.memories.length = 0
     if (seat.starting !== null) await Promise.race([seat.starting, pause(shutdownTimeoutMs)])
+    seat.isEnded = true
     const { thread } = seat
     const { lane } = seat.seat
     if (lane === null || thread === null) return
@@ -320,8 +334,9 @@ function isStandstill(reason: RestartReason): boolean {
   return reason === 'hang' || reason === 'stall'
 }
 
-function closedWhileStarting({ name }: Bulkhead): HookringError {
-  return new HookringError('ENGINE_CLOSED', `bulkhead ${name} was closed while a lane of it started`)
+/** Plugins that nobody waits for any more are not set up, and their lane does not serve. @throws HookringError ENGINE_CLOSED */
+function checkWanted({ bulkhead: { name }, isEnded }: SupervisedSeat): void {
+  if (isEnded) throw new HookringError('ENGINE_CLOSED', `bulkhead ${name} was closed while a lane of it started`)
 }
 
 function pause(ms: number): Promise<void> {

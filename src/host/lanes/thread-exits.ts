@@ -27,14 +27,45 @@ export interface LeavingLane {
 
 export class ThreadExits {
   readonly #options: ThreadExitsOptions
-  readonly #underWay = new Set<Promise<void>>()
+  readonly #underWay = new Set<Promise<unknown>>()
+  readonly #exits = new WeakMap<LaneThread, Promise<void>>()
 
   constructor(options: ThreadExitsOptions) {
     this.#options = options
   }
 
-  /** Resolves when the thread has exited, or is a zombie. Never rejects. */
-  async terminate({ seat, lane, thread, plugin }: LeavingLane): Promise<void> {
+  /** Resolves when the thread has exited, or is a zombie. Again: the same promise. Never rejects. */
+  terminate(leaving: LeavingLane): Promise<void> {
+    // A lane that hangs while it is stopped is ended from two sides, and is one zombie at most.
+    let exit = this.#exits.get(leaving.thread)
+    if (exit === undefined) {
+      exit = this.#end(leaving)
+      this.#exits.set(leaving.thread, exit)
+    }
+    return exit
+  }
+
+  /** The same, with nobody waiting but, in the end, `settled`. */
+  terminateMeanwhile(leaving: LeavingLane): void {
+    this.#track(this.terminate(leaving))
+  }
+
+  /** Ends a thread that no lane was made for: nothing of a plugin's runs in it. */
+  discard(thread: LaneThread): void {
+    this.#track(thread.terminate(this.#options.terminateGraceMs))
+  }
+
+  /** Resolves when every thread that was terminated meanwhile has exited, or is a zombie. Never rejects. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay)
+  }
+
+  #track(exit: Promise<unknown>): void {
+    const over = exit.finally(() => this.#underWay.delete(over))
+    this.#underWay.add(over)
+  }
+
+  async #end({ seat, lane, thread, plugin }: LeavingLane): Promise<void> {
     const { memories, terminateGraceMs, emit, onZombie } = this.#options
     seat.leaving += 1
     const isGone = await thread.terminate(terminateGraceMs)
@@ -48,16 +79,5 @@ export class ThreadExits {
     onZombie(1)
     emit('zombie', { bulkhead: seat.bulkhead.name, lane: lane.id, plugin, graceMs: terminateGraceMs })
     void thread.gone.then(() => onZombie(-1))
-  }
-
-  /** The same, with nobody waiting but, in the end, `settled`. */
-  terminateMeanwhile(leaving: LeavingLane): void {
-    const exit = this.terminate(leaving).finally(() => this.#underWay.delete(exit))
-    this.#underWay.add(exit)
-  }
-
-  /** Resolves when every thread that was terminated meanwhile has exited, or is a zombie. Never rejects. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#underWay)
   }
 }

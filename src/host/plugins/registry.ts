@@ -118,7 +118,7 @@ export class Registry {
       this.#takeOver(registrations, running)
     } catch (error) {
       await Promise.all(started.map(({ bulkhead }) => this.#options.supervisor.stop(bulkhead)))
-      this.#releaseUnused(registrations)
+      this.#forgetUnused(registrations)
       throw error
     }
   }
@@ -226,6 +226,13 @@ export class Registry {
     await stopped
     this.#stopping.delete(stopped)
     this.#releaseUnused(snapshot.registrations)
+  }
+
+  /** A change has failed: plugins that it alone had are counted no more than they are loaded. */
+  #forgetUnused(registrations: readonly Registration[]): void {
+    const { metrics } = this.#options
+    for (const { name } of registrations) if (this.find(name) === undefined) metrics.removePlugin(name)
+    this.#releaseUnused(registrations)
   }
 
   /** What was made of plugins that no snapshot has any more. */

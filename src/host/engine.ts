@@ -16,10 +16,10 @@ import { createSupervision } from './lanes/supervision.js'
 import { createHookpointStates } from './model/hookpoint-state.js'
 import { planDefaults } from './plugins/bulkhead-plan.js'
 import { PluginChanges } from './plugins/plugin-changes.js'
-import { createPluginLookup } from './plugins/plugin-lookup.js'
-import { createRegistrations } from './plugins/registrations.js'
+import { PluginLookup } from './plugins/plugin-lookup.js'
+import { Registrations } from './plugins/registrations.js'
 import { Registry } from './plugins/registry.js'
-import { createServiceRegistry } from './plugins/services.js'
+import { ServiceRegistry } from './plugins/services.js'
 import { Recordings } from './recordings.js'
 import { type EngineParts, RunningEngine } from './running-engine.js'
 import { Shutdown } from './shutdown.js'
@@ -55,7 +55,7 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
   const contract = resolved.contract as Contract
   const { wait, spinUs, setupTimeoutMs, shutdownTimeoutMs, closeTimeoutMs } = resolved
   const openness = { isOpen: true }
-  const services = createServiceRegistry(contract)
+  const services = new ServiceRegistry(contract)
   services.provide((resolved.services ?? {}) as Parameters<typeof services.provide>[0])
   const logger = resolved.logger ?? createDefaultLogger()
   const emitter = new EventEmitter()
@@ -85,14 +85,14 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
     releaseSources: (urls) => void sources.release(urls),
   })
   const tellOfQuarantine = createQuarantineNews(emit, logger)
-  const registrations = createRegistrations({
-    ...{ engine: resolved, sources, desk: services },
+  const registrations = new Registrations({
+    ...{ engine: resolved, sources, services },
     onBreaker({ name }, change) {
       registry.refreshGuards()
       tellOfQuarantine(name, change)
     },
   })
-  const lookup = createPluginLookup(registry)
+  const lookup = new PluginLookup(registry)
   const changes = new PluginChanges({ registry, registrations, lookup })
   const recordings = new Recordings({
     ...{ contract, logger, stopTimeoutMs: closeTimeoutMs },

@@ -18,25 +18,36 @@ export interface PluginStatus {
   readonly state: 'active' | 'probing' | 'quarantined' | 'held'
 }
 
-export interface PluginLookup {
-  list(): PluginStatus[]
-  /** @throws HookringError PLUGIN_UNKNOWN */
-  found(name: string): Registration
-  /** PLUGIN_UNKNOWN: what was asked for, and what there is. */
-  unknown(name: unknown): HookringError
-}
-
 const STATES = { closed: 'active', 'half-open': 'probing', open: 'quarantined', held: 'held' } as const
 
-export function createPluginLookup(registry: Pick<Registry, 'find' | 'registrations'>): PluginLookup {
-  function found(name: string): Registration {
-    const plugin = registry.find(name)
-    if (plugin !== undefined) return plugin.registration
-    throw unknown(name)
+export class PluginLookup {
+  readonly #registry: Pick<Registry, 'find' | 'registrations'>
+
+  constructor(registry: Pick<Registry, 'find' | 'registrations'>) {
+    this.#registry = registry
   }
 
-  function unknown(name: unknown): HookringError {
-    const known = registry.registrations.map((registration) => registration.name).join(', ') || 'none'
+  list(): PluginStatus[] {
+    return this.#registry.registrations.flatMap(({ name }) => {
+      const plugin = this.#registry.find(name)
+      if (plugin === undefined) return []
+      const { options, policies } = plugin.registration
+      const { mode, match } = options
+      const state = STATES[plugin.breaker.state]
+      return [{ name, bulkhead: plugin.bulkhead.name, hooks: [...plugin.hooks], mode, match, policies, state }]
+    })
+  }
+
+  /** @throws HookringError PLUGIN_UNKNOWN */
+  found(name: string): Registration {
+    const plugin = this.#registry.find(name)
+    if (plugin !== undefined) return plugin.registration
+    throw this.unknown(name)
+  }
+
+  /** PLUGIN_UNKNOWN: what was asked for, and what there is. */
+  unknown(name: unknown): HookringError {
+    const known = this.#registry.registrations.map((registration) => registration.name).join(', ') || 'none'
     if (typeof name !== 'string') {
       return new HookringError(
         'PLUGIN_UNKNOWN',
@@ -44,19 +55,5 @@ export function createPluginLookup(registry: Pick<Registry, 'find' | 'registrati
       )
     }
     return new HookringError('PLUGIN_UNKNOWN', `there is no plugin ${name}; there are: ${known}`, { plugin: name })
-  }
-
-  return {
-    list: () =>
-      registry.registrations.flatMap(({ name }) => {
-        const plugin = registry.find(name)
-        if (plugin === undefined) return []
-        const { options, policies } = plugin.registration
-        const { mode, match } = options
-        const state = STATES[plugin.breaker.state]
-        return [{ name, bulkhead: plugin.bulkhead.name, hooks: [...plugin.hooks], mode, match, policies, state }]
-      }),
-    found,
-    unknown,
   }
 }

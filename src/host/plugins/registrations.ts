@@ -15,34 +15,45 @@ import type { PluginSources } from '../sources/locate.js'
 import { placementOf } from './placement.js'
 import type { ServiceRegistry } from './services.js'
 
-export interface RegistrationOptions {
+export interface RegistrationsOptions {
   readonly engine: ResolvedEngineOptions
   readonly sources: PluginSources
-  readonly desk: ServiceRegistry
+  readonly services: Pick<ServiceRegistry, 'checkGrants'>
   onBreaker(registration: Registration, change: BreakerChange): void
 }
 
-export interface Registrations {
+/** What a later version of a plugin has of the one before. */
+type Identity = Pick<Registration, 'order' | 'ownBulkhead' | 'name'>
+
+export class Registrations {
+  readonly #options: RegistrationsOptions
+  /** How many there have been. */
+  #count = 0
+
+  constructor(options: RegistrationsOptions) {
+    this.#options = options
+  }
+
   /** @throws HookringError OPTIONS_INVALID, UNTRUSTED_RUNTIME, INTEGRITY_MISMATCH, PLUGIN_NOT_FOUND, PLUGIN_IMPORT_FAILED, PLUGIN_BUNDLE_TIMEOUT, PLUGIN_BUNDLE_TOO_LARGE, TYPESCRIPT_UNSUPPORTED */
-  create(options: unknown, what: string): Promise<Registration>
-  /** The same plugin from its file as it is now, with the options given in place of the old ones. */
-  renew(registration: Registration, changes: object): Promise<Registration>
-}
+  async create(options: unknown, what: string): Promise<Registration> {
+    return this.#make(parsePluginEntry(pluginOptionsSchema, options, what))
+  }
 
-export function createRegistrations({ engine, sources, desk, onBreaker }: RegistrationOptions): Registrations {
-  let count = 0
+  /** The same plugin from its file as it is now, with the options given in place of the old ones. @throws as `create` does. */
+  async renew(registration: Registration, changes: object): Promise<Registration> {
+    const wanted = { ...registration.options, ...changes }
+    return this.#make(parseOptions(pluginOptionsSchema, wanted, `plugin ${registration.name}`), registration)
+  }
 
-  async function make(
-    options: ResolvedPluginOptions,
-    identity?: Pick<Registration, 'order' | 'ownBulkhead' | 'name'>,
-  ): Promise<Registration> {
+  async #make(options: ResolvedPluginOptions, identity?: Identity): Promise<Registration> {
+    const { engine, sources, services } = this.#options
     const { runtime, boundary } = placementOf(options)
     checkConfig(options)
-    desk.checkGrants(options.services ?? [], String(options.from))
+    services.checkGrants(options.services ?? [], String(options.from))
     const { trust, integrity, sourceRoots } = options
     const url = await sources.locate(options.from, { runtime, boundary, trust, integrity, sourceRoots })
     const provisional = options.name ?? fileName(String(options.from))
-    const order = identity?.order ?? count++
+    const order = identity?.order ?? this.#count++
     const registration: Registration = {
       name: options.name ?? identity?.name ?? provisional,
       options,
@@ -53,25 +64,15 @@ export function createRegistrations({ engine, sources, desk, onBreaker }: Regist
       ownBulkhead: identity?.ownBulkhead ?? `${provisional}-${order}`,
       timeoutMs: options.timeoutMs ?? defaultTimeoutMs(runtime, engine.timeoutMs),
       policies: resolvePolicies(options.onFailure ?? engine.onFailure),
-      breaker: new Breaker(
-        engine.quarantine === false
-          ? { ...NEVER, onChange: (change) => onBreaker(registration, change) }
-          : { ...engine.quarantine, onChange: (change) => onBreaker(registration, change) },
-      ),
+      breaker: this.#breakerOf(() => registration),
     }
     return registration
   }
 
-  return {
-    create: (options, what) => make(parsePluginEntry(pluginOptionsSchema, options, what)),
-    renew(registration, changes) {
-      const options = parseOptions(
-        pluginOptionsSchema,
-        { ...registration.options, ...changes },
-        `plugin ${registration.name}`,
-      )
-      return make(options, registration)
-    },
+  #breakerOf(registration: () => Registration): Breaker {
+    const { engine, onBreaker } = this.#options
+    const bounds = engine.quarantine === false ? NEVER : engine.quarantine
+    return new Breaker({ ...bounds, onChange: (change) => onBreaker(registration(), change) })
   }
 }
 

@@ -9,15 +9,6 @@ import { MAX_SERVICE_BYTES, MAX_SERVICE_CALLS, type ServiceAnswer, type ServiceC
 import { type ErrorCode, formatPath, HookringError, thrownText } from '../../contracts/errors.js'
 import type { Bulkhead } from '../model/bulkhead.js'
 
-export interface ServiceRegistry {
-  /** Functions by the names of services; of those given twice the later ones count. @throws HookringError OPTIONS_INVALID */
-  provide(services: ProvidedServices<Services>): void
-  /** @throws HookringError OPTIONS_INVALID when the contract has no such service */
-  checkGrants(granted: readonly string[], plugin: string): void
-  /** Answers the plugins of one lane of the bulkhead. */
-  forLane(bulkhead: Bulkhead): (call: ServiceCall) => Promise<ServiceAnswer>
-}
-
 interface Grant {
   readonly plugin: string
   readonly services: readonly string[]
@@ -25,29 +16,68 @@ interface Grant {
 
 type Provided = (input: unknown, caller: { readonly plugin: string }) => unknown
 
-export function createServiceRegistry(contract: Contract): ServiceRegistry {
-  const provided = new Map<string, Provided>()
+export class ServiceRegistry {
+  readonly #contract: Contract
+  readonly #provided = new Map<string, Provided>()
 
-  function checkName(name: string, where: string): void {
-    if (Object.hasOwn(contract.services, name)) return
-    const known = Object.keys(contract.services).join(', ') || 'none'
+  constructor(contract: Contract) {
+    this.#contract = contract
+  }
+
+  /** Functions by the names of services; of those given twice the later ones count. @throws HookringError OPTIONS_INVALID */
+  provide(services: ProvidedServices<Services>): void {
+    for (const [name, serve] of Object.entries(services)) {
+      this.#checkName(name, 'services')
+      if (typeof serve !== 'function') {
+        throw new HookringError('OPTIONS_INVALID', `services.${name} must be a function`, {
+          path: ['services', name],
+        })
+      }
+      this.#provided.set(name, serve as Provided)
+    }
+  }
+
+  /** @throws HookringError OPTIONS_INVALID when the contract has no such service */
+  checkGrants(granted: readonly string[], plugin: string): void {
+    for (const name of granted) this.#checkName(name, `plugin ${plugin}: services`)
+  }
+
+  /** Answers the plugins of one lane of the bulkhead. */
+  forLane(bulkhead: Bulkhead): (call: ServiceCall) => Promise<ServiceAnswer> {
+    let underWay = 0
+    return async (call) => {
+      // An honest lane keeps to this by itself.
+      if (underWay >= MAX_SERVICE_CALLS) return refusal('SERVICE_OVERLOAD', 'too many host services are under way')
+      underWay += 1
+      try {
+        return await this.#answer(call, grantOf(bulkhead, call.plugin))
+      } finally {
+        underWay -= 1
+      }
+    }
+  }
+
+  #checkName(name: string, where: string): void {
+    const { id, services } = this.#contract
+    if (Object.hasOwn(services, name)) return
+    const known = Object.keys(services).join(', ') || 'none'
     throw new HookringError(
       'OPTIONS_INVALID',
-      `${where}: ${contract.id} has no service ${JSON.stringify(name)}; it has: ${known}`,
+      `${where}: ${id} has no service ${JSON.stringify(name)}; it has: ${known}`,
       { path: ['services', name] },
     )
   }
 
-  async function answer({ service, input }: ServiceCall, grant: Grant | undefined): Promise<ServiceAnswer> {
+  async #answer({ service, input }: ServiceCall, grant: Grant | undefined): Promise<ServiceAnswer> {
     if (grant === undefined || !grant.services.includes(service)) {
       return refusal('SERVICE_UNAVAILABLE', `plugin ${grant?.plugin ?? '(unknown)'} was not granted ${service}`)
     }
-    const serve = provided.get(service)
+    const serve = this.#provided.get(service)
     if (serve === undefined) return refusal('SERVICE_UNAVAILABLE', `nobody provides ${service} to this engine`)
     if (input.length > MAX_SERVICE_BYTES) {
       return refusal('SERVICE_INPUT_INVALID', `${service}: its input takes ${input.length} bytes`)
     }
-    const checked = contract.services[service]!.input.safeParse(valueIn(input))
+    const checked = this.#contract.services[service]!.input.safeParse(valueIn(input))
     if (!checked.success) {
       const [issue] = checked.error.issues
       const where = formatPath([service, ...((issue?.path ?? []) as (string | number)[])])
@@ -59,36 +89,6 @@ export function createServiceRegistry(contract: Contract): ServiceRegistry {
       const code = error instanceof HookringError ? error.code : 'SERVICE_FAILED'
       return refusal(code, `${service}: ${thrownText(error)}`)
     }
-  }
-
-  return {
-    provide(services) {
-      for (const [name, serve] of Object.entries(services)) {
-        checkName(name, 'services')
-        if (typeof serve !== 'function') {
-          throw new HookringError('OPTIONS_INVALID', `services.${name} must be a function`, {
-            path: ['services', name],
-          })
-        }
-        provided.set(name, serve as Provided)
-      }
-    },
-    checkGrants(granted, plugin) {
-      for (const name of granted) checkName(name, `plugin ${plugin}: services`)
-    },
-    forLane(bulkhead) {
-      let underWay = 0
-      return async (call) => {
-        // An honest lane keeps to this by itself.
-        if (underWay >= MAX_SERVICE_CALLS) return refusal('SERVICE_OVERLOAD', 'too many host services are under way')
-        underWay += 1
-        try {
-          return await answer(call, grantOf(bulkhead, call.plugin))
-        } finally {
-          underWay -= 1
-        }
-      }
-    },
   }
 }
 

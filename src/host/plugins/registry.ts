@@ -56,7 +56,8 @@ export class Registry {
   #current: PluginSnapshot = { calls: new InFlightCount(), registrations: [], bulkheads: new Map(), plugins: [] }
   /** Snapshots that were replaced and have calls under way. */
   readonly #leaving = new Set<PluginSnapshot>()
-  readonly #stopping = new Set<Promise<unknown>>()
+  /** Snapshots whose last call has settled, until what only they used has stopped. */
+  readonly #stopping = new Map<PluginSnapshot, Promise<unknown>>()
   #lastChange: Promise<unknown> = Promise.resolve()
 
   constructor(options: RegistryOptions) {
@@ -108,7 +109,7 @@ export class Registry {
     await this.#lastChange
     for (const hookpoint of this.#options.hookpoints) hookpoint.route = null
     const stops = this.bulkheads.map((bulkhead) => this.#options.supervisor.stop(bulkhead))
-    await Promise.all([...stops, ...this.#stopping])
+    await Promise.all([...stops, ...this.#stopping.values()])
   }
 
   async #install(registrations: readonly Registration[]): Promise<void> {
@@ -222,9 +223,9 @@ export class Registry {
     const kept = new Set([this.#current, ...this.#leaving].flatMap(({ bulkheads }) => [...bulkheads.values()]))
     const over = [...snapshot.bulkheads.values()].filter((running) => !kept.has(running))
     const stopped = Promise.all(over.map(({ bulkhead }) => this.#stopRetired(bulkhead)))
-    this.#stopping.add(stopped)
+    this.#stopping.set(snapshot, stopped)
     await stopped
-    this.#stopping.delete(stopped)
+    this.#stopping.delete(snapshot)
     this.#releaseUnused(snapshot.registrations)
   }
 
@@ -237,7 +238,8 @@ export class Registry {
 
   /** What was made of plugins that no snapshot has any more. */
   #releaseUnused(registrations: readonly Registration[]): void {
-    const used = new Set([this.#current, ...this.#leaving].flatMap((snapshot) => snapshot.registrations))
+    const snapshots = [this.#current, ...this.#leaving, ...this.#stopping.keys()]
+    const used = new Set(snapshots.flatMap((snapshot) => snapshot.registrations))
     this.#options.releaseSources(registrations.filter((each) => !used.has(each)).map(({ url }) => url))
   }
 
@@ -248,7 +250,7 @@ export class Registry {
   async #lastStops(): Promise<void> {
     const settled = Promise.all([...this.#leaving].map(({ calls }) => calls.whenZero()))
     await within(
-      settled.then(() => Promise.all(this.#stopping)),
+      settled.then(() => Promise.all(this.#stopping.values())),
       this.#options.lane.shutdownTimeoutMs,
     )
   }

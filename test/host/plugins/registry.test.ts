@@ -259,7 +259,7 @@ describe('what a change replaces', () => {
   })
 
   it('is kept as long as any snapshot has it, and stopped once', async () => {
-    const { change, threads, begin } = open()
+    const { change, threads, released, begin } = open()
     const [a, b, c] = [plugin('a'), plugin('b'), plugin('c')]
     await change(a)
     const endFirst = begin()
@@ -269,11 +269,32 @@ describe('what a change replaces', () => {
     endFirst()
     await settle()
     expect(threads.at(0).asked).toEqual(['load'])
+    expect(released).toEqual([])
     endSecond()
     await settle()
     expect(threads.at(0).asked).toEqual(['load', 'stop', 'terminate'])
     expect(threads.at(1).asked).toEqual(['load', 'stop', 'terminate'])
     expect(threads.left).toBe(1)
+    expect(released).toEqual([a.url, b.url])
+  })
+
+  it('by two snapshots that end together has its sources until it has stopped', async () => {
+    const { change, threads, released, begin, coming } = open()
+    const [a, b] = [plugin('a'), plugin('b')]
+    coming({ stop: 'asked' })
+    await change(a)
+    const endFirst = begin()
+    await change(a, b)
+    const endSecond = begin()
+    await change()
+    endFirst()
+    endSecond()
+    await settle()
+    expect(threads.at(0).asked).toEqual(['load', 'stop'])
+    expect(released).toEqual([])
+    threads.at(0).stopped.resolve()
+    await settle()
+    expect(released).toEqual([a.url, b.url])
   })
 
   it('of a remote provider has been told so before the provider is loaded again', async () => {
@@ -344,15 +365,24 @@ describe('closing', () => {
   it('waits for the change that is under way, and stops what calls are still under way in', async () => {
     const { change, registry, threads, begin, coming, routed } = open()
     const a = plugin('a')
+    coming({ stop: 'asked' })
     await change(a)
     begin()
     coming({ load: 'asked' })
     const changing = change(reloaded(a))
-    const closing = registry.close()
+    let isClosed = false
+    const closing = registry.close().then(() => {
+      isClosed = true
+    })
     await settle()
     expect(threads.at(0).asked).toEqual(['load'])
     threads.at(1).succeed()
-    await Promise.all([changing, closing])
+    await changing
+    await settle()
+    expect(threads.at(0).asked).toEqual(['load', 'stop'])
+    expect(isClosed).toBe(false)
+    threads.at(0).stopped.resolve()
+    await closing
     expect(routed()).toEqual({ onTest: null, onOther: null })
     expect(threads.left).toBe(0)
   })

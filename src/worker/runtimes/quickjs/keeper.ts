@@ -2,288 +2,276 @@
  * Keeps a plugin's VM: begins it from the image, takes it through the stages of the plugin's life, and begins another
  * when it is broken or its memory stays full. Knows which calls and stages have yet to settle. The lane's thread only.
  */
-import type { HookpointSpec, PluginSpec } from '../../../contracts/control.js'
-import { HookringError } from '../../../contracts/errors.js'
 import type { PluginLogger } from '../../../plugin/index.js'
 import { describe } from '../../../plugin/setup.js'
 import { monotonicMs } from '../../../ring/clock.js'
 import { StoppedAtDeadline } from '../runtime.js'
-import { refusalOf, thrownBy } from './definition.js'
 import { PROTOCOL } from './guest/protocol.js'
+import { flagsOf, type SetupPlace, setupErrorOf, setupTextOf } from './guest-setup.js'
 import type { Image } from './image.js'
 import { createGuestLog } from './log.js'
 import type { Machine, Started } from './machine.js'
 import { heapBytesOf, START_MS } from './preparation.js'
-import { createRestarts } from './restarts.js'
-import { readText, writeText } from './text.js'
+import { createRestarts, type Restarts } from './restarts.js'
 import { MAX_SAID_BYTES, type Settled, settledIn } from './verdict.js'
-import { createVm, memoryBytesFor, type Vm, VmBroken } from './vm.js'
+import { type JobsOutcome, memoryBytesFor, Vm, VmBroken } from './vm.js'
+import type { VmServices } from './vm-services.js'
+import { WaitingCalls } from './waiting.js'
 
-export interface GuestOptions {
-  readonly name: string
-  readonly spec: PluginSpec
-  readonly contract: { readonly name: string; readonly version: number }
-  readonly hookpoints: readonly HookpointSpec[]
+export interface GuestOptions extends SetupPlace {
   readonly machine: Machine
   readonly image: Image
   readonly log: PluginLogger
 }
 
-/** A call, or a stage of the plugin's life, that has yet to settle. */
-export interface Waiting {
-  readonly deadlineMs: number
-  settle(settled: Settled): void
-  fail(error: Error): void
-}
-
-export interface Keeper {
-  /** Sets the plugin up; what it offers, as flags: onShutdown, destroy, then a hook for each hookpoint. */
-  start(): Promise<string>
-  /** The VM, or null while it is broken. */
-  vm(): Vm | null
-  /** The VM, begun anew if it has to be. @throws Error when there is none now */
-  running(): Vm
-  /** Runs `body`, and gives the VM up when it breaks under it. */
-  guarded<T>(body: () => T): T
-  /** After memory has run out: what the plugin holds on to may leave it none. */
-  checkMemory(failure: string): void
-  /** Runs jobs for the call that is about to settle; what it came to, if it has. */
-  runJobsFor(
-    id: number,
-    untilMs: number,
-    deadlineMs: number,
-  ): { jobs: 'none' | 'more' | 'stopped'; settled: Settled | null }
-  readonly waiting: Map<number, Waiting>
-  take(id: number): Waiting | undefined
-  /** Runs a stage of the plugin's life; a promise when there is a timer to wait for. */
-  stage(op: number, id: number, text?: string): Settled | Promise<Settled>
-  dispose(): void
+export interface TimerListener {
+  /** Timers of the guest are due. */
+  timersDue(): void
 }
 
 /** An aborted signal's listeners, and other things that should take no time. */
 export const MOMENT_MS = 20
 const NO_CALL = 0
 
-/** @param onTimers told when timers are due. @throws HookringError PLUGIN_CONFIG_INVALID */
-export function createKeeper(options: GuestOptions, onTimers: () => void): Keeper {
-  const { name, spec, hookpoints, machine, image, log } = options
-  const heapBytes = heapBytesOf(spec)
-  const memory = { leastBytes: image.bytes, mostBytes: memoryBytesFor(heapBytes) }
-  const setupText = setupTextOf(options)
-  const restarts = createRestarts(name)
-  const waiting = new Map<number, Waiting>()
-  let spare: Started | null = null
-  let vm: Vm | null = null
-  let inlineId = NO_CALL
-  let inline: Settled | null = null
-  let timer: NodeJS.Timeout | undefined
-  let isDisposed = false
+export class Keeper {
+  readonly waiting = new WaitingCalls()
+  readonly #options: GuestOptions
+  readonly #heapBytes: number
+  readonly #memory: { readonly leastBytes: number; readonly mostBytes: number }
+  readonly #setupText: string
+  readonly #restarts: Restarts
+  readonly #services: VmServices
+  #timerListener: TimerListener | null = null
+  #timer: NodeJS.Timeout | undefined
+  /** Started, and nothing in it yet: the next VM begins in it. */
+  #spare: Started | null = null
+  #vm: Vm | null = null
+  /** The call whose jobs are being run, and what it came to while they ran. */
+  #inlineId = NO_CALL
+  #inline: Settled | null = null
+  #isDisposed = false
 
-  const services = {
-    log: createGuestLog(name, log),
-    settled(text: string | null) {
-      const at = vm as Vm
-      const id = at.word(PROTOCOL.CALL)
-      const settled = settledIn(at, text)
-      if (id === inlineId) inline = settled
-      else take(id)?.settle(settled)
-    },
-    timer(ms: number) {
-      clearTimeout(timer)
-      timer = ms < 0 || isDisposed ? undefined : setTimeout(due, ms)
-    },
+  /** @throws HookringError PLUGIN_CONFIG_INVALID */
+  constructor(options: GuestOptions) {
+    const { name, spec, image, log } = options
+    this.#options = options
+    this.#heapBytes = heapBytesOf(spec)
+    this.#memory = { leastBytes: image.bytes, mostBytes: memoryBytesFor(this.#heapBytes) }
+    this.#setupText = setupTextOf(options)
+    this.#restarts = createRestarts(name)
+    this.#services = {
+      log: createGuestLog(name, log),
+      settled: (text) => this.#settle(text),
+      timer: (ms) => this.#setTimer(ms),
+    }
   }
 
-  function due(): void {
-    timer = undefined
-    onTimers()
+  /** Null while it is broken. */
+  get vm(): Vm | null {
+    return this.#vm
   }
 
-  function take(id: number): Waiting | undefined {
-    const found = waiting.get(id)
-    waiting.delete(id)
-    return found
+  /** Sets the plugin up; what it offers, as flagsOf has it. @throws HookringError PLUGIN_... */
+  async start(timerListener: TimerListener): Promise<string> {
+    this.#timerListener = timerListener
+    const { machine, name } = this.#options
+    try {
+      this.#begin(await machine.start(this.#memory))
+      const settled = await this.stage(PROTOCOL.SET_UP, PROTOCOL.SETUP_ID, this.#setupText)
+      this.#spare = await machine.start(this.#memory)
+      return await this.#accept(settled)
+    } catch (error) {
+      this.dispose()
+      throw setupErrorOf(error, name)
+    }
+  }
+
+  /** The VM, begun anew if it has to be. @throws Error when there is none now */
+  running(): Vm {
+    return this.#vm ?? this.#beginAnew()
+  }
+
+  /** Runs `body`, and gives the VM up when it breaks under it. */
+  guarded<T>(body: () => T): T {
+    try {
+      return body()
+    } catch (error) {
+      if (!(error instanceof VmBroken)) throw error
+      this.#breakDown(error.message)
+      throw new Error(`the plugin's VM was given up: ${error.message}`)
+    }
+  }
+
+  /** For what no call waits for: a VM that breaks under it has been reported. */
+  betweenCalls(body: (vm: Vm) => void): void {
+    const vm = this.#vm
+    if (vm === null) return
+    try {
+      this.guarded(() => body(vm))
+    } catch (error) {
+      if (this.#vm !== null) this.#options.log.error(`between calls: ${describe(error)}`)
+    }
+  }
+
+  /** After memory has run out: what the plugin holds on to may leave it none. */
+  checkMemory(failure: string): void {
+    const vm = this.#vm
+    if (vm !== null && vm.enter(PROTOCOL.PROBE, monotonicMs() + MOMENT_MS) !== 'returned') this.#breakDown(failure)
+  }
+
+  /** Runs jobs for the call that is about to settle; what it came to, if it has. */
+  runJobsFor(id: number, untilMs: number, deadlineMs: number): { jobs: JobsOutcome; settled: Settled | null } {
+    this.#inlineId = id
+    this.#inline = null
+    try {
+      const jobs = (this.#vm as Vm).runJobs(untilMs, deadlineMs)
+      return { jobs, settled: this.#inline }
+    } finally {
+      this.#inlineId = NO_CALL
+      this.#inline = null
+    }
+  }
+
+  /** Runs a stage of the plugin's life; a promise when there is a timer to wait for. */
+  stage(op: number, id: number, text?: string): Settled | Promise<Settled> {
+    const vm = this.#vm as Vm
+    const deadlineMs = monotonicMs() + START_MS
+    vm.setWord(PROTOCOL.CALL, id)
+    const outcome = vm.enter(op, deadlineMs, text)
+    if (outcome === 'stopped') throw new StoppedAtDeadline()
+    if (outcome === 'failed') throw new Error(vm.failure())
+    if (vm.word(PROTOCOL.STATUS) !== PROTOCOL.PENDING) return settledIn(vm, vm.said(MAX_SAID_BYTES))
+    const { jobs, settled } = this.runJobsFor(id, deadlineMs, deadlineMs)
+    if (settled !== null) return settled
+    if (jobs === 'stopped') throw new StoppedAtDeadline()
+    return this.#settling(id, deadlineMs)
+  }
+
+  dispose(): void {
+    this.#isDisposed = true
+    clearTimeout(this.#timer)
+    this.#vm = null
+    this.#spare = null
   }
 
   /** A VM as the image has it, its setup not yet run. */
-  function begin(started: Started): Vm {
-    const begun = createVm({ started, machineId: machine.id, heapBytes, services, from: image })
-    vm = begun
-    begun.setWord(PROTOCOL.A, randomWord())
-    begun.setWord(PROTOCOL.B, randomWord())
-    begun.enter(PROTOCOL.SEED, monotonicMs() + START_MS)
+  #begin(started: Started): Vm {
+    const { machine, image } = this.#options
+    const vm = new Vm({
+      started,
+      machineId: machine.id,
+      heapBytes: this.#heapBytes,
+      services: this.#services,
+      from: image,
+    })
+    this.#vm = vm
+    vm.setWord(PROTOCOL.A, randomWord())
+    vm.setWord(PROTOCOL.B, randomWord())
+    vm.enter(PROTOCOL.SEED, monotonicMs() + START_MS)
     // The module itself may have set some.
-    begun.enter(PROTOCOL.TIMERS, monotonicMs() + START_MS)
-    return begun
+    vm.enter(PROTOCOL.TIMERS, monotonicMs() + START_MS)
+    return vm
   }
 
-  function runJobsFor(id: number, untilMs: number, deadlineMs: number) {
-    inlineId = id
-    inline = null
-    try {
-      const jobs = (vm as Vm).runJobs(untilMs, deadlineMs)
-      return { jobs, settled: inline }
-    } finally {
-      inlineId = NO_CALL
-      inline = null
-    }
-  }
-
-  function stage(op: number, id: number, text?: string): Settled | Promise<Settled> {
-    const at = vm as Vm
-    const deadlineMs = monotonicMs() + START_MS
-    at.setWord(PROTOCOL.CALL, id)
-    const outcome = at.enter(op, deadlineMs, text)
-    if (outcome === 'stopped') throw new StoppedAtDeadline()
-    if (outcome === 'failed') throw new Error(at.failure())
-    if (at.word(PROTOCOL.STATUS) !== PROTOCOL.PENDING) return settledIn(at, at.said(MAX_SAID_BYTES))
-    const { jobs, settled } = runJobsFor(id, deadlineMs, deadlineMs)
-    if (settled !== null) return settled
-    if (jobs === 'stopped') throw new StoppedAtDeadline()
-    return settling(id, deadlineMs)
-  }
-
-  function settling(id: number, deadlineMs: number): Promise<Settled> {
-    return new Promise((settle, fail) => {
-      const check = () => {
-        if (!waiting.has(id)) return
-        if (monotonicMs() >= deadlineMs) take(id)?.fail(new StoppedAtDeadline())
-        else if (timer === undefined && vm?.hasJobs() !== true) take(id)?.fail(new Error('its promise never settles'))
-        else setTimeout(check, 2)
-      }
-      waiting.set(id, { deadlineMs, settle, fail })
-      check()
-    })
-  }
-
-  /** The plugin's flags. @throws HookringError PLUGIN_... */
-  function accept({ status, text, bytes }: Settled): string {
-    if (status === PROTOCOL.DONE) return String(JSON.parse(text ?? '""'))
-    if (status !== PROTOCOL.ERROR) throw refusalOf(text === null ? null : readText(text, bytes), name, hookpoints)
-    const cause = thrownBy(text)
-    throw new HookringError('PLUGIN_SETUP_FAILED', `plugin ${name}: setup threw: ${describe(cause)}`, { cause })
-  }
-
-  function setupError(error: unknown): HookringError {
-    if (error instanceof HookringError) return error
-    if (error instanceof StoppedAtDeadline) {
-      return new HookringError('PLUGIN_SETUP_TIMEOUT', `plugin ${name} did not finish its setup in ${START_MS} ms`)
-    }
-    return new HookringError('PLUGIN_SETUP_FAILED', `plugin ${name}: setup failed: ${describe(error)}`, {
-      cause: error,
-    })
-  }
-
-  function breakDown(reason: string): void {
-    if (vm === null) return
-    vm = null
-    clearTimeout(timer)
-    timer = undefined
-    const error = new Error(`the plugin's VM was given up: ${reason}`)
-    for (const id of [...waiting.keys()]) take(id)?.fail(error)
-    restarts.brokeDown(reason)
-    log.error(`its VM was given up, and what it remembered is lost: ${reason}`)
-  }
-
-  function running(): Vm {
-    if (vm !== null) return vm
-    const refusal = isDisposed ? 'the plugin has been let go of' : restarts.refusal(monotonicMs())
+  #beginAnew(): Vm {
+    const refusal = this.#isDisposed ? 'the plugin has been let go of' : this.#restarts.refusal(monotonicMs())
     if (refusal !== null) throw new Error(refusal)
-    const started = spare
-    prepareSpare()
+    const started = this.#spare
+    this.#prepareSpare()
     if (started === null) throw new Error('the plugin is being started anew')
-    restarts.began(monotonicMs())
+    this.#restarts.began(monotonicMs())
     try {
-      const begun = begin(started)
-      const settled = stage(PROTOCOL.SET_UP, PROTOCOL.SETUP_ID, setupText)
-      if (settled instanceof Promise) {
-        void settled.then(accept).catch((error: unknown) => breakDown(describe(setupError(error))))
-        throw new Error('the plugin is being set up anew')
-      }
-      accept(settled)
-      log.warn('its VM was started anew, and set up')
-      return begun
+      const vm = this.#begin(started)
+      this.#setUpAnew()
+      this.#options.log.warn('its VM was started anew, and set up')
+      return vm
     } catch (error) {
-      const failure = setupError(error)
-      breakDown(failure.message)
+      const failure = setupErrorOf(error, this.#options.name)
+      this.#breakDown(failure.message)
       throw failure
     }
   }
 
+  #setUpAnew(): void {
+    const settled = this.stage(PROTOCOL.SET_UP, PROTOCOL.SETUP_ID, this.#setupText)
+    if (!(settled instanceof Promise)) {
+      flagsOf(settled, this.#options)
+      return
+    }
+    void settled
+      .then((later) => flagsOf(later, this.#options))
+      .catch((error: unknown) => this.#breakDown(describe(setupErrorOf(error, this.#options.name))))
+    throw new Error('the plugin is being set up anew')
+  }
+
+  async #accept(settled: Settled): Promise<string> {
+    try {
+      return flagsOf(settled, this.#options)
+    } catch (error) {
+      // Setup itself may have succeeded: what it opened is closed, though nothing of it will be called.
+      await Promise.resolve(this.stage(PROTOCOL.DESTROY, PROTOCOL.DESTROY_ID)).catch(() => {})
+      throw error
+    }
+  }
+
+  #breakDown(reason: string): void {
+    if (this.#vm === null) return
+    this.#vm = null
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.waiting.failAll(new Error(`the plugin's VM was given up: ${reason}`))
+    this.#restarts.brokeDown(reason)
+    this.#options.log.error(`its VM was given up, and what it remembered is lost: ${reason}`)
+  }
+
   /** Starting a machine takes turns of the event loop, so the next one is made before it is needed. */
-  function prepareSpare(): void {
-    spare = null
-    machine.start(memory).then(
+  #prepareSpare(): void {
+    this.#spare = null
+    this.#options.machine.start(this.#memory).then(
       (started) => {
-        if (!isDisposed) spare = started
+        if (!this.#isDisposed) this.#spare = started
       },
       () => {},
     )
   }
 
-  function dispose(): void {
-    isDisposed = true
-    clearTimeout(timer)
-    vm = null
-    spare = null
+  /** The call or stage that the VM's header names has settled. */
+  #settle(text: string | null): void {
+    const vm = this.#vm as Vm
+    const id = vm.word(PROTOCOL.CALL)
+    const settled = settledIn(vm, text)
+    if (id === this.#inlineId) this.#inline = settled
+    else this.waiting.settle(id, settled)
   }
 
-  return {
-    async start() {
-      try {
-        begin(await machine.start(memory))
-        const settled = await stage(PROTOCOL.SET_UP, PROTOCOL.SETUP_ID, setupText)
-        spare = await machine.start(memory)
-        try {
-          return accept(settled)
-        } catch (error) {
-          // Setup itself may have succeeded: what it opened is closed, though nothing of it will be called.
-          await Promise.resolve(stage(PROTOCOL.DESTROY, PROTOCOL.DESTROY_ID)).catch(() => {})
-          throw error
-        }
-      } catch (error) {
-        dispose()
-        throw setupError(error)
+  #settling(id: number, deadlineMs: number): Promise<Settled> {
+    return new Promise((settle, fail) => {
+      const check = () => {
+        if (!this.waiting.has(id)) return
+        if (monotonicMs() >= deadlineMs) this.waiting.fail(id, new StoppedAtDeadline())
+        else if (this.#canSettle()) setTimeout(check, 2)
+        else this.waiting.fail(id, new Error('its promise never settles'))
       }
-    },
-    vm: () => vm,
-    running,
-    guarded(body) {
-      try {
-        return body()
-      } catch (error) {
-        if (!(error instanceof VmBroken)) throw error
-        breakDown(error.message)
-        throw new Error(`the plugin's VM was given up: ${error.message}`)
-      }
-    },
-    checkMemory(failure) {
-      if (vm !== null && vm.enter(PROTOCOL.PROBE, monotonicMs() + MOMENT_MS) !== 'returned') breakDown(failure)
-    },
-    runJobsFor,
-    waiting,
-    take,
-    stage,
-    dispose,
+      this.waiting.add(id, { deadlineMs, settle, fail })
+      check()
+    })
+  }
+
+  #canSettle(): boolean {
+    return this.#timer !== undefined || this.#vm?.hasJobs() === true
+  }
+
+  #setTimer(ms: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = ms < 0 || this.#isDisposed ? undefined : setTimeout(this.#due, ms)
+  }
+
+  readonly #due = (): void => {
+    this.#timer = undefined
+    this.#timerListener?.timersDue()
   }
 }
 
 function randomWord(): number {
   return Math.trunc(Math.random() * 2 ** 32) | 0
-}
-
-/** @throws HookringError PLUGIN_CONFIG_INVALID */
-function setupTextOf({ name, spec, contract, hookpoints }: GuestOptions): string {
-  const told = {
-    name,
-    config: spec.config,
-    contract: { name: contract.name, version: contract.version },
-    hookpoints: hookpoints.map((point) => ({ name: point.name, kind: point.kind })),
-  }
-  try {
-    return writeText(told, '')
-  } catch (error) {
-    const message = `plugin ${name}: ${(error as Error).message.replace(/^\./, '')}`
-    throw new HookringError('PLUGIN_CONFIG_INVALID', message, { path: ['config'], cause: error })
-  }
 }

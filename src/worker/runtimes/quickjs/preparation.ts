@@ -15,7 +15,7 @@ import { guestSource } from './guest-source.js'
 import { type Image, readImage, writeImage } from './image.js'
 import { createGuestLog } from './log.js'
 import type { Machine, Pointer } from './machine.js'
-import { createVm, memoryBytesFor, type Vm, VmBroken } from './vm.js'
+import { memoryBytesFor, Vm, VmBroken } from './vm.js'
 
 /** What import and setup may take together of the thread's time; a lane's setup has far longer, but nobody else runs. */
 export const START_MS = 5_000
@@ -42,7 +42,7 @@ async function prepare(machine: Machine, place: PluginPlace): Promise<Image> {
   const heapBytes = heapBytesOf(plugin)
   const started = await machine.start({ leastBytes: 0, mostBytes: memoryBytesFor(heapBytes) })
   try {
-    const vm = createVm({
+    const vm = new Vm({
       started,
       machineId: machine.id,
       heapBytes,

@@ -7,9 +7,10 @@
  */
 import { monotonicMs } from '../../../ring/clock.js'
 import { PROTOCOL } from './guest/protocol.js'
-import { type Image, restoreImage, takeImage } from './image.js'
-import type { Pointer, Started } from './machine.js'
+import { type Image, takeImage } from './image.js'
+import type { Pointer, QuickJs, Started } from './machine.js'
 import { callbacksFor, type VmServices } from './vm-services.js'
+import { BOOT_MS, boot, EVAL_MODULE, evaluateText, restore } from './vm-start.js'
 import {
   allocate,
   createState,
@@ -17,11 +18,13 @@ import {
   guarded,
   newText,
   outOf,
+  type Pointers,
   refresh,
   setWord,
   takeException,
   textOf,
   VmBroken,
+  type VmState,
   word,
 } from './vm-state.js'
 
@@ -29,6 +32,9 @@ export { VmBroken }
 
 /** `stopped`: at the deadline. `failed`: what was thrown got past the guest's own handlers, as when memory runs out. */
 export type Outcome = 'returned' | 'stopped' | 'failed'
+
+/** `more`: there are jobs left, and the time is up. `stopped`: a job was, at its deadline. */
+export type JobsOutcome = 'none' | 'more' | 'stopped'
 
 export interface VmOptions {
   readonly started: Started
@@ -39,151 +45,174 @@ export interface VmOptions {
   readonly from: Image | string
 }
 
-export type Vm = ReturnType<typeof createVm>
-
-/** Where QuickJS refuses to recurse: well before the thread's own stack, 4 MiB by default, ends. */
-const STACK_BYTES = 256 * 1024
-const EVAL_SCRIPT = 0
-const EVAL_MODULE = 1
 const JOBS_AT_ONCE = 32
-const HOST_CALL = 1
-const INPUT_BYTES = 4096
-/** The guest's trusted part takes milliseconds to start. */
-const BOOT_MS = 5_000
 
 /** Bytes of memory for a heap: besides it there are the machine's stack and tables, input, output and gaps. */
 export function memoryBytesFor(heapBytes: number): number {
   return 16 * 1024 * 1024 + heapBytes * 1.25
 }
 
-/** @throws VmBroken */
-export function createVm({ started: { qjs }, machineId, heapBytes, services, from }: VmOptions) {
-  const state = createState(qjs)
-  const { pointers } = state
-  const evaluateText = qjs.cwrap('QTS_Eval', 'number', ['number', 'number', 'number', 'string', 'number', 'number'])
+export class Vm {
+  readonly #qjs: QuickJs
+  readonly #state: VmState
+  readonly #pointers: Pointers
+  readonly #machineId: string
   /** What the last way in returned; 0: nothing that is to be freed. */
-  let returned: Pointer = 0
+  #returned: Pointer = 0
 
-  qjs.callbacks = callbacksFor(state, services)
-  guarded(state, () => (typeof from === 'string' ? boot(from) : restore(from)))
-
-  function restore(image: Image): void {
-    restoreImage(qjs.HEAPU8, image)
-    Object.assign(pointers, image.pointers)
-    // The image may be of another limit.
-    qjs._QTS_RuntimeSetMemoryLimit(pointers.runtime, heapBytes)
+  /** @throws VmBroken */
+  constructor({ started: { qjs }, machineId, heapBytes, services, from }: VmOptions) {
+    const state = createState(qjs)
+    this.#qjs = qjs
+    this.#state = state
+    this.#pointers = state.pointers
+    this.#machineId = machineId
+    qjs.callbacks = callbacksFor(state, services)
+    guarded(state, () => (typeof from === 'string' ? boot(state, from, heapBytes) : restore(state, from, heapBytes)))
   }
 
-  function boot(source: string): void {
-    const runtime = qjs._QTS_NewRuntime()
-    qjs._QTS_RuntimeSetMemoryLimit(runtime, heapBytes)
-    qjs._QTS_RuntimeSetMaxStackSize(runtime, STACK_BYTES)
-    qjs._QTS_RuntimeEnableInterruptHandler(runtime)
-    const context = qjs._QTS_NewContext(runtime, 0)
-    pointers.runtime = runtime
-    pointers.context = context
-    pointers.undefinedAt = qjs._QTS_GetUndefined()
-    pointers.argumentsAt = allocate(state, 16)
-    pointers.headerAt = allocate(state, PROTOCOL.HEADER_BYTES)
-    pointers.inputAt = allocate(state, INPUT_BYTES + 8)
-    pointers.inputBytes = INPUT_BYTES
-    state.deadlineMs = monotonicMs() + BOOT_MS
-    const start = evaluated(Buffer.from(source), 'hookring', EVAL_SCRIPT)
-    mustNotThrow(start)
-    const newFunction = qjs.cwrap('QTS_NewFunction', 'number', ['number', 'string', 'number', 'boolean', 'number'])
-    const args = [
-      newFunction(context, 'host', 1, false, HOST_CALL),
-      qjs._QTS_NewArrayBuffer(context, pointers.headerAt, PROTOCOL.HEADER_BYTES),
-      qjs._QTS_NewArrayBuffer(context, pointers.inputAt, INPUT_BYTES),
-    ]
-    const argv = allocate(state, args.length * 4)
-    for (const [i, value] of args.entries()) state.words[(argv >> 2) + i] = value
-    const guest = qjs._QTS_Call(context, start, pointers.undefinedAt, args.length, argv)
-    refresh(state)
-    mustNotThrow(guest)
-    pointers.dispatchAt = qjs._QTS_GetProp(context, guest, newText(state, 'dispatch'))
-    pointers.enterAt = qjs._QTS_GetProp(context, guest, newText(state, 'enter'))
-    for (const value of [start, guest, ...args]) qjs._QTS_FreeValuePointer(context, value)
-    qjs._free(argv)
+  /** A word of the header, as the last way in left it. */
+  word(index: number): number {
+    return word(this.#state, index)
   }
 
-  function mustNotThrow(value: Pointer): void {
-    takeException(state, value)
-    if (state.isStopped || state.failure !== '') giveUp(state, `its start failed: ${state.failure}`)
+  setWord(index: number, value: number): void {
+    setWord(this.#state, index, value)
   }
 
-  function evaluated(code: Uint8Array, file: string, flags: number): Pointer {
-    const at = allocate(state, code.length + 1)
-    state.heap.set(code, at)
-    state.heap[at + code.length] = 0
-    const value = evaluateText(pointers.context, at, code.length, file, 0, flags)
-    qjs._free(at)
-    refresh(state)
-    return value
+  setDeadline(epochMs: number): void {
+    this.#state.doubles[(this.#pointers.headerAt >> 3) + PROTOCOL.DEADLINE] = epochMs
   }
 
-  function forget(): void {
-    if (returned === 0) return
-    qjs._QTS_FreeValuePointer(pointers.context, returned)
-    returned = 0
+  /** Puts an event at the start of the input, and what goes `behind` it. Before the header is written: it may enter. */
+  setInput(u8: Uint8Array, at: number, bytes: number, behind: Uint8Array | null): void {
+    const state = this.#state
+    const needed = bytes + (behind === null ? 0 : behind.length)
+    if (needed > this.#pointers.inputBytes) guarded(state, () => this.#growInput(needed))
+    const { heap } = state
+    const { inputAt } = this.#pointers
+    heap.set(u8.subarray(at, at + bytes), inputAt)
+    if (behind !== null) heap.set(behind, inputAt + bytes)
+    setWord(state, PROTOCOL.EVENT_BYTES, bytes)
   }
 
-  function call(fn: Pointer, argument: Pointer, untilMs: number): Outcome {
-    forget()
-    state.deadlineMs = untilMs
-    state.isStopped = false
-    setWord(state, PROTOCOL.STATUS, PROTOCOL.UNSET)
-    const { context, undefinedAt, argumentsAt } = pointers
-    if (argument === 0) returned = qjs._QTS_Call(context, fn, undefinedAt, 0, 0)
-    else {
-      state.words[argumentsAt >> 2] = argument
-      returned = qjs._QTS_Call(context, fn, undefinedAt, 1, argumentsAt)
-    }
-    refresh(state)
-    if (word(state, PROTOCOL.STATUS) !== PROTOCOL.UNSET) return 'returned'
-    takeException(state, returned)
-    return state.isStopped ? 'stopped' : 'failed'
+  /** Calls the hook that the header names. What is said of its outcome holds until the next way in. */
+  dispatch(untilMs: number): Outcome {
+    return guarded(this.#state, () => this.#call(this.#pointers.dispatchAt, 0, untilMs))
   }
 
-  function enter(op: number, untilMs: number, argument: string | Pointer = 0): Outcome {
-    setWord(state, PROTOCOL.OP, op)
-    const value = typeof argument === 'string' ? newText(state, argument) : argument
-    const outcome = call(pointers.enterAt, value, untilMs)
-    if (value !== 0) qjs._QTS_FreeValuePointer(pointers.context, value)
-    return outcome
-  }
-
-  function growInput(needed: number): void {
-    const bytes = 2 ** Math.ceil(Math.log2(needed))
-    const at = allocate(state, bytes + 8)
-    const buffer = qjs._QTS_NewArrayBuffer(pointers.context, at, bytes)
-    if (enter(PROTOCOL.INPUT, monotonicMs() + BOOT_MS, buffer) !== 'returned') {
-      giveUp(state, `an input of ${bytes} bytes finds no room`)
-    }
-    pointers.inputAt = at
-    pointers.inputBytes = bytes
+  /** Enters the guest for anything else. */
+  enter(op: number, untilMs: number, argument: string | Pointer = 0): Outcome {
+    return guarded(this.#state, () => this.#enter(op, untilMs, argument))
   }
 
   /** Evaluates a module: its namespace, or a promise of it. `failed`: the guest's description of the error is said. */
-  function evaluate(code: Uint8Array, file: string, untilMs: number): { outcome: Outcome; value: Pointer } {
-    forget()
-    state.deadlineMs = untilMs
-    state.isStopped = false
-    const value = evaluated(code, file, EVAL_MODULE)
-    const exception = qjs._QTS_ResolveException(pointers.context, value)
-    refresh(state)
-    if (exception === 0) return { outcome: 'returned', value }
-    if (state.isStopped) return { outcome: 'stopped', value: 0 }
-    enter(PROTOCOL.DESCRIBE, untilMs, exception)
-    return { outcome: 'failed', value: 0 }
+  evaluate(code: Uint8Array, file: string, untilMs: number): { outcome: Outcome; value: Pointer } {
+    return guarded(this.#state, () => this.#evaluate(code, file, untilMs))
+  }
+
+  /** 0 pending, 1 fulfilled, 2 rejected; below 0: no promise. */
+  promiseState(value: Pointer): number {
+    return guarded(this.#state, () => this.#qjs._QTS_PromiseState(this.#pointers.context, value))
+  }
+
+  promiseResult(value: Pointer): Pointer {
+    return guarded(this.#state, () => this.#qjs._QTS_PromiseResult(this.#pointers.context, value))
+  }
+
+  /** What the last way in returned, if that is a text of at most so many bytes. */
+  said(maxBytes: number): string | null {
+    return guarded(this.#state, () => (this.#returned === 0 ? null : textOf(this.#state, this.#returned, maxBytes)))
+  }
+
+  /** A copy of the bytes that the verdict refers to. */
+  out(): Uint8Array {
+    return outOf(this.#state)
+  }
+
+  /** What the last outcome `failed` by. */
+  failure(): string {
+    return this.#state.failure
+  }
+
+  hasJobs(): boolean {
+    return this.#qjs._QTS_IsJobPending(this.#pointers.runtime) !== 0
   }
 
   /** Runs jobs until there are none, until `untilMs` (between jobs), or until `jobDeadlineMs` (within one). */
-  function runJobs(untilMs: number, jobDeadlineMs: number): 'none' | 'more' | 'stopped' {
-    forget()
-    const { runtime, argumentsAt } = pointers
-    state.deadlineMs = jobDeadlineMs
-    state.isStopped = false
+  runJobs(untilMs: number, jobDeadlineMs: number): JobsOutcome {
+    return guarded(this.#state, () => this.#runJobs(untilMs, jobDeadlineMs))
+  }
+
+  image(defined: string): Image {
+    this.#forget()
+    return takeImage(this.#qjs.HEAPU8, { machine: this.#machineId, defined, pointers: { ...this.#pointers } })
+  }
+
+  /** Starts a way in: the last one's result is let go of, the clock is set. */
+  #begin(deadlineMs: number): void {
+    this.#forget()
+    this.#state.deadlineMs = deadlineMs
+    this.#state.isStopped = false
+  }
+
+  #forget(): void {
+    if (this.#returned === 0) return
+    this.#qjs._QTS_FreeValuePointer(this.#pointers.context, this.#returned)
+    this.#returned = 0
+  }
+
+  #call(fn: Pointer, argument: Pointer, untilMs: number): Outcome {
+    this.#begin(untilMs)
+    const state = this.#state
+    setWord(state, PROTOCOL.STATUS, PROTOCOL.UNSET)
+    const { context, undefinedAt, argumentsAt } = this.#pointers
+    if (argument === 0) this.#returned = this.#qjs._QTS_Call(context, fn, undefinedAt, 0, 0)
+    else {
+      state.words[argumentsAt >> 2] = argument
+      this.#returned = this.#qjs._QTS_Call(context, fn, undefinedAt, 1, argumentsAt)
+    }
+    refresh(state)
+    if (word(state, PROTOCOL.STATUS) !== PROTOCOL.UNSET) return 'returned'
+    takeException(state, this.#returned)
+    return state.isStopped ? 'stopped' : 'failed'
+  }
+
+  #enter(op: number, untilMs: number, argument: string | Pointer): Outcome {
+    setWord(this.#state, PROTOCOL.OP, op)
+    const value = typeof argument === 'string' ? newText(this.#state, argument) : argument
+    const outcome = this.#call(this.#pointers.enterAt, value, untilMs)
+    if (value !== 0) this.#qjs._QTS_FreeValuePointer(this.#pointers.context, value)
+    return outcome
+  }
+
+  #growInput(needed: number): void {
+    const bytes = 2 ** Math.ceil(Math.log2(needed))
+    const at = allocate(this.#state, bytes + 8)
+    const buffer = this.#qjs._QTS_NewArrayBuffer(this.#pointers.context, at, bytes)
+    if (this.#enter(PROTOCOL.INPUT, monotonicMs() + BOOT_MS, buffer) !== 'returned') {
+      giveUp(this.#state, `an input of ${bytes} bytes finds no room`)
+    }
+    this.#pointers.inputAt = at
+    this.#pointers.inputBytes = bytes
+  }
+
+  #evaluate(code: Uint8Array, file: string, untilMs: number): { outcome: Outcome; value: Pointer } {
+    this.#begin(untilMs)
+    const value = evaluateText(this.#state, code, file, EVAL_MODULE)
+    const exception = this.#qjs._QTS_ResolveException(this.#pointers.context, value)
+    refresh(this.#state)
+    if (exception === 0) return { outcome: 'returned', value }
+    if (this.#state.isStopped) return { outcome: 'stopped', value: 0 }
+    this.#enter(PROTOCOL.DESCRIBE, untilMs, exception)
+    return { outcome: 'failed', value: 0 }
+  }
+
+  #runJobs(untilMs: number, jobDeadlineMs: number): JobsOutcome {
+    this.#begin(jobDeadlineMs)
+    const qjs = this.#qjs
+    const state = this.#state
+    const { runtime, argumentsAt } = this.#pointers
     while (qjs._QTS_IsJobPending(runtime) !== 0) {
       const value = qjs._QTS_ExecutePendingJob(runtime, JOBS_AT_ONCE, argumentsAt + 8)
       refresh(state)
@@ -193,46 +222,5 @@ export function createVm({ started: { qjs }, machineId, heapBytes, services, fro
       if (monotonicMs() >= untilMs) return 'more'
     }
     return 'none'
-  }
-
-  return {
-    /** A word of the header, as the last way in left it. */
-    word: (index: number): number => word(state, index),
-    setWord: (index: number, value: number): void => setWord(state, index, value),
-    setDeadline(epochMs: number): void {
-      state.doubles[(pointers.headerAt >> 3) + PROTOCOL.DEADLINE] = epochMs
-    },
-    /** Puts an event at the start of the input, and what goes `behind` it. Before the header is written: it may enter. */
-    setInput(u8: Uint8Array, at: number, bytes: number, behind: Uint8Array | null): void {
-      const needed = bytes + (behind === null ? 0 : behind.length)
-      if (needed > pointers.inputBytes) guarded(state, () => growInput(needed))
-      const { heap } = state
-      const { inputAt } = pointers
-      heap.set(u8.subarray(at, at + bytes), inputAt)
-      if (behind !== null) heap.set(behind, inputAt + bytes)
-      setWord(state, PROTOCOL.EVENT_BYTES, bytes)
-    },
-    /** Calls the hook that the header names. What is said of its outcome holds until the next way in. */
-    dispatch: (untilMs: number): Outcome => guarded(state, () => call(pointers.dispatchAt, 0, untilMs)),
-    /** Enters the guest for anything else. */
-    enter: (op: number, untilMs: number, argument?: string | Pointer): Outcome =>
-      guarded(state, () => enter(op, untilMs, argument)),
-    evaluate: (code: Uint8Array, file: string, untilMs: number) => guarded(state, () => evaluate(code, file, untilMs)),
-    /** 0 pending, 1 fulfilled, 2 rejected; below 0: no promise. */
-    promiseState: (value: Pointer): number => guarded(state, () => qjs._QTS_PromiseState(pointers.context, value)),
-    promiseResult: (value: Pointer): Pointer => guarded(state, () => qjs._QTS_PromiseResult(pointers.context, value)),
-    /** What the last way in returned, if that is a text of at most so many bytes. */
-    said: (maxBytes: number): string | null =>
-      guarded(state, () => (returned === 0 ? null : textOf(state, returned, maxBytes))),
-    /** A copy of the bytes that the verdict refers to. */
-    out: (): Uint8Array => outOf(state),
-    /** What the last outcome `failed` by. */
-    failure: (): string => state.failure,
-    hasJobs: (): boolean => qjs._QTS_IsJobPending(pointers.runtime) !== 0,
-    runJobs: (untilMs: number, jobDeadlineMs: number) => guarded(state, () => runJobs(untilMs, jobDeadlineMs)),
-    image(defined: string): Image {
-      forget()
-      return takeImage(qjs.HEAPU8, { machine: machineId, defined, pointers: { ...pointers } })
-    },
   }
 }

@@ -18,27 +18,18 @@ import type { FailurePolicy } from './policy.js'
 import { BOUNDARIES, RUNTIMES } from './runtimes.js'
 
 const ms = z.number().finite().positive().max(2_147_483_647)
-/** A Map, a Set or a Date has no keys of its own, and would pass for an object without options. */
-function ofPlainObjects<Output, Input>(schema: z.ZodType<Output, Input>, what: string): z.ZodType<Output, Input> {
-  const isPlain = (value: unknown) => Object.prototype.toString.call(value) === '[object Object]'
-  return z.custom<Input>(isPlain, `must be an object of ${what}`).pipe(schema)
-}
-
 const failureAction = z.enum(['deny', 'allow', 'raise'])
 
 export const failurePolicySchema = z.union([
   failureAction,
-  ofPlainObjects(
-    z.strictObject({
-      timeout: failureAction.optional(),
-      crash: failureAction.optional(),
-      error: failureAction.optional(),
-      overload: failureAction.optional(),
-      quarantined: failureAction.optional(),
-      invalid: failureAction.optional(),
-    }),
-    'actions by kind of failure',
-  ),
+  z.strictObject({
+    timeout: failureAction.optional(),
+    crash: failureAction.optional(),
+    error: failureAction.optional(),
+    overload: failureAction.optional(),
+    quarantined: failureAction.optional(),
+    invalid: failureAction.optional(),
+  }),
 ])
 
 const scalar = z.union([z.string(), z.number(), z.bigint(), z.boolean(), z.null()])
@@ -76,15 +67,12 @@ export const matchSchema = z.union([
   ),
 ])
 /** Left out: DEFAULTS. */
-export const limitsSchema = ofPlainObjects(
-  z.strictObject({
-    memoryMb: z.number().int().min(8).max(65_536).optional(),
-    concurrency: z.number().int().min(1).max(4096).optional(),
-    queue: z.number().int().min(0).max(1_048_576).optional(),
-    slots: z.number().int().min(1).max(MAX_SLOTS).optional(),
-  }),
-  'limits',
-)
+export const limitsSchema = z.strictObject({
+  memoryMb: z.number().int().min(8).max(65_536).optional(),
+  concurrency: z.number().int().min(1).max(4096).optional(),
+  queue: z.number().int().min(0).max(1_048_576).optional(),
+  slots: z.number().int().min(1).max(MAX_SLOTS).optional(),
+})
 
 export const pluginOptionsSchema = z.strictObject({
   from: z.union([z.string().min(1), z.instanceof(URL)]),
@@ -128,15 +116,12 @@ export type ResolvedPluginOptions = z.output<typeof pluginOptionsSchema>
 
 export const quarantineSchema = z.union([
   z.literal(false),
-  ofPlainObjects(
-    z.strictObject({
-      windowMs: ms.default(DEFAULTS.quarantineWindowMs),
-      minFailures: z.number().int().min(1).default(DEFAULTS.quarantineMinFailures),
-      ratio: z.number().gt(0).max(1).default(DEFAULTS.quarantineRatio),
-      cooldownMs: ms.default(DEFAULTS.quarantineCooldownMs),
-    }),
-    'quarantine options',
-  ),
+  z.strictObject({
+    windowMs: ms.default(DEFAULTS.quarantineWindowMs),
+    minFailures: z.number().int().min(1).default(DEFAULTS.quarantineMinFailures),
+    ratio: z.number().gt(0).max(1).default(DEFAULTS.quarantineRatio),
+    cooldownMs: ms.default(DEFAULTS.quarantineCooldownMs),
+  }),
 ])
 
 const logFunction = z.custom<(...args: unknown[]) => void>((value) => typeof value === 'function', 'must be a function')

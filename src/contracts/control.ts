@@ -56,6 +56,8 @@ export interface LaneSpec {
   readonly wait: 'adaptive' | 'park' | 'spin'
   readonly spinUs: number
   readonly shutdownTimeoutMs: number
+  /** Of a host service's input, serialised; looked at on both sides before anything is made of it. */
+  readonly maxServiceBytes: number
   /** How long the host waits for the answer to `load`; left out: the lane is not told. */
   readonly setupTimeoutMs?: number | undefined
 }
@@ -82,8 +84,6 @@ export type ServiceAnswer = { ok: true; output: unknown } | { ok: false; code: E
 
 /** Host services that the plugins of one lane may have under way at once. */
 export const MAX_SERVICE_CALLS = 64
-/** Of a host service's input, serialised; looked at on both sides before anything is made of it. */
-export const MAX_SERVICE_BYTES = 256 * 1024
 
 /** Lane to host. */
 export interface HostControl {

@@ -162,6 +162,12 @@ export const engineOptionsSchema = z.strictObject({
     .min(64)
     .max(64 * 1024 * 1024)
     .default(DEFAULTS.maxEventBytes),
+  maxServiceBytes: z
+    .number()
+    .int()
+    .min(64)
+    .max(64 * 1024 * 1024)
+    .default(DEFAULTS.maxServiceBytes),
   workers: z.number().int().min(1).max(256).default(DEFAULTS.workers),
   spares: z.number().int().min(0).max(16).default(DEFAULTS.spares),
   wait: z.enum(['adaptive', 'park', 'spin']).default('adaptive'),

@@ -21,6 +21,8 @@ export const DEFAULTS = {
   /** close() as a whole gives up draining after this long and names what is left. */
   closeTimeoutMs: 10_000,
   maxEventBytes: 1024 * 1024,
+  /** Of a host service's input: a client's message and what a plugin says of it, not a file. */
+  maxServiceBytes: 256 * 1024,
   /** Room for a replacement or an answer on top of the event's own size. */
   maxReplyBytes: 4096,
   /** Slots per lane: enough to keep a lane busy while the host's loop takes a turn of a few milliseconds. */
@@ -195,6 +197,11 @@ export interface EngineSettings {
   closeTimeoutMs?: number | undefined
   /** The largest event, in bytes when encoded (64 to 64 MiB). Larger ones fail with EVENT_TOO_LARGE. Default 1 MiB. */
   maxEventBytes?: number | undefined
+  /**
+   * The largest input that a plugin may pass to a host service, in bytes when serialised by V8 (64 to 64 MiB). With a larger
+   * one the plugin's call rejects with SERVICE_INPUT_INVALID, and the service is not called. Default 262,144 (256 KiB).
+   */
+  maxServiceBytes?: number | undefined
   /** Lanes of the bulkhead that trusted plugins share (1 to 256). Default 1. */
   workers?: number | undefined
   /**

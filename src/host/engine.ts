@@ -53,9 +53,9 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
 
 function createParts(resolved: ResolvedEngineOptions): EngineParts {
   const contract = resolved.contract as Contract
-  const { wait, spinUs, setupTimeoutMs, shutdownTimeoutMs, closeTimeoutMs } = resolved
+  const { wait, spinUs, setupTimeoutMs, shutdownTimeoutMs, closeTimeoutMs, maxServiceBytes } = resolved
   const openness = { isOpen: true }
-  const services = new ServiceRegistry(contract)
+  const services = new ServiceRegistry({ contract, maxServiceBytes })
   services.provide((resolved.services ?? {}) as Parameters<typeof services.provide>[0])
   const logger = resolved.logger ?? createDefaultLogger()
   const emitter = new EventEmitter()
@@ -80,7 +80,7 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
   const registry = new Registry({
     ...{ contract, hookpoints, metrics, supervisor, emit },
     defaults: planDefaults(resolved),
-    lane: { wait, spinUs, setupTimeoutMs, shutdownTimeoutMs },
+    lane: { wait, spinUs, setupTimeoutMs, shutdownTimeoutMs, maxServiceBytes },
     onBulkhead: (bulkhead) => callPath.open(bulkhead),
     releaseSources: (urls) => void sources.release(urls),
   })

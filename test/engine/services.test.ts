@@ -94,6 +94,37 @@ describe('a host service', () => {
     expect(isAsked).toBe(false)
   })
 
+  it('takes inputs up to maxServiceBytes, as V8 serialises them', async () => {
+    const { asked } = await open({}, { maxServiceBytes: 1_000_000 })
+    expect(await asked('double', { value: 4, ignored: 'x'.repeat(300_000) })).toEqual({ output: 8 })
+    expect(await asked('double', { value: 4, ignored: 'x'.repeat(1_000_000) })).toEqual({
+      code: 'SERVICE_INPUT_INVALID',
+      message: expect.stringMatching(/^double: its input takes 10000\d\d bytes, maxServiceBytes is 1000000$/),
+    })
+  })
+
+  it.each([0, 63, 64 * 1024 * 1024 + 1, 1.5, '256k'])(
+    'cannot have a maxServiceBytes of %s',
+    async (maxServiceBytes) => {
+      const refused = open({}, { maxServiceBytes: maxServiceBytes as number })
+      expect(await refusalOf(refused)).toMatchObject({ code: 'OPTIONS_INVALID', path: ['maxServiceBytes'] })
+    },
+  )
+
+  // Which part gives up first (zod, V8 on either side) depends on the depth and on the stack that Node.js has.
+  it.each([
+    [500, [7]],
+    [2_000, [7, 'SERVICE_INPUT_INVALID']],
+    [5_000, [7, 'SERVICE_INPUT_INVALID']],
+    [1_000_000, ['SERVICE_INPUT_INVALID']],
+  ])('that is asked with an input nested %s deep answers %j', async (levels, answers) => {
+    const { engine, asked } = await open({ services: ['measure', 'double'] }, { maxServiceBytes: 8_000_000 })
+    engine.provide({ measure: () => 7 })
+    const { output, code } = await asked('measure', levels)
+    expect(answers).toContain(code ?? output)
+    expect(await asked('double', { value: 2 })).toEqual({ output: 4 })
+  })
+
   it('that throws says so, with the code of a coded error', async () => {
     const refused = await refusalOf(createHookEngine({ contract: 1 as never }))
     const { engine, asked } = await open()
@@ -171,7 +202,7 @@ describe('a grant', () => {
   it('of a service that the contract does not have is refused', async () => {
     const error = await refusalOf(open({ services: ['reboot'] }))
     expect(error).toMatchObject({ code: 'OPTIONS_INVALID', path: ['services', 'reboot'] })
-    expect(error.message).toContain('desk@1 has no service "reboot"; it has: double, whoAmI, never')
+    expect(error.message).toContain('desk@1 has no service "reboot"; it has: double, whoAmI, never, measure')
   })
 
   it.each([

@@ -69,6 +69,7 @@ export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneO
       wait: 'adaptive',
       spinUs: 50,
       shutdownTimeoutMs: 1_000,
+      maxServiceBytes: 1_000,
       ...spec,
     } as LaneSpec,
     TIMEOUT_MS,

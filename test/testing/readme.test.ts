@@ -120,6 +120,7 @@ test('the tables of options name the defaults', () => {
     'shutdownTimeoutMs',
     'closeTimeoutMs',
     'maxEventBytes',
+    'maxServiceBytes',
     'workers',
     'spares',
   ] as const

@@ -29,7 +29,7 @@ export interface RegistryOptions {
   readonly supervisor: Pick<Supervisor, 'start' | 'stop'>
   readonly emit: Emit
   readonly defaults: PlanDefaults
-  readonly lane: Pick<LaneSpec, 'wait' | 'spinUs' | 'shutdownTimeoutMs' | 'setupTimeoutMs'>
+  readonly lane: Pick<LaneSpec, 'wait' | 'spinUs' | 'shutdownTimeoutMs' | 'setupTimeoutMs' | 'maxServiceBytes'>
   /** No lane loads from these URLs any more. */
   releaseSources(urls: readonly string[]): void
   /** A bulkhead has come to be: for the engine to wire it to the pump. */

@@ -4,8 +4,8 @@
  * Host's thread only.
  */
 import { deserialize } from 'node:v8'
-import type { Contract, ProvidedServices, Services } from '../../contracts/contract.js'
-import { MAX_SERVICE_BYTES, MAX_SERVICE_CALLS, type ServiceAnswer, type ServiceCall } from '../../contracts/control.js'
+import type { Contract, ProvidedServices, Service, Services } from '../../contracts/contract.js'
+import { MAX_SERVICE_CALLS, type ServiceAnswer, type ServiceCall } from '../../contracts/control.js'
 import { type ErrorCode, formatPath, HookringError, thrownText } from '../../contracts/errors.js'
 import type { Bulkhead } from '../model/bulkhead.js'
 
@@ -14,14 +14,19 @@ interface Grant {
   readonly services: readonly string[]
 }
 
+type Refusal = Extract<ServiceAnswer, { ok: false }>
+
 type Provided = (input: unknown, caller: { readonly plugin: string }) => unknown
 
 export class ServiceRegistry {
   readonly #contract: Contract
+  /** Of an input, serialised. */
+  readonly #maxServiceBytes: number
   readonly #provided = new Map<string, Provided>()
 
-  constructor(contract: Contract) {
+  constructor({ contract, maxServiceBytes }: { contract: Contract; maxServiceBytes: number }) {
     this.#contract = contract
+    this.#maxServiceBytes = maxServiceBytes
   }
 
   /** Functions by the names of services; of those given twice the later ones count. @throws HookringError OPTIONS_INVALID */
@@ -74,17 +79,15 @@ export class ServiceRegistry {
     }
     const serve = this.#provided.get(service)
     if (serve === undefined) return refusal('SERVICE_UNAVAILABLE', `nobody provides ${service} to this engine`)
-    if (input.length > MAX_SERVICE_BYTES) {
-      return refusal('SERVICE_INPUT_INVALID', `${service}: its input takes ${input.length} bytes`)
+    const most = this.#maxServiceBytes
+    if (input.length > most) {
+      const message = `${service}: its input takes ${input.length} bytes, maxServiceBytes is ${most}`
+      return refusal('SERVICE_INPUT_INVALID', message)
     }
-    const checked = this.#contract.services[service]!.input.safeParse(valueIn(input))
-    if (!checked.success) {
-      const [issue] = checked.error.issues
-      const where = formatPath([service, ...((issue?.path ?? []) as (string | number)[])])
-      return refusal('SERVICE_INPUT_INVALID', `${where}: ${issue?.message ?? 'invalid'}`)
-    }
+    const checked = checkedInput(this.#contract.services[service]!, service, input)
+    if (!checked.ok) return checked
     try {
-      return { ok: true, output: structuredClone(await serve(checked.data, { plugin: grant.plugin })) }
+      return { ok: true, output: structuredClone(await serve(checked.value, { plugin: grant.plugin })) }
     } catch (error) {
       const code = error instanceof HookringError ? error.code : 'SERVICE_FAILED'
       return refusal(code, `${service}: ${thrownText(error)}`)
@@ -100,6 +103,19 @@ function grantOf(bulkhead: Bulkhead, index: number): Grant | undefined {
   return { plugin: bulkhead.plugins[index]?.name ?? name, services }
 }
 
+/** What the schema makes of an input. It may throw as well: for an input that is nested too deeply for it, say. */
+function checkedInput(service: Service, name: string, input: Uint8Array): { ok: true; value: unknown } | Refusal {
+  try {
+    const checked = service.input.safeParse(valueIn(input))
+    if (checked.success) return { ok: true, value: checked.data }
+    const [issue] = checked.error.issues
+    const where = formatPath([name, ...((issue?.path ?? []) as (string | number)[])])
+    return refusal('SERVICE_INPUT_INVALID', `${where}: ${issue?.message ?? 'invalid'}`)
+  } catch (error) {
+    return refusal('SERVICE_INPUT_INVALID', `${name}: its input could not be checked: ${thrownText(error)}`)
+  }
+}
+
 /** A symbol, which no schema takes, for bytes that are no value or are nested too deeply for V8. */
 function valueIn(input: Uint8Array): unknown {
   try {
@@ -109,6 +125,6 @@ function valueIn(input: Uint8Array): unknown {
   }
 }
 
-function refusal(code: ErrorCode, message: string): ServiceAnswer {
+function refusal(code: ErrorCode, message: string): Refusal {
   return { ok: false, code, message: message.slice(0, 4096) }
 }

@@ -69,7 +69,7 @@ async function loadPlugin(spec: LaneSpec, plugin: PluginSpec, { index, logger, s
     hookpoints,
     named: (name) => nameResident({ name, url: plugin.url }),
     logger,
-    services: services?.of(index, plugin.services),
+    services: services?.of({ plugin: index, services: plugin.services, maxServiceBytes: spec.maxServiceBytes }),
     setupTimeoutMs: spec.setupTimeoutMs,
   })
   const manifest: Manifest = {

@@ -3,13 +3,21 @@
  * thread only.
  */
 import { serialize } from 'node:v8'
-import { type HostControl, MAX_SERVICE_BYTES, MAX_SERVICE_CALLS } from '../../contracts/control.js'
+import { type HostControl, MAX_SERVICE_CALLS } from '../../contracts/control.js'
 import { HookringError, thrownText } from '../../contracts/errors.js'
 import type { PluginServices } from '../../plugin/setup.js'
 
+export interface ServiceGrant {
+  /** The plugin's index in the lane. */
+  readonly plugin: number
+  readonly services: readonly string[]
+  /** Of an input, serialised. */
+  readonly maxServiceBytes: number
+}
+
 export interface HostServices {
-  /** The functions of one plugin: its index in the lane, and what it was granted. */
-  of(plugin: number, granted: readonly string[]): PluginServices
+  /** The functions of one plugin. */
+  of(grant: ServiceGrant): PluginServices
   /** Answers that are awaited: they need an event loop to arrive on. */
   underWay(): number
 }
@@ -17,7 +25,7 @@ export interface HostServices {
 export function createHostServices(host: Pick<HostControl, 'serve'>): HostServices {
   let underWay = 0
 
-  async function ask(plugin: number, service: string, input: unknown): Promise<unknown> {
+  async function ask({ plugin, maxServiceBytes }: ServiceGrant, service: string, input: unknown): Promise<unknown> {
     if (underWay >= MAX_SERVICE_CALLS) {
       throw new HookringError(
         'SERVICE_OVERLOAD',
@@ -26,7 +34,7 @@ export function createHostServices(host: Pick<HostControl, 'serve'>): HostServic
     }
     underWay += 1
     try {
-      const answer = await host.serve({ plugin, service, input: serialized(service, input) })
+      const answer = await host.serve({ plugin, service, input: serialized(service, input, maxServiceBytes) })
       if (answer.ok) return answer.output
       throw new HookringError(answer.code, answer.message)
     } finally {
@@ -35,23 +43,23 @@ export function createHostServices(host: Pick<HostControl, 'serve'>): HostServic
   }
 
   return {
-    of: (plugin, granted) =>
+    of: (grant) =>
       Object.freeze(
-        Object.fromEntries(granted.map((service) => [service, (input: unknown) => ask(plugin, service, input)])),
+        Object.fromEntries(grant.services.map((service) => [service, (input: unknown) => ask(grant, service, input)])),
       ),
     underWay: () => underWay,
   }
 }
 
 /** @throws HookringError SERVICE_INPUT_INVALID */
-function serialized(service: string, input: unknown): Uint8Array {
+function serialized(service: string, input: unknown, maxServiceBytes: number): Uint8Array {
   let bytes: Uint8Array
   try {
     bytes = serialize(input)
   } catch (error) {
     throw new HookringError('SERVICE_INPUT_INVALID', `${service}: its input cannot cross: ${thrownText(error)}`)
   }
-  if (bytes.length <= MAX_SERVICE_BYTES) return bytes
-  const message = `${service}: its input takes ${bytes.length} bytes, ${MAX_SERVICE_BYTES} are the most`
+  if (bytes.length <= maxServiceBytes) return bytes
+  const message = `${service}: its input takes ${bytes.length} bytes, maxServiceBytes is ${maxServiceBytes}`
   throw new HookringError('SERVICE_INPUT_INVALID', message)
 }

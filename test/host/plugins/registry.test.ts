@@ -18,7 +18,13 @@ const contract = defineContract('test', 1, {
   onTest: gate(z.object({ topic: z.string() })),
   onOther: observe(z.object({ topic: z.string() })),
 })
-const LANE = { wait: 'park', spinUs: 0, shutdownTimeoutMs: 60_000, setupTimeoutMs: 60_000 } as const
+const LANE = {
+  wait: 'park',
+  spinUs: 0,
+  shutdownTimeoutMs: 60_000,
+  setupTimeoutMs: 60_000,
+  maxServiceBytes: 1_000,
+} as const
 const REFUSAL = { ok: false, code: 'PLUGIN_SETUP_FAILED', message: 'no', plugin: 'a' } as const
 
 function open() {

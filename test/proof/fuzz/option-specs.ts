@@ -78,6 +78,7 @@ export const engineOptions = objectOf(
     setupTimeoutMs: numbers,
     closeTimeoutMs: numbers,
     maxEventBytes: fc.nat(100_000),
+    maxServiceBytes: fc.nat(100_000),
     workers: fc.nat(4),
     spares: fc.constant(0),
     wait: fc.constantFrom('park', 'spin', 'adaptive'),

@@ -103,6 +103,7 @@ export async function importEngine(dist: string) {
       concurrency: bulkhead.options.concurrency,
       ...waiting,
       shutdownTimeoutMs: 1e6,
+      maxServiceBytes: 1_000,
     }
     return bulkhead
   }

@@ -99,6 +99,7 @@ function specFor(scenario: Scenario, buffer: SharedArrayBuffer): LaneSpec {
     wait: scenario.wait ?? 'park',
     spinUs: scenario.spinUs ?? 0,
     shutdownTimeoutMs: 1e6,
+    maxServiceBytes: 1_000,
   }
 }
 

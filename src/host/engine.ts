@@ -7,6 +7,7 @@ import type { Contract, Hookpoints, Services } from '../contracts/contract.js'
 import { engineOptionsSchema, type ResolvedEngineOptions } from '../contracts/option-schemas.js'
 import { DEFAULTS } from '../contracts/options.js'
 import { parseOptions } from '../contracts/parse-options.js'
+import { bindMethods } from '../primitives/bind-methods.js'
 import { monotonicMs } from '../ring/clock.js'
 import type { EngineOptions, HookEngine } from './api.js'
 import { createCallPath } from './calls/call-path.js'
@@ -41,7 +42,7 @@ export async function createHookEngine<Points extends Hookpoints, Offered extend
 ): Promise<HookEngine<Points, Offered>> {
   const resolved = parseOptions(engineOptionsSchema, options, 'options')
   const parts = createParts(resolved)
-  const engine = new RunningEngine<Points, Offered>(parts)
+  const engine = bindMethods(new RunningEngine<Points, Offered>(parts))
   try {
     await parts.changes.addFirst(resolved.plugins)
   } catch (error) {

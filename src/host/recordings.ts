@@ -20,6 +20,7 @@ import {
   recorderSaysSchema,
   recordOptionsSchema,
 } from '../contracts/recording/format.js'
+import { bindMethods } from '../primitives/bind-methods.js'
 import { within } from '../primitives/within.js'
 import { compileRedact } from './recording-redaction.js'
 import { type PluginRecorder, VERDICT_INDEX } from './telemetry/recorders.js'
@@ -119,7 +120,7 @@ export class Recordings {
       })),
     }
     await this.#addRecorder(name, config, chosen.sample)
-    const recording = new RunningRecording(name, file, this.#options, () => this.#running.delete(name))
+    const recording = bindMethods(new RunningRecording(name, file, this.#options, () => this.#running.delete(name)))
     this.#running.set(name, recording)
     return recording
   }

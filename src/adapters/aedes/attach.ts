@@ -13,6 +13,7 @@
  * the one that it found. `broker.handle` is taken after attaching: what stands before the parser is put there.
  */
 import type { Aedes } from 'aedes'
+import { bindMethods } from '../../primitives/bind-methods.js'
 import { type Broker, type Client, type ConnackPacket, checkBroker, checkClient, type Packet } from './broker.js'
 import { Connections } from './connections.js'
 import { type HookCounts, newCounts } from './counts.js'
@@ -50,7 +51,7 @@ export interface AttachedHooks {
  */
 export function attachHooks(aedes: Aedes, engine: MqttEngine, options: AttachOptions = {}): AttachedHooks {
   const broker = checkBroker(aedes)
-  return new Attachment(broker, engine, parseAttachOptions(options))
+  return bindMethods(new Attachment(broker, engine, parseAttachOptions(options)))
 }
 
 type Door = 'preConnect' | 'authenticate' | 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward' | 'publish'

@@ -3,6 +3,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { HookringError } from '../../contracts/index.js'
+import { bindMethods } from '../../primitives/bind-methods.js'
 import { encodeBody, readBody } from './body.js'
 import { type ClientSettings, type ConnectOptions, resolveClientOptions } from './client-options.js'
 import { type ClientWire, openWire } from './client-wire.js'
@@ -60,7 +61,7 @@ const EMPTY = new Uint8Array(0)
 export async function connect(options: ConnectOptions): Promise<ConnectionClient> {
   const settings = resolveClientOptions(options)
   const { wire, welcome } = await openWire(settings)
-  return new Client(wire, welcome, settings)
+  return bindMethods(new Client(wire, welcome, settings))
 }
 
 interface Pending {

@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Server as Listener, Socket } from 'node:net'
 import { HookringError } from '../../contracts/index.js'
+import { bindMethods } from '../../primitives/bind-methods.js'
 import { type ConnectionRegistry, registryOf } from './connection-registry.js'
 import { Flow } from './flow.js'
 import { FRAME, frameOf } from './frames.js'
@@ -61,7 +62,7 @@ const NEVER = new AbortController().signal
 
 /** @throws HookringError OPTIONS_INVALID, HOOK_NAME_RESERVED */
 export function createConnectionServer(options: ConnectionServerOptions): ConnectionServer {
-  return new HookedServer(resolveServerOptions(options))
+  return bindMethods(new HookedServer(resolveServerOptions(options)))
 }
 
 class HookedServer implements ConnectionServer {

@@ -4,6 +4,7 @@
  */
 import { Server, status } from '@grpc/grpc-js'
 import { EXHOOK_RPCS, type Hookpoints, HookringError } from '../../contracts/index.js'
+import { bindMethods } from '../../primitives/bind-methods.js'
 import { BrokerVersions } from './broker-versions.js'
 import { contractVersionOf, type ExhookEngine } from './engine.js'
 import { type CheckedOptions, checkOptions, type ExhookProviderOptions } from './options.js'
@@ -46,7 +47,7 @@ export async function startExhookProvider<Points extends Hookpoints>(
       `the ExHook provider listens at ${address} without TLS: whoever reaches it may ask, and listen`,
     )
   }
-  return new ListeningProvider({ server, address, counts: () => rpcs.map(({ count }) => count) })
+  return bindMethods(new ListeningProvider({ server, address, counts: () => rpcs.map(({ count }) => count) }))
 }
 
 class ListeningProvider implements ExhookProvider {

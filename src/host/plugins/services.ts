@@ -14,7 +14,7 @@ interface Grant {
   readonly services: readonly string[]
 }
 
-type Refusal = Extract<ServiceAnswer, { ok: false }>
+type ServiceRefusal = Extract<ServiceAnswer, { ok: false }>
 
 type Provided = (input: unknown, caller: { readonly plugin: string }) => unknown
 
@@ -104,7 +104,11 @@ function grantOf(bulkhead: Bulkhead, index: number): Grant | undefined {
 }
 
 /** What the schema makes of an input. It may throw as well: for an input that is nested too deeply for it, say. */
-function checkedInput(service: Service, name: string, input: Uint8Array): { ok: true; value: unknown } | Refusal {
+function checkedInput(
+  service: Service,
+  name: string,
+  input: Uint8Array,
+): { ok: true; value: unknown } | ServiceRefusal {
   try {
     const checked = service.input.safeParse(valueIn(input))
     if (checked.success) return { ok: true, value: checked.data }
@@ -125,6 +129,6 @@ function valueIn(input: Uint8Array): unknown {
   }
 }
 
-function refusal(code: ErrorCode, message: string): Refusal {
+function refusal(code: ErrorCode, message: string): ServiceRefusal {
   return { ok: false, code, message: message.slice(0, 4096) }
 }

@@ -6,7 +6,14 @@ import { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { HookringError } from '../../contracts/errors.js'
 import { BundleFailure, bundle, type Esbuild, LostEsbuild } from './bundler/build.js'
-import { ANSWER_FD, type BundleAnswer, type BundleJob, encodeFrame, READY, type Refusal } from './bundler/protocol.js'
+import {
+  ANSWER_FD,
+  type BundleAnswer,
+  type BundleJob,
+  type BundleRefusal,
+  encodeFrame,
+  READY,
+} from './bundler/protocol.js'
 import { checkIntegrity } from './integrity.js'
 
 const answers = new Socket({ fd: ANSWER_FD, readable: false, writable: true })
@@ -30,7 +37,7 @@ async function answer(esbuild: Esbuild, line: string): Promise<void> {
   }
 }
 
-function refusalOf(error: unknown): Refusal {
+function refusalOf(error: unknown): BundleRefusal {
   if (error instanceof HookringError) {
     const option = error.path?.[0]
     return {

@@ -71,6 +71,3 @@ export class StoppedAtDeadline extends Error {
     this.name = 'StoppedAtDeadline'
   }
 }
-
-/** What a runtime's hook is, before the chain forgets the difference. */
-export type RuntimeHook = (event: unknown, ctx: CallContext) => unknown

@@ -10,8 +10,7 @@ interface Pool {
   destroy(): Promise<void>
 }
 
-export const PISCINA_MODES = ['sync', 'async', 'disabled'] as const
-export type PiscinaMode = (typeof PISCINA_MODES)[number]
+const PISCINA_MODES = ['sync', 'async', 'disabled'] as const
 export const CONCURRENT_TASKS = 512
 
 export async function open(question: QuestionOptions): Promise<Subject> {

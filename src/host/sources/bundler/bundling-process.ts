@@ -13,8 +13,8 @@ import {
   type AnswerFrame,
   type BundleAnswer,
   type BundleJob,
+  type BundleRefusal,
   FrameReader,
-  type Refusal,
 } from './protocol.js'
 
 /** Two programs start, on a machine that may be busy with others. */
@@ -182,7 +182,7 @@ export class BundlingProcess {
   }
 }
 
-function errorOf({ code, message, option, problems }: Refusal): HookringError {
+function errorOf({ code, message, option, problems }: BundleRefusal): HookringError {
   const cause = problems === undefined ? undefined : Object.assign(new Error(message), { errors: problems })
   return new HookringError(code, message, {
     ...(option === undefined ? {} : { path: [option] }),

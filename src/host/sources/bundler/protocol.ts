@@ -44,7 +44,7 @@ export interface SourceFolders {
   readonly packages: readonly string[]
 }
 
-export interface Refusal {
+export interface BundleRefusal {
   readonly ok: false
   readonly code: ErrorCode
   readonly message: string
@@ -70,7 +70,7 @@ export interface ProblemLocation {
 }
 
 /** Bytes follow where it is ok: the bundle. */
-export type BundleAnswer = { readonly ok: true } | Refusal
+export type BundleAnswer = { readonly ok: true } | BundleRefusal
 
 /** The descriptor on which a bundling process answers. */
 export const ANSWER_FD = 3

@@ -9,7 +9,6 @@
 import type { HookpointSpec, PluginSpec } from '../../contracts/control.js'
 import type { PluginLogger } from '../../plugin/index.js'
 import type { PluginInstance, PluginServices } from '../../plugin/setup.js'
-import type { CallContext } from './call-context.js'
 
 export interface Runtime {
   /** @throws HookringError PLUGIN_..., naming the plugin. What was made on the way is let go of before it throws. */

@@ -134,7 +134,8 @@ export class Expiry {
     this.#requeue(lane, nowMs)
     const { plugins } = lane.bulkhead
     const running = lane.ring.runningSlot()
-    const culprit = plugins.length === 1 ? plugins[0] : blameOf(lane, running, nowMs)?.plugin
+    const culprit =
+      plugins.length === 1 ? plugins[0] : (blameOf(lane, running, nowMs)?.plugin ?? onlyOneIn(lane, nowMs))
     const lostBy = reason === 'hang' ? 'hang' : 'crash'
     for (const call of [...lane.calls()]) {
       if (call.isSettled) continue
@@ -213,4 +214,11 @@ function blockedMs(lane: Lane, slot: number, enteredMs: number, nowMs: number): 
   const running = lane.ring.runningSlot()
   if (running === slot || lane.occupantOf(running) === null) return 0
   return nowMs - marksOf(lane, running, enteredMs, nowMs).markMs
+}
+
+/** Where no hook is seen to run (an async one is pending, or it runs in a child process): the plugin that all claimed calls are at. */
+function onlyOneIn(lane: Lane, nowMs: number): ActivePlugin | undefined {
+  const suspects = new Set<ActivePlugin>()
+  for (const call of lane.calls()) if (!call.isSettled) suspects.add(progressOf(lane, call, nowMs).current)
+  return suspects.size === 1 ? [...suspects][0] : undefined
 }

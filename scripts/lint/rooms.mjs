@@ -17,7 +17,7 @@ export const BUILDINGS = {
   cli: {
     rooms: [
       '.',
-      ['bench', 'check', 'exhook', 'init', 'serve'],
+      ['bench', 'check', 'exhook', 'explain', 'init', 'serve'],
       'check/probe',
       'common',
       'measure/contenders',
@@ -30,6 +30,7 @@ export const BUILDINGS = {
     ],
     only: {
       exhook: [...PUBLIC_DOORS, 'adapters/exhook/index.ts'],
+      explain: [...PUBLIC_DOORS, 'contracts/error-help.ts'],
       serve: [
         ...[...PUBLIC_DOORS, 'contracts/serve-config.ts', 'plugin/index.ts', 'hooks/index.ts', 'primitives'],
         ...['adapters/aedes/index.ts', 'adapters/connection/index.ts', 'adapters/exhook/index.ts'],

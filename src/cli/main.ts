@@ -10,6 +10,7 @@ import { checkCommand } from './check/command.js'
 import { errorText, UsageError } from './common/errors.js'
 import { EXIT_USAGE, endProcess, print } from './common/exit.js'
 import { exhookCommand } from './exhook/command.js'
+import { explainCommand } from './explain/command.js'
 import { initCommand } from './init/command.js'
 import { serveCommand } from './serve/command.js'
 
@@ -25,7 +26,8 @@ const program = new Command('hookring')
   .showHelpAfterError('(add --help for the options and examples)')
   .addHelpText('after', '\nEach command has --help with examples.')
 
-for (const command of [serveCommand(), exhookCommand(), benchCommand(), checkCommand(), initCommand()]) {
+const COMMANDS = [serveCommand, exhookCommand, benchCommand, checkCommand, initCommand, explainCommand]
+for (const command of COMMANDS.map((make) => make())) {
   program.addCommand(command.exitOverride().showHelpAfterError('(add --help for the options and examples)'))
 }
 

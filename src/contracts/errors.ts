@@ -3,7 +3,10 @@
  * Expected outcomes (late, full, quarantined) are not errors but failures inside a verdict; see verdict.ts.
  */
 
-/** Every code that a HookringError can carry, with what it means. Codes are stable across versions. */
+/**
+ * Every code that a HookringError can carry, with what it means. Codes are stable across versions. When each comes, and what
+ * to do, stands in error-help.ts; `hookring explain CODE` prints it.
+ */
 export const ERROR_CODES = {
   OPTIONS_INVALID: 'an option is missing, unknown or of the wrong type',
   CONTRACT_INVALID: 'a contract has a bad name, version or hookpoint',

@@ -1,5 +1,5 @@
 /** Takes what a probe says: what belongs in the report goes there, what is to be judged is kept. In the process that checks. */
-import { nearestOf } from './nearest.js'
+import { nearestOf } from '../common/nearest.js'
 import type { ProbeSays } from './probe/probe-protocol.js'
 import { type Finding, finding, type HookReport, type PluginReport } from './report.js'
 

@@ -16,6 +16,7 @@ export type {
   RejectVerdict,
   ReplaceVerdict,
   RespondVerdict,
+  Resume,
   ThrownError,
   TransformVerdict,
   Verdict,

@@ -42,6 +42,7 @@ export {
   type RejectVerdict,
   type ReplaceVerdict,
   type RespondVerdict,
+  type Resume,
   type ThrownError,
   type TransformVerdict,
   type Verdict,

@@ -56,7 +56,7 @@ export interface ContinueVerdict {
 }
 
 /** The operation is refused: by `plugin`, or by the failure policy when `failure` is set and no plugin decided. */
-export interface RejectVerdict {
+export interface RejectVerdict<E = unknown> {
   readonly kind: 'reject'
   /**
    * The plugin's words, at most 384 bytes: a server may show them to its client. When a failure was denied it is the same
@@ -67,6 +67,16 @@ export interface RejectVerdict {
   readonly code?: number
   readonly plugin: string
   readonly failure?: Failure
+  /** Undecided, and may be asked about again: so that nobody who has agreed already is asked twice. */
+  readonly resume?: Resume<E>
+}
+
+/** How to ask again about what a failure left undecided: `hooks.onX(resume.event ?? event, { startAt: resume.startAt })`. */
+export interface Resume<E = unknown> {
+  /** The plugin at which the chain begins then. */
+  readonly startAt: string
+  /** Of a transform: the event as the plugins before that one have replaced it. Left out: nobody has. */
+  readonly event?: E
 }
 
 /** The operation proceeds with `event` in place of the one that was asked about. */
@@ -87,7 +97,7 @@ export interface RespondVerdict<R> {
 }
 
 export type GateVerdict = ContinueVerdict | RejectVerdict
-export type TransformVerdict<E> = ContinueVerdict | RejectVerdict | ReplaceVerdict<E>
+export type TransformVerdict<E> = ContinueVerdict | RejectVerdict<E> | ReplaceVerdict<E>
 export type AnswerVerdict<R> = ContinueVerdict | RejectVerdict | RespondVerdict<R>
 export type Verdict = GateVerdict | TransformVerdict<unknown> | AnswerVerdict<unknown>
 export type VerdictKind = Verdict['kind']

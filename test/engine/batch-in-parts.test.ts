@@ -2,7 +2,7 @@
 import { createHookEngine, type HookringError } from 'hookring'
 import { delivery } from 'hookring/contracts'
 import { expect, it, onTestFinished } from 'vitest'
-import { fixture, silent } from '../support/lab.js'
+import { fixture, silent, until } from '../support/lab.js'
 
 const message = (seq: number, identityBytes = 32) => ({
   senderIdentity: null,
@@ -44,5 +44,32 @@ it('a batch that is wrong is refused as a whole, whatever its size', async () =>
   const { engine, hooks, errors } = await scene(['one'])
   hooks.onBatchEnqueue({ events: [message(0, 31), ...Array.from({ length: 1000 }, (_, seq) => message(seq))] })
   await engine.flush()
+  expect(errors.map(({ code }) => code)).toEqual(['EVENT_INVALID'])
+})
+
+it.each([
+  ['larger than an event may be', 1000],
+  ['small', 2],
+])('a batch that is %s is told though the first plugin does not want it', async (_, count) => {
+  const engine = await createHookEngine({
+    contract: delivery,
+    maxEventBytes: 4096,
+    timeoutMs: 10_000,
+    logger: silent,
+    plugins: ['one', 'other'].map((name) => ({
+      ...{ from: fixture('batches/told.mjs'), name, bulkhead: name },
+      ...(name === 'one' && { match: () => false }),
+    })) as never,
+  })
+  onTestFinished(() => engine.close())
+  const errors: HookringError[] = []
+  engine.on('error', (error) => void errors.push(error as HookringError))
+  engine.hooks.onBatchEnqueue({ events: Array.from({ length: count }, (_, seq) => message(seq)) })
+  await engine.flush()
+  const verdict = await engine.hooks.onMessageEnqueue(message(0))
+  expect(JSON.parse((verdict as { reason: string }).reason)[1]).toBe(count)
+  expect(errors).toEqual([])
+  engine.hooks.onBatchEnqueue({ events: [message(0, 31)] })
+  await until('the error', () => errors.length > 0)
   expect(errors.map(({ code }) => code)).toEqual(['EVENT_INVALID'])
 })

@@ -214,7 +214,7 @@ export class Completion {
     // The worker's encoder holds what the layout can express; the schema may ask for more.
     const checked = parse(call.hookpoint.reader, copy)
     if (!checked.ok) return { plugin: by, problem: misfitMessage('replacement', checked) }
-    ensureRare(call).replacement = { event: checked.value, by: by.name }
+    ensureRare(call).replacement = { event: checked.value, by, before: call.rare.replacement }
     ensureRare(call).hasNewEvent = true
     return null
   }

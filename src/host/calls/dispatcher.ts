@@ -31,11 +31,13 @@ export class Dispatcher {
   readonly #fanOut: FanOut
   readonly #aborts: Aborts
   readonly #reportRefused: (error: Error) => void
+  readonly #noteRefused: (error: Error) => void
   /** Observations since the last flush. */
   #batch = new InFlightCount()
   #flushed: Promise<unknown> = Promise.resolve()
-  /** What was wrong with the observation that is being told: it is larger than an event may be. */
-  #tooLarge: HookringError | null = null
+  /** An observation is being told; what was wrong with it. */
+  #isTelling = false
+  #refused: Error | null = null
 
   constructor({ contract, hops, emit }: DispatcherOptions) {
     this.#contract = contract
@@ -44,8 +46,11 @@ export class Dispatcher {
     this.#fanOut = new FanOut({ hops, begin: (call, event, options) => this.#begin(call, event, options) })
     this.#aborts = new Aborts((call, reason) => this.#abandon(call, reason))
     this.#reportRefused = (error) => {
-      if (error instanceof HookringError && error.code === 'EVENT_TOO_LARGE') this.#tooLarge = error
+      if (this.#isTelling) this.#refused ??= error
       else this.#report(error)
+    }
+    this.#noteRefused = (error) => {
+      if (this.#isTelling) this.#refused ??= error
     }
   }
 
@@ -69,13 +74,19 @@ export class Dispatcher {
    * in its order, each as an event of its own.
    */
   tell(hookpoint: HookpointState, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
+    // An event's getters may tell of other things meanwhile.
+    const isTelling = this.#isTelling
+    const outer = this.#refused
+    this.#isTelling = true
+    this.#refused = null
     if (route.isPlain) this.#tellOne(hookpoint, route, event, callOptions, false)
     else this.#tellAround(hookpoint, route, event, callOptions)
-    if (this.#tooLarge === null) return
-    const error = this.#tooLarge
-    this.#tooLarge = null
-    const parts = halvesOf(hookpoint, event)
-    if (parts === null) this.#report(error)
+    const refused: Error | null = this.#refused
+    this.#isTelling = isTelling
+    this.#refused = outer
+    if (refused === null) return
+    const parts = (refused as Partial<HookringError>).code === 'EVENT_TOO_LARGE' ? halvesOf(hookpoint, event) : null
+    if (parts === null) this.#report(refused)
     else for (const part of parts) this.tell(hookpoint, route, part, callOptions)
   }
 
@@ -106,7 +117,8 @@ export class Dispatcher {
   /** The call, its shadows, and the hops that do not wait for each other. */
   #askAround(call: Call, event: unknown, callOptions: CallOptions | undefined): void {
     const { shadows, branches } = call.route
-    for (const shadow of shadows) this.#fanOut.beginShadow(call, shadow, event, callOptions)
+    const isFirstTime = call.rare.startAt === null
+    for (const shadow of isFirstTime ? shadows : []) this.#fanOut.beginShadow(call, shadow, event, callOptions)
     if (branches === null) this.#hops.start(call, event)
     else this.#fanOut.branch(call, branches, event, callOptions)
   }
@@ -119,9 +131,9 @@ export class Dispatcher {
     isPart: boolean,
   ): void {
     const call = new Call(hookpoint, route)
-    // What is wrong with the event is wrong with it everywhere, and reported once.
+    // What is wrong with the event is wrong with it everywhere, and reported once; a later end is reported by the first.
+    call.reject = isPart ? this.#noteRefused : this.#reportRefused
     if (isPart) ensureRare(call).isPart = true
-    else call.reject = this.#reportRefused
     call.batch = this.#batch
     call.batch.enter()
     this.#begin(call, event, callOptions)
@@ -157,10 +169,11 @@ export class Dispatcher {
   /** Options are the caller's: reading them may throw what the caller's getters throw. */
   #readOptions(call: Call, callOptions: CallOptions): void {
     try {
-      const { signal, timeoutMs, traceId, times } = callOptions
+      const { signal, timeoutMs, traceId, times, startAt } = callOptions
       if (times !== undefined) fillIn(call, times)
       if (timeoutMs !== undefined) limitTime(call, timeoutMs)
       if (traceId !== undefined) nameTrace(call, traceId)
+      if (startAt !== undefined) ensureRare(call).startAt = nameOf(startAt)
       if (signal !== undefined) this.#follow(call, signal)
     } catch (cause) {
       const error =
@@ -217,6 +230,13 @@ function limitTime(call: Call, timeoutMs: number): void {
     })
   }
   ensureRare(call).capMs = monotonicMs() + timeoutMs
+}
+
+function nameOf(startAt: string): string {
+  if (typeof startAt === 'string') return startAt
+  throw new HookringError('OPTIONS_INVALID', `startAt must be a plugin's name, got ${String(startAt)}`, {
+    path: ['startAt'],
+  })
 }
 
 function nameTrace(call: Call, traceId: string): void {

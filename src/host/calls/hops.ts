@@ -4,9 +4,16 @@
  *   [step: match, sample, quarantine] -> in a lane <-> waiting -> outcome -> next step ... -> settled
  */
 import { HookringError } from '../../contracts/errors.js'
-import { CONTINUE, type Failure, type FailureKind, UNDECIDED_REASON, type Verdict } from '../../contracts/verdict.js'
+import {
+  CONTINUE,
+  type Failure,
+  type FailureKind,
+  type Resume,
+  UNDECIDED_REASON,
+  type Verdict,
+} from '../../contracts/verdict.js'
 import { monotonicMs } from '../../ring/clock.js'
-import { type Call, endTrip, ensureRare, type HeldBytes, settle, settleError } from '../model/call.js'
+import { type Call, endTrip, ensureRare, type HeldBytes, type Replacement, settle, settleError } from '../model/call.js'
 import type { ActivePlugin } from '../model/plugin.js'
 import type { Step } from '../model/route.js'
 import { beginTrip, copyOf, firstIn, heldEvent, NO_TIMES, recordOutcome, releaseProbe, stepOf } from '../model/trip.js'
@@ -44,7 +51,7 @@ export class Hops {
 
   /** Reads what the route needs to know of the event: match and sample, partitions. */
   prepare(call: Call, event: unknown): void {
-    if (call.route.isSelective) this.#select(call, event)
+    if (call.route.isSelective || call.rare.startAt !== null) this.#select(call, event)
     if (call.route.isPartitioned) this.#partition(call, event)
   }
 
@@ -54,11 +61,17 @@ export class Hops {
   }
 
   #select(call: Call, event: unknown): void {
-    const masks = new Int32Array(call.route.steps.length)
-    for (const [index, step] of call.route.steps.entries()) {
+    const { steps } = call.route
+    const masks = new Int32Array(steps.length)
+    const first = firstAsked(call)
+    let isBefore = first !== null
+    for (const [index, step] of steps.entries()) {
       let { mask } = step
       for (const plugin of step.plugins) {
-        if (!this.wants(plugin, event)) mask &= ~(1 << plugin.index)
+        if (plugin === first) isBefore = false
+        // Drawn once for each event: whoever is asked again was drawn before.
+        const isWanted = plugin === first ? plugin.match === null || plugin.match(event) : this.wants(plugin, event)
+        if (isBefore || !isWanted) mask &= ~(1 << plugin.index)
       }
       masks[index] = mask
     }
@@ -159,8 +172,39 @@ export class Hops {
         this.#queueUp(call, step, event, from)
       }
     } catch (error) {
-      this.refuse(call, error as Error)
+      const { replacement } = call.rare
+      // The caller's event is the caller's fault, a replacement that of the plugin which made it.
+      if (from !== null || replacement === null) this.refuse(call, error as Error)
+      else this.#refuseReplacement(call, replacement, step, error as Error)
     }
+  }
+
+  /**
+   * A replacement that the plugins behind it cannot be given: larger than an event may be. Its plugin's policy decides; under
+   * `allow` they are asked about the event as it was before. Not for the breaker: a client's message may have been nearly
+   * too large.
+   */
+  #refuseReplacement(call: Call, replacement: Replacement, next: Step, error: Error): void {
+    const { by: plugin, before } = replacement
+    const others = firstIn(next, call.left).name
+    const what = `its replacement cannot be given to ${others}: ${error.message}`
+    const failure = failureOf(call, plugin, { kind: 'invalid', what, times: NO_TIMES })
+    ensureRare(call).replacement = before
+    this.#countFailure(call, plugin, 'invalid')
+    releaseProbe(call)
+    if (plugin.registration.policies[call.hookpoint.kind].invalid !== 'allow') {
+      // What its neighbours made of the event before it is gone with the trip.
+      const first = firstIn(call.route.steps[call.rare.replacedIn.step] as Step, call.mask)
+      this.#end(call, plugin, failure, first.name)
+      return
+    }
+    ensureRare(call).failure ??= failure
+    ensureRare(call).blockedBy = null
+    const held = call.lane === null ? call.held : call.lane.heldBytes(call)
+    if (call.route.isSelective) this.#select(call, heldEvent(call, held))
+    call.step = call.rare.replacedIn.step
+    call.left = call.rare.replacedIn.left
+    this.#advance(call, undefined, held)
   }
 
   /** Lets the call wait, with its event's bytes, unless there are too many that wait. */
@@ -217,8 +261,10 @@ export class Hops {
       this.#settleChain(call)
       return
     }
-    ensureRare(call).hasNewEvent = false
-    const event = call.rare.replacement?.event
+    const rare = ensureRare(call)
+    rare.hasNewEvent = false
+    rare.replacedIn = { step: call.step, left: call.left }
+    const event = rare.replacement?.event
     if (call.route.isSelective) this.#select(call, event)
     this.#advance(call, event)
   }
@@ -229,7 +275,7 @@ export class Hops {
       this.decide(call, {
         kind: 'replace',
         event: call.rare.replacement.event,
-        plugin: call.rare.replacement.by,
+        plugin: call.rare.replacement.by.name,
         ...failure,
       })
     } else {
@@ -265,8 +311,8 @@ export class Hops {
     this.proceed(call, done | (1 << plugin.index))
   }
 
-  /** The failure ends the chain. */
-  #end(call: Call, plugin: ActivePlugin, failure: Failure): void {
+  /** The failure ends the chain. `startAt`: where it begins when it is asked again. */
+  #end(call: Call, plugin: ActivePlugin, failure: Failure, startAt = plugin.name): void {
     if (plugin.registration.policies[call.hookpoint.kind][failure.kind] === 'raise') {
       this.refuse(
         call,
@@ -278,7 +324,9 @@ export class Hops {
       )
       return
     }
-    this.decide(call, { kind: 'reject', reason: UNDECIDED_REASON, plugin: plugin.name, failure })
+    const { replacement } = call.rare
+    const resume: Resume = { startAt, ...(replacement !== null && { event: replacement.event }) }
+    this.decide(call, { kind: 'reject', reason: UNDECIDED_REASON, plugin: plugin.name, failure, resume })
   }
 
   /** Ends a call without a verdict. */
@@ -310,6 +358,13 @@ export class Hops {
     }
     releaseProbe(call)
   }
+}
+
+/** The plugin of the chain that the caller begins with; null: the first. */
+function firstAsked({ route, rare: { startAt } }: Call): ActivePlugin | null {
+  if (startAt === null) return null
+  for (const step of route.steps) for (const plugin of step.plugins) if (plugin.name === startAt) return plugin
+  return null
 }
 
 /** Whether the plugin that has replaced the event just now said that this is the last word. */

@@ -38,7 +38,7 @@ function recordEach(
   const { replacement, hasNewEvent } = call.rare
   for (let left = mask; left !== 0; left &= left - 1) {
     const plugin = plugins[31 - Math.clz32(left & -left)] as ActivePlugin
-    const hasReplaced = hasNewEvent && replacement?.by === plugin.name
+    const hasReplaced = hasNewEvent && replacement?.by === plugin
     const undecided = hasReplaced ? VERDICT_INDEX.replace : VERDICT_INDEX.continue
     recordRun(call, plugin, ranUs, nowMs, plugin === decider ? verdict : undecided)
   }

@@ -8,6 +8,12 @@ export interface CallOptions {
   /** Reaches the hooks as `ctx.traceId`; at most 256 bytes of UTF-8. */
   traceId?: string | undefined
   /**
+   * A plugin's name: the chain begins there, and who comes before it is not asked. For asking again about what a failure
+   * left undecided, as the verdict's `resume` says: who has agreed already is not asked twice. All are asked where no such
+   * plugin is in the chain, and at a parallel gate. Observations have no use for it.
+   */
+  startAt?: string | undefined
+  /**
    * An object of the caller's that the engine fills in: how long the call waited and ran. It is complete when the call has
    * settled (an observation: when flush() has resolved). One for each call under way.
    */

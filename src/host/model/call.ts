@@ -87,6 +87,14 @@ export class Call implements Deadline {
   }
 }
 
+/** An event that a transform's plugin put in place of the one before. */
+export interface Replacement {
+  readonly event: unknown
+  readonly by: ActivePlugin
+  /** What it replaced, if that was a replacement: the event as the trip began with it. */
+  readonly before: Replacement | null
+}
+
 /** Kept apart, so that a plain call stays small: it is allocated a million times a second. */
 export interface RareParts {
   /** The caller's own limit (monotonic ms); Infinity without one. */
@@ -97,10 +105,14 @@ export interface RareParts {
   probe: ActivePlugin | null
   /** A failure that its policy allowed. */
   failure: Failure | null
+  /** The plugin of the chain that the caller begins with. */
+  startAt: string | null
   /** The event as replaced so far, validated; transform only. */
-  replacement: { event: unknown; by: string } | null
+  replacement: Replacement | null
   /** Whether the replacement is newer than the bytes. */
   hasNewEvent: boolean
+  /** Where the chain was when the replacement came, and which plugins of that step were still to run. */
+  replacedIn: { readonly step: number; readonly left: number }
   /** Step masks after match and sample, and partition hashes, by step; null on routes that need neither. */
   stepMasks: Int32Array | null
   stepHashes: Int32Array | null
@@ -122,8 +134,10 @@ const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
   blockedBy: null,
   probe: null,
   failure: null,
+  startAt: null,
   replacement: null,
   hasNewEvent: false,
+  replacedIn: { step: -1, left: 0 },
   stepMasks: null,
   stepHashes: null,
   traceId: undefined,

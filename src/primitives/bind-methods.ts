@@ -1,6 +1,6 @@
 /**
- * Binds an object's methods to it, so that whoever holds them may take them off: `const { hooks, flush } = engine`. For the
- * objects of public doors. Pure.
+ * Binds an object's methods to it, so that users may take them off: `const { hooks, flush } = engine`. For objects that users
+ * hold.
  */
 export function bindMethods<T extends object>(object: T): T {
   const methods = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(object) as object)

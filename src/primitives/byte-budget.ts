@@ -1,7 +1,7 @@
-/** So many bytes a second, after a burst that is free. Time is an argument. Pure but for its own state. */
+/** A token bucket of bytes: a free burst, then so many bytes a second. Time is an argument. One thread. */
 export interface ByteBudgetOptions {
   readonly bytesPerSecond: number
-  /** What is there at the start, and the most that gathers while nothing is taken. */
+  /** Bytes that may be taken at the start, and the most that gathers while nothing is taken. */
   readonly burstBytes: number
 }
 
@@ -18,7 +18,7 @@ export class ByteBudget {
     this.#atMs = nowMs
   }
 
-  /** Bytes that may be taken now without a debt. */
+  /** Bytes that may be taken now without going into debt. */
   left(nowMs: number): number {
     const gained = (Math.max(0, nowMs - this.#atMs) / 1000) * this.#bytesPerSecond
     this.#leftBytes = Math.min(this.#burstBytes, this.#leftBytes + gained)
@@ -26,7 +26,7 @@ export class ByteBudget {
     return Math.floor(this.#leftBytes)
   }
 
-  /** Takes them in any case. @returns milliseconds until what was taken is paid for; 0: it is */
+  /** Takes `bytes`, even into debt. @returns milliseconds until the debt is paid; 0: there is none */
   take(bytes: number, nowMs: number): number {
     this.left(nowMs)
     this.#leftBytes -= bytes

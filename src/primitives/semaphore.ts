@@ -1,11 +1,11 @@
-/** Consumed entries are cut off when there are this many. */
+/** Entries that were let in are cut off when there are this many. */
 const TRIM_AT = 256
 
-/** Lets so many in at once; who waits comes in in the order of asking. What waits is the caller's to bound. One thread. */
+/** A counting semaphore, first come, first served. The caller bounds how many wait. One thread. */
 export class Semaphore {
   #free: number
   #waiting: (() => void)[] = []
-  /** Those before it have come in. */
+  /** Index of the first that still waits. */
   #next = 0
 
   /** @param permits how many at once, 1 or more. */
@@ -29,7 +29,7 @@ export class Semaphore {
     return this.tryAcquire() ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve))
   }
 
-  /** Gives a permit back: to who has waited longest. */
+  /** Gives a permit back; whoever has waited longest gets it. */
   release(): void {
     const enter = this.#waiting[this.#next]
     if (enter === undefined) {

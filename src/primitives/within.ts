@@ -1,7 +1,7 @@
-/** What `within` resolves with when the time was up first. */
+/** What `within` resolves with when the time is up first. */
 export const LATE = Symbol('late')
 
-/** Settles as `promise` does, or with LATE when `ms` have passed first. The promise itself goes on. Any thread. */
+/** Settles as `promise` does, or resolves with LATE after `ms` milliseconds. It does not stop what the promise stands for. */
 export async function within<Value>(promise: PromiseLike<Value>, ms: number): Promise<Value | typeof LATE> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<typeof LATE>((resolve) => {

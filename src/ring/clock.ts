@@ -1,9 +1,10 @@
 /**
- * One clock for all threads: `performance.now()` counts from each thread's own start, `process.hrtime` from the machine's.
+ * One clock for all threads. `performance.now()` counts from each thread's own start, `process.hrtime` from a time that all
+ * threads share; each thread measures the distance between the two once.
  */
 const READINGS = 16
 
-/** Looked up once: in the global scope it is a getter, which every reading would run. */
+/** Looked up once: the global `performance` is a getter, which would otherwise run at every reading. */
 const clock = performance
 
 const offsetMs = measureOffset()
@@ -14,8 +15,9 @@ export function monotonicMs(): number {
 }
 
 /**
- * From this thread's clock to the machine's. The two cannot be read at once, and a thread that boots on a busy machine is
- * often interrupted in between, for milliseconds: of several readings the one counts that took the least time.
+ * Add this to the thread's clock to get the machine's. The two cannot be read at the same instant, and on a busy machine a
+ * booting thread is often interrupted between the two readings, for milliseconds. So it reads them several times and keeps
+ * the pair that took the least time.
  */
 function measureOffset(): number {
   let leastMs = Number.POSITIVE_INFINITY

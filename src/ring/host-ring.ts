@@ -1,13 +1,13 @@
 /**
  * The host's side of a lane's ring: submit, publish, recall, take completions, park. Host's thread only.
  *
- * Nothing read from the buffer is trusted: a queue distance or an index out of range is reported as a value, and the
- * caller compares everything else with its own table of outstanding slots.
+ * Nothing read from the buffer is trusted. A queue distance or an index out of range is reported as a value (BROKEN); the
+ * caller checks everything else against its own table of outstanding slots.
  */
 import type { Geometry } from './layout.js'
 import * as layout from './layout.js'
 
-// A module's own constants are compiled in; another's are loaded and checked at each use.
+// V8 compiles a module's own constants in; imported ones it loads and checks at each use.
 const {
   AWAKE,
   CANCEL_SEQUENCE_WORD,
@@ -60,7 +60,6 @@ export const NOTHING = -1
 /** The completion queue's tail or an entry is out of range: the worker is not following the protocol. */
 export const BROKEN = -2
 
-/** The memory of a ring. */
 export function allocateRing(geometry: Geometry): SharedArrayBuffer {
   return new SharedArrayBuffer(layout.layoutOf(geometry).totalBytes)
 }
@@ -77,22 +76,22 @@ export class HostRing {
   readonly #completeRing: number
   readonly #slots: number
   readonly #messages: number
-  /** The state word that each slot has, or had when the host last wrote it. */
+  /** The state word of each slot as the host last wrote it, or saw it when it released the slot. */
   readonly #states: Int32Array
   #submitTail: number
   /** The tail that the worker can see. */
   #published: number
   #completeHead: number
-  /** The completions that were published when the host last looked: the worker's line is read again only when they are taken. */
+  /** The completion tail as last read. It is read again only when everything up to it is taken: the worker writes that line. */
   #completeSeen: number
   /** The slot that most likely comes back next. */
   #nextSlot = 0
-  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: what is read for the sake of reading must go somewhere
+  // biome-ignore lint/correctness/noUnusedPrivateClassMembers: holds a value that is read only to fetch its cache line
   #fetched = 0
 
   /**
-   * @param buffer of that geometry; it may have been another ring's, once that one's worker was gone.
-   * @param firstSequence where sequences and the slots' uses start; tests start near 2^31 to see both wrap.
+   * @param buffer a buffer of that geometry. It may have been another ring's whose worker is gone.
+   * @param firstSequence where sequences and use counts start; tests start near 2^31 to see both wrap.
    */
   constructor(geometry: Geometry, buffer: SharedArrayBuffer, firstSequence = 0) {
     const places = layout.layoutOf(geometry)
@@ -106,7 +105,7 @@ export class HostRing {
     this.#completeRing = places.completeRingWord
     this.#slots = places.slotsWord
     this.#messages = places.messagesByte
-    // Uses near the end of their bits when sequences start near 2^31.
+    // The shift puts use counts near their own wrap when sequences start near 2^31.
     this.#states = new Int32Array(geometry.slotCount).fill(firstSequence << STATE_BITS)
     this.#submitTail = firstSequence | 0
     this.#published = firstSequence | 0
@@ -118,10 +117,7 @@ export class HostRing {
     this.#words[LAYOUT_VERSION_WORD] = LAYOUT_VERSION
   }
 
-  /**
-   * Fills a slot and queues it; the worker sees it at the next publish, when its deadline and the extent's bytes must be in
-   * place.
-   */
+  /** Fills a slot and queues it. The worker sees it at the next publish; by then its deadline and its bytes must be in place. */
   submit(slot: number, submission: Submission): void {
     const words = this.#words
     const at = this.#slots + slot * SLOT_WORDS
@@ -142,26 +138,26 @@ export class HostRing {
     this.#submitTail = (this.#submitTail + 1) | 0
   }
 
-  /** Until when a submitted slot's first plugin has time (monotonic ms). */
+  /** When the time of a submitted slot's first plugin ends (monotonic ms). */
   setDeadline(slot: number, deadlineMs: number): void {
     this.#doubles[(this.#slots + slot * SLOT_WORDS + DEADLINE_WORD) >> 1] = deadlineMs
   }
 
-  /** Makes everything submitted visible, and rings the doorbell if the worker said that it sleeps. Whether it rang. */
+  /** Makes everything submitted visible, and rings the doorbell if the worker has said that it sleeps. Returns whether it rang. */
   publish(): boolean {
-    // Tail first, then the bell: a worker that parks in between sees the tail when it looks once more.
+    // Tail first, then the bell: a worker that parks in between sees the tail when it looks once more before it sleeps.
     this.publishQuietly()
     return this.#wakeWorker()
   }
 
-  /** Makes everything submitted visible to a worker that is awake; one that sleeps hears of it at the next publish. */
+  /** Makes everything submitted visible, and rings nobody: a worker that sleeps hears of it at the next publish. */
   publishQuietly(): void {
     if (this.#published === this.#submitTail) return
     this.#published = this.#submitTail
     Atomics.store(this.#words, SUBMIT_TAIL_WORD, this.#submitTail)
   }
 
-  /** Whether the worker has said that it sleeps: it sees nothing before the doorbell rings. */
+  /** Whether the worker has said that it sleeps. It then sees nothing until the doorbell rings. */
   isWorkerParked(): boolean {
     return Atomics.load(this.#words, WORKER_PARK_WORD) === PARKED
   }
@@ -180,7 +176,7 @@ export class HostRing {
     this.#wakeWorker()
   }
 
-  /** Takes back a slot that no worker has claimed. True: it will not run; it still comes back as a completion. */
+  /** Takes back a slot that the worker has not claimed. True: it will not run, and still comes back as a completion. */
   recall(slot: number): boolean {
     const submitted = this.#states[slot] as number
     const recalled = (submitted & ~STATE_MASK) | RECALLED
@@ -188,13 +184,13 @@ export class HostRing {
     return Atomics.compareExchange(this.#words, at, submitted, recalled) === submitted
   }
 
-  /** Whether the worker has claimed the slot's present use and not yet completed it. */
+  /** Whether the worker has claimed the slot's present use and has not completed it. */
   isClaimed(slot: number): boolean {
     const state = Atomics.load(this.#words, this.#slots + slot * SLOT_WORDS + STATE_WORD)
     return state === (((this.#states[slot] as number) & ~STATE_MASK) | CLAIMED)
   }
 
-  /** The next completed slot's index, NOTHING, or BROKEN. The index is in range and no more is promised of it. */
+  /** The index of the next completed slot, NOTHING, or BROKEN. The index is in range; nothing else about it is checked. */
   takeCompletion(): number {
     if (this.#completeSeen === this.#completeHead) {
       const waiting = this.#lookForCompletions()
@@ -207,7 +203,7 @@ export class HostRing {
     return slot
   }
 
-  /** How many there are, NOTHING, or BROKEN. */
+  /** Reads the tail: how many completions wait, NOTHING, or BROKEN. */
   #lookForCompletions(): number {
     const tail = Atomics.load(this.#words, COMPLETE_TAIL_WORD)
     const waiting = (tail - this.#completeHead) | 0
@@ -218,7 +214,7 @@ export class HostRing {
     return waiting
   }
 
-  /** Slots come back in turn as a rule: what the next one holds is on its way while its number is. */
+  /** Slots usually come back in turn. Reading the next one's line now overlaps its transfer with that of the queue's line. */
   #fetchAhead(): void {
     const words = this.#words
     const at = this.#slots + this.#nextSlot * SLOT_WORDS
@@ -229,7 +225,7 @@ export class HostRing {
     return Atomics.load(this.#words, COMPLETE_TAIL_WORD) !== this.#completeHead
   }
 
-  /** Looks for completions up to `attempts` times without sleeping. */
+  /** Looks for completions up to `attempts` times without sleeping. Returns whether there are any. */
   lookAgain(attempts: number): boolean {
     for (let i = 0; i < attempts; i += 1) {
       if (this.hasCompletions()) return true
@@ -237,43 +233,43 @@ export class HostRing {
     return false
   }
 
-  /** Whether a completion belongs to the slot's present use. If so the slot is FREE from here on. */
+  /** Frees a completed slot. False: the completion does not belong to the slot's present use. */
   release(slot: number): boolean {
     const at = this.#slots + slot * SLOT_WORDS + STATE_WORD
     const use = (this.#states[slot] as number) & ~STATE_MASK
-    // A plain load: the tail that announced this completion was loaded in order.
+    // A plain load: the atomic load of the tail that announced this completion came before it.
     if (this.#words[at] !== (use | COMPLETED)) return false
     this.#states[slot] = use | FREE
     return true
   }
 
-  /** One word of a slot as it stands now. Untrusted: read once, then check. */
+  /** One word of a slot as it is now. Untrusted: read it once, then check. */
   slotWord(slot: number, word: number): number {
     return this.#words[this.#slots + slot * SLOT_WORDS + word] as number
   }
 
-  /** One double of a slot as it stands now. Untrusted. */
+  /** One double of a slot as it is now. Untrusted. */
   slotDouble(slot: number, word: number): number {
     return this.#doubles[(this.#slots + slot * SLOT_WORDS + word) >> 1] as number
   }
 
-  /** Where the slot's message begins. */
+  /** The byte at which the slot's message begins. */
   messageAt(slot: number): number {
     return this.#messages + slot * MESSAGE_BYTES
   }
 
-  /** Plugins that the worker says have finished this slot's call. Untrusted. */
+  /** The plugins that, according to the worker, have finished with this slot's call. Untrusted. */
   doneMask(slot: number): number {
     return Atomics.load(this.#words, this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD)
   }
 
-  /** Keeps the worker from entering another plugin of the hop, if it has come no further than `doneMask`. */
+  /** Keeps the worker from entering another plugin of the hop. False: it has got further than `doneMask`, and goes on. */
   stopAfter(slot: number, doneMask: number): boolean {
     const at = this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD
     return Atomics.compareExchange(this.#words, at, doneMask, doneMask | STOPPED_BIT) === doneMask
   }
 
-  /** The same wherever it has come to: what it had finished by then. Untrusted. */
+  /** Keeps the worker from entering another plugin of the hop, however far it has got. Returns its done mask. Untrusted. */
   stop(slot: number): number {
     return Atomics.or(this.#words, this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD, STOPPED_BIT)
   }
@@ -290,13 +286,13 @@ export class HostRing {
   }
 
   /**
-   * Announces that the host sleeps and sleeps until the worker rings. `null`: a completion came meanwhile, or the worker
-   * has rung already; look at once. Each park ends with one ring, or with `unpark`.
+   * Announces that the host sleeps; the promise resolves when the worker rings, or at `unpark`. `null`: a completion has come
+   * meanwhile, or the worker has rung already; look at once.
    */
   park(): Promise<unknown> | null {
     const words = this.#words
     Atomics.store(words, HOST_PARK_WORD, PARKED)
-    // Looked at again after saying so: a completion published before the worker saw PARKED would ring for nobody.
+    // Look again after storing PARKED: the worker rings for no completion that it published before it could see PARKED.
     if (Atomics.load(words, COMPLETE_TAIL_WORD) !== this.#completeHead) {
       Atomics.store(words, HOST_PARK_WORD, AWAKE)
       return null
@@ -305,7 +301,7 @@ export class HostRing {
     return sleep.async ? sleep.value : null
   }
 
-  /** Ends a park from the host's own side, so that no sleeper is left behind when the lane is let go. */
+  /** Ends a park from the host's own side, so that no sleeper is left behind when the lane is given up. */
   unpark(): void {
     Atomics.store(this.#words, HOST_PARK_WORD, AWAKE)
     Atomics.notify(this.#words, HOST_PARK_WORD)

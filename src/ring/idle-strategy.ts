@@ -1,33 +1,33 @@
 /**
- * How a side waits for the other one: how long it looks again before it parks. Used by the lane's loop and by the host's
- * pump, each with its own.
+ * How one side of a ring waits for the other: how long it polls before it parks. The lane's loop and the host's pump each
+ * have a strategy of their own.
  *
- * Waking a parked thread costs tens of microseconds; looking costs a core. Looking pays only when work is likely to arrive
- * within the time that a wake-up would take.
+ * Waking a parked thread costs tens of microseconds; polling occupies a core. Polling pays only when work is likely to
+ * arrive within the time that a wake-up would take.
  *
- *   park       never looks: the least CPU
- *   spin       always looks for the whole idle budget: the lowest latency
- *   adaptive   looks while that pays: the budget shrinks with misses and comes back with a hit
+ *   park       never polls: the least CPU
+ *   spin       always polls for the whole idle budget: the lowest latency
+ *   adaptive   polls while that pays: misses shrink the budget, a hit restores it
  */
 import { monotonicMs } from './clock.js'
 
-/** Below this a look is not worth its set-up: the budget falls to none. */
+/** A smaller budget is not worth the set-up of polling, and becomes 0. */
 const LEAST_US = 2
-/** So many misses in a row say nothing yet: bursts end, and the next one pays again. */
+/** The budget shrinks only after more misses in a row than this: every burst ends with some, and the next burst pays again. */
 const PATIENCE = 4
-/** With no budget left, every so many parks one look is tried, to notice that the traffic has changed. */
+/** With a budget of 0, every 32nd park polls first, to notice that the traffic has changed. */
 const RETRY_EVERY = 32
 
 export interface IdleStrategy {
-  /** The idle budget: how long to look this time, in microseconds; 0: park at once. Call once before each park. */
+  /** The idle budget: how long to poll this time, in microseconds; 0: park at once. Call once before each park. */
   budgetUs(): number
-  /** Work came while looking. */
+  /** Work came while polling. */
   hit(): void
   /** The budget ran out. */
   miss(): void
 }
 
-/** @param maxUs the idle budget at most, in microseconds. */
+/** @param maxUs the largest idle budget, in microseconds. */
 export function createIdleStrategy(wait: 'park' | 'adaptive' | 'spin', maxUs: number): IdleStrategy {
   if (wait === 'park' || maxUs === 0) return new ParkIdleStrategy()
   return wait === 'spin' ? new SpinIdleStrategy(maxUs) : new AdaptiveIdleStrategy(maxUs)
@@ -89,14 +89,14 @@ class AdaptiveIdleStrategy implements IdleStrategy {
   }
 }
 
-/** One side of a ring, as far as waiting needs it. */
+/** What waiting needs of one side of a ring. */
 export interface RingSide {
-  /** Looks for work up to `attempts` times without sleeping. Whether there is any. */
+  /** Looks for work up to `attempts` times without sleeping. Returns whether there is any. */
   lookAgain(attempts: number): boolean
 }
 
 /**
- * Looks in place for `budgetUs`, with the thread standing still. Whether there is work.
+ * Polls for up to `budgetUs` and blocks the thread meanwhile. Returns whether there is work.
  *
  * @param attempts looks between two readings of the clock
  */
@@ -113,8 +113,8 @@ export function lookInPlace(side: RingSide, idle: IdleStrategy, budgetUs: number
 }
 
 /**
- * Looks for `budgetUs` with a turn of the event loop between two looks, so that the thread's other work goes on. Whether
- * there is work.
+ * Polls for up to `budgetUs` with a turn of the event loop between two looks, so that the thread's other work goes on.
+ * Returns whether there is work.
  */
 export async function lookWithTurns(
   side: RingSide,

@@ -7,8 +7,8 @@
  *   submit ring    slotCount words: slot indexes, in the order of submission
  *   complete ring  slotCount words: slot indexes, in the order of completion
  *   slots       slotCount x SLOT_WORDS words
- *   messages    slotCount x MESSAGE_BYTES bytes: what a worker says in words, a reject's reason or an error's text
- *   arena       extents: event | trace id | replies; the first ones are the slots' own (host/model/lane.ts)
+ *   messages    slotCount x MESSAGE_BYTES bytes: text from the worker, a reject's reason or an error's text
+ *   arena       extents: event | trace id | replies; the first slotCount ones belong to the slots (host/model/lane-bytes.ts)
  *
  * Slot states, in the low bits of the slot's state word; the bits above count the slot's uses, so that a state of an
  * earlier use is never taken for one of this use:
@@ -22,7 +22,7 @@
 
 /* Header. Each word that one side polls stands 128 bytes from its neighbours: no false sharing. */
 
-/** Host writes once, before the worker starts; the worker checks it against its own. */
+/** Host writes once, before the worker starts; the worker compares it with its own LAYOUT_VERSION. */
 export const LAYOUT_VERSION_WORD = 0
 /** Host writes once: number of slots, a power of two. */
 export const SLOT_COUNT_WORD = 1
@@ -30,17 +30,17 @@ export const SLOT_COUNT_WORD = 1
 export const SUBMIT_TAIL_WORD = 32
 /** Worker writes, host reads: completions published so far (wraps). */
 export const COMPLETE_TAIL_WORD = 64
-/** Worker stores PARKED before it sleeps; whoever wakes it exchanges it to AWAKE first. */
+/** Worker stores PARKED before it sleeps; whoever wakes it first exchanges the word to AWAKE. */
 export const WORKER_PARK_WORD = 96
-/** Host stores PARKED before it sleeps; the worker exchanges it to AWAKE before it notifies. */
+/** Host stores PARKED before it sleeps; the worker exchanges the word to AWAKE before it notifies. */
 export const HOST_PARK_WORD = 128
 /** Host increments, worker reads: control messages sent so far (wraps). */
 export const CONTROL_SEQUENCE_WORD = 160
 /** Host increments, worker reads: calls given up by their callers so far (wraps). */
 export const CANCEL_SEQUENCE_WORD = 161
-/** Worker writes, host reads: slot whose hook runs synchronously at this moment, plus one; 0 for none. */
+/** Worker writes, host reads: one more than the slot whose hook runs synchronously at this moment; 0 for none. */
 export const RUNNING_SLOT_WORD = 192
-/** Worker writes, host reads: index of the plugin whose import or setup runs at this moment, plus one; 0 for none. */
+/** Worker writes, host reads: one more than the index of the plugin whose import or setup runs at this moment; 0 for none. */
 export const LOADING_PLUGIN_WORD = 193
 export const HEADER_WORDS = 224
 
@@ -49,13 +49,13 @@ export const AWAKE = 0
 export const PARKED = 1
 
 /*
- * Slot. The first half is one cache line, which the host writes and the worker reads; the second is what the worker gives
- * back, with the state word, so that the host takes a completion with one line.
+ * Slot: two cache lines. The host writes the first, and the worker reads it. The second has what the worker gives back and
+ * the state word, so that the host reads one line to take a completion.
  */
 
 /** Host: index of the hookpoint in the lane's load message. */
 export const HOOKPOINT_WORD = 1
-/** Host: plugins to run, a bit for each index. */
+/** Host: plugins to run, one bit for each index. */
 export const MASK_WORD = 2
 /** Host: byte offset of the slot's extent. */
 export const EXTENT_AT_WORD = 3
@@ -63,17 +63,17 @@ export const EXTENT_AT_WORD = 3
 export const EVENT_BYTES_WORD = 4
 /** Host: bytes of the trace id (UTF-8) behind the event; 0 for none. */
 export const TRACE_BYTES_WORD = 5
-/** Host: bytes of one reply area; a transform's slot has two, which take turns. */
+/** Host: bytes of one reply area. A transform's slot has two, which are written in turns. */
 export const REPLY_ROOM_WORD = 6
 /** Host: 1 once the caller has given up. */
 export const CANCELLED_WORD = 9
-/** Host: the call's deadline (double); Infinity for observations, whose plugins each get their own time. */
+/** Host: when the first plugin's time ends (double); Infinity for observations. */
 export const DEADLINE_WORD = 10
 
 /**
- * Both: plugins that have finished and let the hop go on, a bit for each index. The worker adds one by compare-exchange
- * before it enters the next plugin; the host sets STOPPED_BIT when it takes the rest of the hop elsewhere. So no plugin is
- * run here and there.
+ * Both: plugins that have finished and let the hop go on, one bit for each index. The worker adds a bit by compare-exchange
+ * before it enters the next plugin; the host sets STOPPED_BIT when it takes the rest of the hop elsewhere. So no plugin runs
+ * twice for one call.
  */
 export const DONE_MASK_WORD = 16
 export const STOPPED_BIT = 1 << 31
@@ -119,18 +119,18 @@ export const OUTCOME_ERROR = 3
 export const OUTCOME_INVALID = 4
 /** The call had been recalled before any plugin ran. */
 export const OUTCOME_SKIPPED = 5
-/** An async hook was still pending at the deadline; the lane has let go of it. */
+/** An async hook was still pending at the deadline, and the worker detached it. */
 export const OUTCOME_ABANDONED = 6
 
-/** Room for a reject's reason; for an error's text, a zero and its stack. */
+/** A slot's message area holds a reject's reason, or an error's text, a zero byte and the error's stack. */
 export const MESSAGE_BYTES = 2048
-/** The most that a reason, or an error's text without its stack, takes of it. */
+/** At most this much of it is a reason, or an error's text without its stack. */
 export const REASON_BYTES = 384
 
 export interface Geometry {
   /** A power of two. */
   readonly slotCount: number
-  /** For all extents. */
+  /** Bytes for all extents together. */
   readonly arenaBytes: number
 }
 

@@ -3,7 +3,7 @@
  */
 import * as layout from './layout.js'
 
-// A module's own constants are compiled in; another's are loaded and checked at each use.
+// V8 compiles a module's own constants in; imported ones it loads and checks at each use.
 const {
   ANSWER_BYTES_WORD,
   AWAKE,
@@ -56,7 +56,7 @@ export class WorkerRing {
   readonly #slots: number
   readonly #messages: number
   #submitHead: number
-  /** The submissions that were published when the worker last looked: the host's line is read again only when they are claimed. */
+  /** The submission tail as last read. It is read again only when everything up to it is claimed: the host writes that line. */
   #submitSeen: number
   #completeTail: number
   #controlSeen = 0
@@ -77,7 +77,7 @@ export class WorkerRing {
     this.#completeRing = places.completeRingWord
     this.#slots = places.slotsWord
     this.#messages = places.messagesByte
-    // Both queues start at the same sequence, and no completion can stand before this worker makes one.
+    // Both queues start at the same sequence, and there is no completion before this worker makes the first.
     this.#completeTail = words[COMPLETE_TAIL_WORD] as number
     this.#submitHead = this.#completeTail
     this.#submitSeen = this.#submitHead
@@ -88,16 +88,16 @@ export class WorkerRing {
     return this.#submitSeen !== this.#submitHead
   }
 
-  /** Claims the next submission: its slot, or NOTHING. Recalled ones are completed as skipped on the way. */
+  /** Claims the next submission and returns its slot, or NOTHING. Recalled ones are completed as skipped on the way. */
   claim(): number {
     const words = this.#words
     while (this.hasSubmissions()) {
       const slot = words[this.#submitRing + (this.#submitHead & this.#queueMask)] as number
       this.#submitHead = (this.#submitHead + 1) | 0
       const at = this.#slots + slot * SLOT_WORDS + STATE_WORD
-      // A plain load: the exchange says whether it still holds.
+      // A plain load: the exchange fails if the word has changed since.
       const state = words[at] as number
-      // Where complete() will say it again: the line is on its way from the host's core while the hook runs.
+      // complete() writes the slot's number here too. Writing it now fetches the line from the host's core while the hook runs.
       words[this.#completeRing + (this.#completeTail & this.#queueMask)] = slot
       if ((state & STATE_MASK) === SUBMITTED) {
         const claimed = (state & ~STATE_MASK) | CLAIMED
@@ -113,7 +113,7 @@ export class WorkerRing {
     return this.#words[this.#slots + slot * SLOT_WORDS + word] as number
   }
 
-  /** Where the slot's message begins. */
+  /** The byte at which the slot's message begins. */
   messageAt(slot: number): number {
     return this.#messages + slot * MESSAGE_BYTES
   }
@@ -122,7 +122,7 @@ export class WorkerRing {
     return this.#doubles[(this.#slots + slot * SLOT_WORDS + DEADLINE_WORD) >> 1] as number
   }
 
-  /** Says, before plugin code is entered, that it is, and since when. */
+  /** Announces, before plugin code is entered, which slot runs and since when. */
   enter(slot: number, nowMs: number, isFirst: boolean): void {
     const at = this.#slots + slot * SLOT_WORDS
     if (isFirst) this.#doubles[(at + STARTED_AT_WORD) >> 1] = nowMs
@@ -130,24 +130,24 @@ export class WorkerRing {
     Atomics.store(this.#words, RUNNING_SLOT_WORD, slot + 1)
   }
 
-  /** No synchronous plugin code runs any more. Between the hops of one batch there is no need to say so. */
+  /** No synchronous plugin code runs any more. Not needed between the hops of one batch. */
   leave(): void {
     Atomics.store(this.#words, RUNNING_SLOT_WORD, 0)
   }
 
-  /** Says which plugin is being loaded (-1: none). */
+  /** Announces which plugin is being loaded (-1: none). */
   loading(plugin: number): void {
     Atomics.store(this.#words, LOADING_PLUGIN_WORD, plugin + 1)
   }
 
-  /** Commits that a plugin has finished, before the next one is entered. False: the host has taken the rest elsewhere. */
+  /** Commits that a plugin has finished, before the next one is entered. False: the host has taken the rest of the hop elsewhere. */
   goOn(slot: number, before: number, after: number): boolean {
     return (
       Atomics.compareExchange(this.#words, this.#slots + slot * SLOT_WORDS + DONE_MASK_WORD, before, after) === before
     )
   }
 
-  /** Commits a replacement: the bytes stand in `area` (1 or 2) already. */
+  /** Commits a replacement whose bytes are already in `area` (1 or 2). */
   replaced(slot: number, area: 1 | 2, bytes: number, plugin: number): void {
     const at = this.#slots + slot * SLOT_WORDS
     this.#words[at + REPLACED_BYTES_WORD + area - 1] = bytes
@@ -155,7 +155,7 @@ export class WorkerRing {
     Atomics.store(this.#words, at + REPLACED_AREA_WORD, area)
   }
 
-  /** The outcome of nearly every call: the other words mean nothing then. */
+  /** The outcome of nearly every call. The host reads no other outcome word then, so none is written. */
   setContinue(slot: number): void {
     this.#words[this.#slots + slot * SLOT_WORDS + OUTCOME_WORD] = OUTCOME_CONTINUE
   }
@@ -187,7 +187,7 @@ export class WorkerRing {
     this.#doubles[(this.#slots + slot * SLOT_WORDS + MARK_AT_WORD) >> 1] = nowMs
   }
 
-  /** Gives the slot back, and wakes the host if it said that it sleeps. */
+  /** Gives the slot back, and wakes the host if it has said that it sleeps. */
   complete(slot: number): void {
     const words = this.#words
     const at = this.#slots + slot * SLOT_WORDS + STATE_WORD
@@ -201,7 +201,7 @@ export class WorkerRing {
     if (Atomics.exchange(words, HOST_PARK_WORD, AWAKE) === PARKED) Atomics.notify(words, HOST_PARK_WORD)
   }
 
-  /** Control messages announced and not yet acknowledged by `controlSeen`. */
+  /** How many control messages are announced and not yet acknowledged by `controlSeen`. */
   controlPending(): number {
     return (Atomics.load(this.#words, CONTROL_SEQUENCE_WORD) - this.#controlSeen) | 0
   }
@@ -210,7 +210,7 @@ export class WorkerRing {
     this.#controlSeen = (this.#controlSeen + 1) | 0
   }
 
-  /** True once after callers have given up calls. */
+  /** Whether callers have given up calls since it was last asked. */
   takeCancellations(): boolean {
     const sequence = Atomics.load(this.#words, CANCEL_SEQUENCE_WORD)
     if (sequence === this.#cancelSeen) return false
@@ -222,7 +222,7 @@ export class WorkerRing {
     return Atomics.load(this.#words, this.#slots + slot * SLOT_WORDS + CANCELLED_WORD) === 1
   }
 
-  /** Looks for work up to `attempts` times without sleeping. */
+  /** Looks for work up to `attempts` times without sleeping. Returns whether there is any. */
   lookAgain(attempts: number): boolean {
     for (let i = 0; i < attempts; i += 1) {
       if (this.hasSubmissions()) return true
@@ -230,14 +230,17 @@ export class WorkerRing {
     return this.#hasReason(true)
   }
 
-  /** Sleeps until the host rings; returns at once when there is something to do. */
+  /** Blocks the thread until the host rings; returns at once when there is something to do. */
   park(): void {
     if (!this.#advertise(true)) return
     Atomics.wait(this.#words, WORKER_PARK_WORD, PARKED)
     Atomics.store(this.#words, WORKER_PARK_WORD, AWAKE)
   }
 
-  /** The same with the event loop alive; null when there is something to do already. `forCalls: false` is for a lane that can take no more calls. */
+  /**
+   * Resolves when the host rings; the event loop goes on meanwhile. null: there is something to do already. `forCalls: false`
+   * is for a lane that can take no more calls: submissions do not wake it.
+   */
   parkAsync({ forCalls = true } = {}): Promise<unknown> | null {
     if (!this.#advertise(forCalls)) return null
     const sleep = Atomics.waitAsync(this.#words, WORKER_PARK_WORD, PARKED)
@@ -252,7 +255,7 @@ export class WorkerRing {
 
   #advertise(forCalls: boolean): boolean {
     Atomics.store(this.#words, WORKER_PARK_WORD, PARKED)
-    // Looked at again after saying so: work published before the host saw PARKED would ring for nobody.
+    // Look again after storing PARKED: the host rings for no work that it published before it could see PARKED.
     if (!this.#hasReason(forCalls)) return true
     Atomics.store(this.#words, WORKER_PARK_WORD, AWAKE)
     return false

@@ -1,7 +1,7 @@
 /** The allocator against a model that only knows which units are taken. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { blockBytes, createExtents, SMALLEST_EXTENT_BYTES } from '../../dist/ring/extents.js'
+import { blockBytes, Extents, SMALLEST_EXTENT_BYTES } from '../../dist/ring/extents.js'
 
 const BASE_BYTE = 12_344
 const LARGEST_BYTES = 8 * 1024
@@ -9,7 +9,7 @@ const ARENA_BYTES = 4 * LARGEST_BYTES
 const UNITS = ARENA_BYTES / SMALLEST_EXTENT_BYTES
 const SEED = process.env.SEED === undefined ? Date.now() & 0x7fff_ffff : Number(process.env.SEED)
 
-const arena = () => createExtents({ baseByte: BASE_BYTE, arenaBytes: ARENA_BYTES, largestBytes: LARGEST_BYTES })
+const arena = () => new Extents({ baseByte: BASE_BYTE, arenaBytes: ARENA_BYTES, largestBytes: LARGEST_BYTES })
 
 interface Taken {
   readonly at: number
@@ -44,10 +44,10 @@ describe('extents', () => {
           if ('take' in step) take(extents, step.take, taken, units)
           else if (taken.length > 0) give(extents, taken.splice(step.give % taken.length, 1)[0] as Taken, units)
         }
-        expect(extents.usedBytes()).toBe(taken.reduce((sum, { bytes }) => sum + blockBytes(bytes), 0))
+        expect(extents.usedBytes).toBe(taken.reduce((sum, { bytes }) => sum + blockBytes(bytes), 0))
         // Whatever was taken and given in whatever order: in the end it is whole again.
         for (const each of taken) give(extents, each, units)
-        expect(extents.usedBytes()).toBe(0)
+        expect(extents.usedBytes).toBe(0)
         const whole = Array.from({ length: ARENA_BYTES / LARGEST_BYTES }, () => extents.take(LARGEST_BYTES))
         expect([...whole].sort((a, b) => a - b)).toEqual(whole.map((_, index) => BASE_BYTE + index * LARGEST_BYTES))
         expect(extents.take(1)).toBe(-1)

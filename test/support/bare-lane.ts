@@ -10,7 +10,7 @@ import { createReader } from '../../dist/contracts/codec/read.js'
 import type { HookpointSpec, LaneSpec } from '../../dist/contracts/control.js'
 import { LaneLink } from '../../dist/host/lanes/lane-link.js'
 import { monotonicMs } from '../../dist/ring/clock.js'
-import { createExtents } from '../../dist/ring/extents.js'
+import { Extents } from '../../dist/ring/extents.js'
 import { allocateRing, BROKEN, HostRing, NOTHING } from '../../dist/ring/host-ring.js'
 import * as layout from '../../dist/ring/layout.js'
 import { fixture } from './lab.js'
@@ -37,7 +37,7 @@ const TIMEOUT_MS = 10_000
 export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneOptions) {
   const geometry = { slotCount, arenaBytes: 8 * LARGEST_BYTES }
   const ring = new HostRing(geometry, allocateRing(geometry), firstSequence)
-  const extents = createExtents({
+  const extents = new Extents({
     baseByte: ring.arenaByte,
     arenaBytes: geometry.arenaBytes,
     largestBytes: LARGEST_BYTES,

@@ -7,7 +7,7 @@ import type { HookpointState } from '../../dist/host/model/hookpoint-state.js'
 import type { Lane } from '../../dist/host/model/lane.js'
 import { type ActivePlugin, resolvePolicies } from '../../dist/host/model/plugin.js'
 import { compileRoute } from '../../dist/host/model/route.js'
-import { Breaker } from '../../dist/host/primitives/circuit-breaker.js'
+import { CircuitBreaker } from '../../dist/host/primitives/circuit-breaker.js'
 import { InFlightCount } from '../../dist/host/primitives/in-flight-count.js'
 
 export const TIMEOUT_MS = 100
@@ -107,7 +107,7 @@ function createHookpoint(kind: HookpointState['kind']): HookpointState {
 }
 
 function createPlugin(name: string, bulkhead: Bulkhead, onFailure: FailurePolicy | undefined): ActivePlugin {
-  const breaker = new Breaker({ windowMs: 1_000, minFailures: 1, ratio: 0.01, cooldownMs: 1e9 })
+  const breaker = new CircuitBreaker({ windowMs: 1_000, minFailures: 1, ratio: 0.01, cooldownMs: 1e9 })
   const plugin = {
     ...{ name, timeoutMs: TIMEOUT_MS, breaker, bulkhead, index: bulkhead.plugins.length },
     ...{ match: null, sample: 1, isShadow: false, hooks: new Set(['onTest']) },

@@ -1,6 +1,6 @@
 /**
- * Calls that follow an AbortSignal. A server may pass one signal to all its calls: however many follow it, it gets one
- * listener. Host's thread only.
+ * Calls that follow an AbortSignal. A server may pass one signal to all its calls; the signal gets one listener, however
+ * many calls follow it. Host's thread only.
  */
 import { type Call, ensureRare } from '../model/call.js'
 
@@ -13,12 +13,12 @@ export class Aborts {
   readonly #abandon: (call: Call, reason: unknown) => void
   readonly #followings = new WeakMap<AbortSignal, Following>()
 
-  /** @param abandon told of each call whose signal is aborted. */
+  /** @param abandon called for each call whose signal aborts */
   constructor(abandon: (call: Call, reason: unknown) => void) {
     this.#abandon = abandon
   }
 
-  /** Abandons the call when the signal is aborted; ends with the call. */
+  /** Abandons the call when the signal aborts. The call unfollows the signal when it settles. */
   follow(signal: AbortSignal, call: Call): void {
     const rare = ensureRare(call)
     rare.signal = signal

@@ -1,34 +1,40 @@
 /**
- * Whose failure it is when a plugin comes to its deadline: its own, or that of whoever took its time. A breaker counts what
- * is the plugin's own, and nothing else; so no caller, neighbour or pause of the machine takes a plugin away from everybody.
- * Host's thread only.
+ * Decides whose failure it is when a plugin comes to its deadline: the plugin's own, or that of whoever took its time. A
+ * breaker counts only what is the plugin's own, so no caller, neighbour or pause of the machine can have a plugin
+ * quarantined for everybody. Host's thread only.
  *
- *   plugin's own    it threw, crashed, hung, gave no valid verdict, or had had its own time
+ *   plugin's own    it threw, crashed, hung, gave no valid verdict, or used up its own time
  *   caller          the call's timeoutMs came before the plugin's own deadline
- *   waiting         its time had passed in a queue, behind a neighbour, or while the process stood still
+ *   waiting         its time passed in a queue, behind a neighbour, or while the process stood still
  *   neighbour       another plugin took their lane down
  */
 import type { CutShortBy } from '../../contracts/verdict.js'
 import type { Call } from '../model/call.js'
 import type { ActivePlugin } from '../model/plugin.js'
 
-/** A plugin that had this share of its time had its time: a lane takes a moment to begin, longer on a busy machine. */
+/**
+ * A plugin that ran for this share of its time has had its time: a lane takes a moment to begin, longer on a busy
+ * machine.
+ */
 const OWN_SHARE = 0.5
-/** Before its caller's deadline by this share of the time that it was given, a plugin may already have given up for it. */
+/**
+ * A plugin that throws this share of the caller's time before the caller's deadline may have given up because of that
+ * deadline.
+ */
 const GIVING_UP_SHARE = 0.1
-/** The same in milliseconds, at least. */
+/** The least such time, in milliseconds. */
 const GIVING_UP_MS = 2
 
 export interface Turn {
-  /** When the plugin's own time ends, whatever its caller gives it (monotonic ms). */
+  /** When the plugin's own time ends, whatever limit its caller set (monotonic ms). */
   readonly ownDueMs: number
-  /** When the turn ended. */
+  /** When the turn ended (monotonic ms). */
   readonly endMs: number
-  /** How long the plugin ran, without what the process stood still. */
+  /** How long the plugin ran, without the time in which the process stood still. */
   readonly ranMs: number
 }
 
-/** Who ended the turn of a plugin that came to its deadline; undefined: the plugin had its own time. */
+/** Who cut a plugin short that came to its deadline; undefined: it has had its own time. */
 export function cutShortBy(call: Call, { timeoutMs }: ActivePlugin, turn: Turn): CutShortBy | undefined {
   const { capMs } = call.rare
   if (capMs < turn.ownDueMs && capMs <= turn.endMs) return 'caller'
@@ -36,8 +42,8 @@ export function cutShortBy(call: Call, { timeoutMs }: ActivePlugin, turn: Turn):
 }
 
 /**
- * The same of a plugin that threw: one that passes its deadline on to what it asks (a request, a query) throws when that
- * gives up, at about the time that its caller gave it.
+ * Who cut a plugin short that threw; undefined: nobody. A plugin that passes its deadline on to a request or a query
+ * throws when that gives up, at about its caller's deadline.
  */
 export function cutShortWhenThrowing(call: Call, turn: Turn): CutShortBy | undefined {
   const { capMs } = call.rare

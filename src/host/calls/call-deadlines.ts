@@ -1,7 +1,7 @@
 /**
- * When calls are late. A call that waits has an entry of its own in the timing wheel; the calls in a lane share one, which
- * stands at the earliest of their deadlines. So a call that is answered in time, as nearly all are, costs a comparison.
- * Host's thread only.
+ * When calls are late. A call that waits has its own entry in the timing wheel. The calls in a lane share one entry, due
+ * at the earliest of their deadlines, so a call that is answered in time, as nearly all are, costs one comparison. Host's
+ * thread only.
  */
 import type { Call } from '../model/call.js'
 import type { Lane, LaneDeadline } from '../model/lane.js'
@@ -20,14 +20,14 @@ export class CallDeadlines {
     this.#timer = timer
   }
 
-  /** From here on the call is late at `call.dueMs`. Again after each change of it, and when the call begins to wait. */
+  /** The call is late at `call.dueMs`. Call it again after each change of `dueMs`, and when the call begins to wait. */
   watch(call: Call, nowMs: number): void {
     const { lane } = call
     if (call.isWaiting || lane === null) this.#timer.add(call, nowMs)
     else this.watchLane(lane, call.dueMs, nowMs)
   }
 
-  /** From here on the lane has calls of which the first is late at `earliestMs`. */
+  /** The lane has new calls; the first of them is late at `earliestMs`. */
   watchLane({ deadline }: Lane, earliestMs: number, nowMs: number): void {
     if (earliestMs < deadline.dueMs) this.#arm(deadline, earliestMs, nowMs)
   }
@@ -37,7 +37,7 @@ export class CallDeadlines {
     if (call.wheelPrev !== null) this.#timer.cancel(call)
   }
 
-  /** A lane's entry is due: `expire` is told of each of its calls that is late. */
+  /** A lane's entry is due: calls `expire` for each of its calls that is late. */
   sweep(entry: LaneDeadline, nowMs: number, expire: (call: Call, nowMs: number) => void): void {
     const { lane } = entry
     entry.dueMs = Number.POSITIVE_INFINITY

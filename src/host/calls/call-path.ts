@@ -1,11 +1,11 @@
 /**
- * A call's way through the engine, wired: the one place where its parts are made and told of each other. The engine and the
- * proof of interleavings (test/proof/interleavings) have their call paths from here. Host's thread only.
+ * Wires a call's way through the engine: the one place where its parts are made and connected. The engine and the proof of
+ * interleavings (test/proof/interleavings) both use it. Host's thread only.
  *
  *   hooks -> dispatcher -> hops -> lane -> pump ~> worker ~> pump -> lane -> completion -> hops -> the caller
  *
- * Two loops run through it. Time: timer -> wheel -> expiry -> hops -> deadlines -> timer. Lanes: pump -> overseer (who
- * watches, replaces and starts lanes, in lanes/) -> expiry, pump.
+ * There are two loops. Time: timer -> wheel -> expiry -> hops -> deadlines -> timer. Lanes: pump -> overseer (in lanes/: it
+ * watches, replaces and starts lanes) -> expiry, pump.
  */
 import type { Contract } from '../../contracts/contract.js'
 import { monotonicMs } from '../../ring/clock.js'
@@ -24,13 +24,13 @@ import { Expiry } from './expiry.js'
 import { Hops } from './hops.js'
 import { Pump } from './pump.js'
 
-/** What calls need of whoever starts, watches and replaces lanes. Implemented above, in lanes/. */
+/** What calls need of the part that starts, watches and replaces lanes. Implemented above, in lanes/. */
 export interface LaneOverseer {
-  /** The lane has calls in flight. Cheap when it knows already. */
+  /** The lane has calls in flight. Cheap for a lane that is already watched. */
   busy(lane: Lane): void
-  /** An entry of its own in the timing wheel is due. */
+  /** An entry of the overseer's own in the timing wheel is due. */
   due(entry: Deadline, nowMs: number): void
-  /** The lane's worker broke the protocol, if so with that call. */
+  /** The lane's worker broke the protocol, with that call if one is given. */
   violated(lane: Lane, kind: ViolationKind, call?: Call): void
 }
 
@@ -42,7 +42,7 @@ export interface CallPathOptions {
   readonly maxEventBytes: number
   /** Default: Math.random. */
   readonly random?: () => number
-  /** Buckets of the timing wheel; its default when left out. */
+  /** Buckets of the timing wheel. Default: the wheel's own. */
   readonly wheelBuckets?: number
 }
 
@@ -50,18 +50,18 @@ export interface CallPath {
   readonly dispatcher: Dispatcher
   readonly expiry: Expiry
   readonly pump: Pump
-  /** Deadlines of whatever kind; those of the overseer come back to it. */
+  /** Takes deadlines of any kind. The overseer's own come back to it as `due`. */
   readonly timer: DeadlineTimer<Deadline>
   /**
-   * How many of the milliseconds between the two times the process stood still (was stopped, frozen): its lanes did not have
-   * them.
+   * How many milliseconds between the two times the process stood still (was stopped or frozen). Lanes did not have that
+   * time.
    */
   readonly lostMsSince: (sinceMs: number, nowMs: number) => number
-  /** What each lane is to tell. */
+  /** What lanes report to. */
   readonly listener: LaneListener
-  /** Before the first lane is started. */
+  /** Call it before the first lane is started. */
   overseeBy(overseer: LaneOverseer): void
-  /** Calls may go to the bulkhead's lanes. */
+  /** From now on, calls may go to the bulkhead's lanes. */
   open(bulkhead: Bulkhead): void
 }
 
@@ -86,7 +86,7 @@ class WiredCallPath implements CallPath {
       wheel: new TimingWheel(wheelBuckets === undefined ? {} : { buckets: wheelBuckets }),
       now: monotonicMs,
       expire: (entry, nowMs) => this.#expire(entry, nowMs),
-      // A verdict that is there when the timer fires wins.
+      // A verdict that has arrived when the timer fires wins.
       beforeExpire: () => this.pump.drainAll(this.#lanes()),
       onDue: (setMs, dueMs, nowMs) => this.#standstills.notice(setMs, dueMs, nowMs),
     })
@@ -119,7 +119,7 @@ class WiredCallPath implements CallPath {
   }
 
   readonly lostMsSince = (sinceMs: number, nowMs: number): number => {
-    // What a worker gave back when the process went on may be taken before the timer fires.
+    // When the process goes on, completions may be taken before the late timer fires.
     this.timer.look(nowMs)
     return this.#standstills.lostMsSince(sinceMs)
   }
@@ -153,7 +153,7 @@ class WiredCallPath implements CallPath {
   }
 }
 
-/** A lane has slots again: calls that wait for one go on. */
+/** The lane has free slots again: submit calls that wait for one. */
 function feed({ bulkhead }: Lane): void {
   if (bulkhead.queueDepth > 0) bulkhead.feed()
 }

@@ -1,6 +1,6 @@
 /**
  * Reads what a worker wrote into a slot and turns it into the call's next step. Every value is read once, copied and
- * checked: a worker may be wholly owned by its plugin, and may still be writing. Host's thread only.
+ * checked: a plugin may own its worker completely, and may still be writing. Host's thread only.
  */
 import { codecMemory } from '../../contracts/codec/memory.js'
 import type { EventReader } from '../../contracts/codec/read.js'
@@ -20,7 +20,7 @@ import type { Hops } from './hops.js'
 import { type Marks, markMsOf, startedMsOf } from './marks.js'
 import { recordRuns } from './runs.js'
 
-// A module's own constants are compiled in; another's are loaded and checked at each use.
+// V8 compiles a module's own constants in; imported ones it loads and checks at each use.
 const {
   ANSWER_BYTES_WORD,
   CODE_WORD,
@@ -40,7 +40,7 @@ const {
   REPLACED_BYTES_WORD,
 } = layout
 
-/** Raised inside this module alone: the worker wrote what no honest worker writes. */
+/** Thrown and caught in this module only: the worker wrote what no honest worker writes. */
 class Violation {
   readonly kind: ViolationKind
   constructor(kind: ViolationKind) {
@@ -57,7 +57,7 @@ export interface CompletionOptions {
   readonly hops: Pick<Hops, 'proceed' | 'decide' | 'fail'>
   /** The worker broke the protocol with this call. */
   violated(lane: Lane, kind: ViolationKind, call: Call): void
-  /** How long the process stood still since then, in milliseconds. */
+  /** How long the process stood still since `sinceMs`, in milliseconds. */
   lostMsSince(sinceMs: number, nowMs: number): number
 }
 
@@ -72,7 +72,7 @@ export class Completion {
     this.#lostMsSince = lostMsSince
   }
 
-  /** Takes a call's completed trip. */
+  /** Takes a call whose trip has come back. */
   take(lane: Lane, slot: number, call: Call, nowMs: number): void {
     try {
       this.#read(lane, slot, call, nowMs)
@@ -82,11 +82,11 @@ export class Completion {
     }
   }
 
-  /** What most this.#hops come to stands here in full, small enough to be compiled in one piece; the rest stands apart. */
+  /** The outcome of most hops. Fast path, small enough for V8 to compile in one piece. */
   #read(lane: Lane, slot: number, call: Call, nowMs: number): void {
     const { ring } = lane
     const { tripMs, hookpoint } = call
-    // It was not published.
+    // The trip was never published.
     if (!call.hasBegun) throw new Violation('state')
     const startedMs = startedMsOf(lane, slot, tripMs, nowMs)
     const markMs = markMsOf(lane, slot, startedMs, nowMs)
@@ -186,13 +186,13 @@ export class Completion {
   ): CutShortBy | undefined {
     if (kind !== 'timeout' && kind !== 'error') return undefined
     const lostMs = this.#lostMsSince(startedMs, nowMs)
-    // When a later plugin was entered is not known any more: the lane gave it all its own time.
+    // It is not known when a later plugin was entered; the lane has given it all its own time.
     const ownDueMs = isFirst ? call.tripMs + plugin.timeoutMs + lostMs : endMs
     const turn = { ownDueMs, endMs, ranMs: isFirst ? endMs - startedMs - lostMs : plugin.timeoutMs }
     return kind === 'timeout' ? cutShortBy(call, plugin, turn) : cutShortWhenThrowing(call, turn)
   }
 
-  /** A replacement that the layout can hold and the schema refuses: its plugin's failure, after those in `done` have run. */
+  /** Fails the plugin whose replacement fits the layout but not the schema. The plugins in `done` have run. */
   #refuseReplacement(lane: Lane, call: Call, refused: Refused, marks: Marks, nowMs: number, done: number): void {
     const { plugin, problem } = refused
     recordRuns(lane, call, done & ~(1 << plugin.index), marks.markMs - marks.startedMs, nowMs)
@@ -201,7 +201,7 @@ export class Completion {
     this.#hops.fail(call, plugin, failureOf(call, plugin, { kind: 'invalid', what: problem, times }), done)
   }
 
-  /** Makes the worker's replacement, if there is one, the call's own: copied out, decoded, validated. */
+  /** Makes the worker's replacement, if there is one, the call's own: copies it out, decodes and validates it. */
   #takeReplacement(lane: Lane, slot: number, call: Call): Refused | null {
     if (call.hookpoint.kind !== 'transform') return null
     const area = lane.ring.slotWord(slot, REPLACED_AREA_WORD)
@@ -211,7 +211,7 @@ export class Completion {
     if (bytes < 0 || bytes > call.hookpoint.replyRoom(call.eventBytes)) throw new Violation('bounds')
     const by = pluginAt(lane, call, lane.ring.slotWord(slot, REPLACED_BY_WORD))
     const copy = lane.bytes.copyOut(lane.replyAt(slot, call, area - 1), bytes)
-    // The worker's encoder holds what the layout can express; the schema may ask for more.
+    // The worker's encoder checks what the layout can express; the schema may require more.
     const checked = parse(call.hookpoint.reader, copy)
     if (!checked.ok) return { plugin: by, problem: misfitMessage('replacement', checked) }
     ensureRare(call).replacement = { event: checked.value, by, before: call.rare.replacement }
@@ -219,7 +219,7 @@ export class Completion {
     return null
   }
 
-  /** The event as replaced by the plugins that have run, if it was; for a trip that will not complete. */
+  /** Keeps what the plugins of a trip have replaced so far. For a trip that will not complete. */
   salvage(lane: Lane, slot: number, call: Call): void {
     try {
       this.#takeReplacement(lane, slot, call)
@@ -243,7 +243,7 @@ function pluginAt(lane: Lane, call: Call, index: number): ActivePlugin {
 function message(lane: Lane, slot: number): string {
   const bytes = lane.ring.slotWord(slot, MESSAGE_BYTES_WORD)
   if (bytes < 0 || bytes > MESSAGE_BYTES) throw new Violation('bounds')
-  // Nearly all are, and then there is no need of a decoder, which is slow for short texts.
+  // Nearly all messages are ASCII and need no decoder, which is slow for short texts.
   if (lane.bytes.copyAscii(lane.ring.messageAt(slot), bytes, messageBytes)) {
     return messageBytes.toString('latin1', 0, bytes)
   }
@@ -254,11 +254,11 @@ function message(lane: Lane, slot: number): string {
   }
 }
 
-/** Where messages are copied to before they are read. */
+/** Messages are copied here before they are read. */
 const messageBytes = Buffer.alloc(MESSAGE_BYTES)
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Decodes what a worker wrote and asks the schema what the layout cannot express. */
+/** Decodes what a worker wrote, and has the schema check what the layout cannot express. */
 function parse(reader: EventReader, copy: Uint8Array): Checked {
   try {
     return reader.parse(codecMemory(copy.buffer as ArrayBuffer), 0, copy.length)
@@ -272,7 +272,7 @@ function timesOf(call: Call, { startedMs, markMs }: Marks): Times {
   return { waitedMs: startedMs - call.tripMs, ranMs: markMs - startedMs }
 }
 
-/** The plugins of the trip up to and including `plugin`. */
+/** The plugins of the trip, as a mask, up to and including `plugin`. */
 function upTo(call: Call, plugin: ActivePlugin): number {
   return call.mask & ((2 << plugin.index) - 1)
 }

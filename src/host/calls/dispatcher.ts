@@ -1,6 +1,4 @@
-/**
- * Where calls begin: asks and tells on a server's behalf, with the caller's options applied. Host's thread only.
- */
+/** Begins calls for a server, with the caller's options applied. Host's thread only. */
 import type { Contract } from '../../contracts/contract.js'
 import { HookringError, thrownText } from '../../contracts/errors.js'
 import type { Verdict } from '../../contracts/verdict.js'
@@ -32,10 +30,10 @@ export class Dispatcher {
   readonly #aborts: Aborts
   readonly #reportRefused: (error: Error) => void
   readonly #noteRefused: (error: Error) => void
-  /** Observations since the last flush. */
+  /** Counts the observations made since the last flush. */
   #batch = new InFlightCount()
   #flushed: Promise<unknown> = Promise.resolve()
-  /** An observation is being told; what was wrong with it. */
+  /** An observation is being made; the next field has what was wrong with it. */
   #isTelling = false
   #refused: Error | null = null
 
@@ -54,10 +52,10 @@ export class Dispatcher {
     }
   }
 
-  /** Gate, transform, respond. Never throws: what is wrong rejects the promise. */
+  /** For gates, transforms and responds. Never throws: an error rejects the promise. */
   ask(hookpoint: HookpointState, route: Route, event: unknown, callOptions: CallOptions | undefined): Promise<Verdict> {
     const call = new Call(hookpoint, route)
-    // A closure in the source alone: compiled code has none.
+    // V8 allocates no closure here once the function is compiled.
     const promise = new Promise<Verdict>((resolve, reject) => {
       call.resolve = resolve
       call.reject = reject
@@ -70,11 +68,11 @@ export class Dispatcher {
   }
 
   /**
-   * Observe. Never throws: what is wrong is emitted as `error`. A list that is larger than an event may be is told in parts,
-   * in its order, each as an event of its own.
+   * For observations. Never throws: an error is emitted as `error`. An event that is one list and too large is split, and
+   * its parts are sent in order, each as an event of its own.
    */
   tell(hookpoint: HookpointState, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
-    // An event's getters may tell of other things meanwhile.
+    // The event's getters may make observations of their own meanwhile.
     const isTelling = this.#isTelling
     const outer = this.#refused
     this.#isTelling = true
@@ -90,7 +88,7 @@ export class Dispatcher {
     else for (const part of parts) this.tell(hookpoint, route, part, callOptions)
   }
 
-  /** Its steps, which do not wait for each other, and its shadows. */
+  /** The hops of an observation, which do not wait for each other, and its shadows. */
   #tellAround(hookpoint: HookpointState, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
     const branches = route.branches ?? (route.steps.length === 0 ? [] : [route])
     for (const [index, each] of branches.entries()) this.#tellOne(hookpoint, each, event, callOptions, index > 0)
@@ -101,7 +99,7 @@ export class Dispatcher {
       this.#tellOne(hookpoint, each, event, unseen, told > 0)
       told += 1
     }
-    // A call like any other, though nobody hears of it.
+    // It counts as a call, though no plugin is told.
     if (told === 0) hookpoint.recorder.calls += 1
   }
 
@@ -114,7 +112,7 @@ export class Dispatcher {
     await this.#flushed
   }
 
-  /** The call, its shadows, and the hops that do not wait for each other. */
+  /** The call with its shadows, or the parallel hops of a gate. */
   #askAround(call: Call, event: unknown, callOptions: CallOptions | undefined): void {
     const { shadows, branches } = call.route
     const isFirstTime = call.rare.startAt === null
@@ -131,7 +129,8 @@ export class Dispatcher {
     isPart: boolean,
   ): void {
     const call = new Call(hookpoint, route)
-    // What is wrong with the event is wrong with it everywhere, and reported once; a later end is reported by the first.
+    // An invalid event is invalid for every hop, and is reported once. Later errors of the call are reported by its first
+    // hop.
     call.reject = isPart ? this.#noteRefused : this.#reportRefused
     if (isPart) ensureRare(call).isPart = true
     call.batch = this.#batch
@@ -166,7 +165,7 @@ export class Dispatcher {
     })
   }
 
-  /** Options are the caller's: reading them may throw what the caller's getters throw. */
+  /** Reads the caller's options, whose getters may throw. */
   #readOptions(call: Call, callOptions: CallOptions): void {
     try {
       const { signal, timeoutMs, traceId, times, startAt } = callOptions
@@ -194,7 +193,7 @@ export class Dispatcher {
     else this.#aborts.follow(signal, call)
   }
 
-  /** The caller gives up: what has not begun is taken back, what runs is told. */
+  /** The caller gives up: what no plugin has begun is taken back, and a running plugin is told. */
   #abandon(call: Call, reason: unknown): void {
     if (call.isSettled) return
     call.hookpoint.recorder.aborted += 1
@@ -204,12 +203,12 @@ export class Dispatcher {
   }
 }
 
-/** Of an event that is one list and nothing else; null where it is none, or has nothing to be divided. */
+/** Splits an event that is one list and nothing else; null: it is not, or has fewer than two items. */
 function halvesOf({ definition }: HookpointState, event: unknown): [object, object] | null {
   const { root } = definition.plan
   const [field, ...others] = root.kind === 'object' ? root.fields : []
   if (field?.node.kind !== 'array' || others.length > 0) return null
-  // It has been read before, while it was encoded: reading it throws nothing new.
+  // Encoding has read it already, so reading it throws nothing new.
   const list = (event as Record<string, unknown>)[field.key]
   if (!Array.isArray(list) || list.length < 2) return null
   const middle = Math.ceil(list.length / 2)

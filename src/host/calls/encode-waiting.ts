@@ -1,14 +1,14 @@
-/** Encodes events for which no lane has room now, so that calls can wait with their bytes. Host's thread only. */
+/** Encodes events for which no lane has room now, so that their calls can wait. Host's thread only. */
 import { type CodecMemory, codecMemory } from '../../contracts/codec/memory.js'
 import type { Call, HeldBytes } from '../model/call.js'
 import { nextRoom } from '../model/lane.js'
 
-/** At most this many bytes of trace id stand behind an event. */
+/** The longest trace id, in bytes of UTF-8. */
 export const MAX_TRACE_ID_BYTES = 256
 
 const SCRATCH_BYTES = 8192
 
-/** The function throws HookringError EVENT_INVALID, EVENT_TOO_LARGE. */
+/** The returned function throws HookringError EVENT_INVALID, EVENT_TOO_LARGE. */
 export function createWaitingEncoder(maxEventBytes: number): (call: Call, event: unknown) => HeldBytes {
   let scratch: CodecMemory | null = null
 
@@ -16,7 +16,7 @@ export function createWaitingEncoder(maxEventBytes: number): (call: Call, event:
     const { hookpoint, traceBytes } = call
     let room = (hookpoint.expectedBytes + 63) & ~63
     for (;;) {
-      // Large events are encoded where they stay; small ones share a place and are copied out of it.
+      // A large event is encoded in memory of its own; small ones are encoded in shared scratch memory and copied out.
       const isLarge = room > SCRATCH_BYTES
       scratch ??= codecMemory(new ArrayBuffer(SCRATCH_BYTES + MAX_TRACE_ID_BYTES))
       const memory = isLarge ? codecMemory(new ArrayBuffer((room + MAX_TRACE_ID_BYTES + 7) & ~7)) : scratch

@@ -1,6 +1,4 @@
-/**
- * What happens to calls whose time is up, and to those of a lane that is given up. Host's thread only.
- */
+/** What happens to calls whose time is up, and to the calls of a lane that is given up. Host's thread only. */
 import { HookringError } from '../../contracts/errors.js'
 import { monotonicMs } from '../../ring/clock.js'
 import type { Call, HeldBytes } from '../model/call.js'
@@ -21,7 +19,7 @@ export interface ExpiryOptions {
   readonly completion: Completion
   readonly deadlines: Pick<CallDeadlines, 'watch'>
   readonly emit: Emit
-  /** How long the process stood still since then, in milliseconds. */
+  /** How long the process stood still since `sinceMs`, in milliseconds. */
   lostMsSince(sinceMs: number, nowMs: number): number
 }
 
@@ -40,7 +38,7 @@ export class Expiry {
     this.#emit = emit
   }
 
-  /** The call's entry in the wheel, or its lane's, is due. Everything that has come back was taken before. */
+  /** The call's entry in the wheel, or its lane's, is due. The caller has drained the lane before. */
   expire(call: Call, nowMs: number, retries = 2): void {
     if (call.isSettled) return
     if (call.isWaiting) {
@@ -57,12 +55,13 @@ export class Expiry {
       return
     }
     if (!lane.ring.stopAfter(slot, doneMask)) {
-      // It has gone on meanwhile, to a plugin that may have time left.
+      // The worker has got further meanwhile, to a plugin that may have time left.
       if (retries > 0) {
         this.expire(call, nowMs, retries - 1)
         return
       }
-      // Where it was stopped, not where it was seen before: what it has entered since is not run elsewhere.
+      // Read the progress at the stop, not the earlier one: a plugin that was entered in between must not run again
+      // elsewhere.
       progress = progressOf(lane, call, nowMs, lane.ring.stop(slot))
     }
     const { current, done, times, enteredMs } = progress
@@ -82,7 +81,7 @@ export class Expiry {
     this.#timeOutUnbegun(call, call.left, 'no lane had room', nowMs)
   }
 
-  /** No plugin had any of the call's time. */
+  /** Times out a call that no plugin has begun. */
   #timeOutUnbegun(call: Call, mask: number, what: string, nowMs: number): void {
     const by = call.rare.capMs <= nowMs ? 'caller' : 'waiting'
     this.#timeOut(call, firstIn(stepOf(call), mask), { what, times: waitedOnly(call, nowMs), cutShortBy: by }, 0)
@@ -95,7 +94,7 @@ export class Expiry {
     this.#hops.fail(call, plugin, failureOf(call, plugin, { kind: 'timeout', ...parts }), done)
   }
 
-  /** Looks again later when nothing is late yet: by then the call may be at a plugin with less time. */
+  /** Whether nothing is late yet. If so, it looks again later: by then the call may be at a plugin with less time. */
   #waitLonger(call: Call, ownDueMs: number, nowMs: number): boolean {
     const dueMs = Math.min(ownDueMs, call.rare.capMs)
     if (dueMs <= nowMs) return false
@@ -105,8 +104,9 @@ export class Expiry {
   }
 
   /**
-   * When the present plugin's own time ends. The first one's counts from when the trip began, each later one's from when it
-   * was entered, up to all their times together. Time in which the process stood still does not count.
+   * When the present plugin's own time ends. The first plugin's time counts from the beginning of the trip; a later one's
+   * from when it was entered, but never beyond the sum of all their times. Time in which the process stood still does not
+   * count.
    */
   #ownDueOf(call: Call, { current, done, enteredMs }: Progress, nowMs: number): number {
     if (call.hookpoint.kind === 'observe') return Number.POSITIVE_INFINITY
@@ -117,9 +117,9 @@ export class Expiry {
     return Math.min(enteredMs + this.#lostMsSince(enteredMs, nowMs) + current.timeoutMs, allDueMs + allMs)
   }
 
-  /** From here on the slot is the worker's business; what its plugins have replaced so far stays with the call. */
+  /** Leaves the slot to the worker. What its plugins have replaced so far stays with the call. */
   #giveUpSlot(lane: Lane, call: Call, current: ActivePlugin, done: number, nowMs: number): void {
-    // First: a replacement that breaks the protocol costs the lane its life, and this call is no longer its business.
+    // Detach first: salvaging a replacement that breaks the protocol loses the lane, and must not touch this call again.
     lane.detach(call, 1 << current.index)
     if (done !== 0) this.#completion.salvage(lane, call.slot, call)
     const { startedMs, markMs } = marksOf(lane, call.slot, call.tripMs, nowMs)
@@ -127,8 +127,8 @@ export class Expiry {
   }
 
   /**
-   * The lane's generation is over: each of its calls goes on elsewhere, fails, or is reported undelivered. A protocol that
-   * was broken is blamed on all plugins of the lane: any of them can have done it.
+   * The lane's generation is over: each of its calls is moved, fails, or is reported as undelivered. A broken protocol is
+   * blamed on all plugins of the lane, because any of them may have done it.
    */
   loseLane(lane: Lane, reason: 'hang' | 'crash' | 'violation', message: string, nowMs: number): void {
     this.#requeue(lane, nowMs)
@@ -141,8 +141,8 @@ export class Expiry {
       if (call.isSettled) continue
       const bytes = lane.heldBytes(call)
       const { current, done, times } = progressOf(lane, call, nowMs, lane.ring.stop(call.slot))
-      // The one that hung is late, even when the watchdog looked before the call's own deadline came up. One that was
-      // entered at that very moment is not.
+      // The plugin that hung is late, even if the watchdog saw it before the call's own deadline. One that was entered at
+      // that very moment is not.
       const isLate = reason === 'hang' && call.slot === running && times.ranMs >= current.timeoutMs
       const kind = isLate ? 'timeout' : 'crash'
       this.#giveUpSlot(lane, call, current, done, nowMs)
@@ -162,8 +162,9 @@ export class Expiry {
   }
 
   /**
-   * Calls that the lane has not begun, oldest first, with their bytes. The newest is taken back first: a worker that runs
-   * on claims the oldest meanwhile, and so nothing that is older than what goes elsewhere.
+   * Takes back the calls that the worker has not claimed, with their bytes; returns them oldest first. It recalls the
+   * newest first: a worker that goes on meanwhile claims the oldest, so nothing that it runs is newer than what moves
+   * elsewhere.
    */
   #takeBack(lane: Lane): Call[] {
     const newestFirst = [...lane.calls()].sort((a, b) => (b.ticket - a.ticket) | 0)
@@ -187,14 +188,14 @@ export class Expiry {
     })
   }
 
-  /** Takes what the lane has not begun to other lanes of its bulkhead, if there are any. */
+  /** Moves what the worker has not claimed to other lanes of the bulkhead, if there are any. */
   moveUnclaimed(lane: Lane): void {
     if (lane.bulkhead.partition !== null || !lane.bulkhead.hasOther(lane)) return
     this.#requeue(lane, monotonicMs())
     lane.bulkhead.feed()
   }
 
-  /** The engine closes and waits no longer: an observation is named as undelivered, a call is refused. */
+  /** The engine closes and waits no longer: an observation becomes a dead letter, any other call is refused. */
   giveUp(call: Call): void {
     if (call.isSettled) return
     const from = call.lane === null ? call.held : call.lane.heldBytes(call)
@@ -209,14 +210,17 @@ export class Expiry {
   }
 }
 
-/** How long another hook has kept the lane's thread since this one was entered, if one runs now. */
+/** How long another hook has occupied the lane's thread since this one was entered; 0: none does now. */
 function blockedMs(lane: Lane, slot: number, enteredMs: number, nowMs: number): number {
   const running = lane.ring.runningSlot()
   if (running === slot || lane.occupantOf(running) === null) return 0
   return nowMs - marksOf(lane, running, enteredMs, nowMs).markMs
 }
 
-/** Where no hook is seen to run (an async one is pending, or it runs in a child process): the plugin that all claimed calls are at. */
+/**
+ * The plugin that all claimed calls are at, if there is only one. For when no hook is seen to run: an async one is
+ * pending, or it runs in a child process.
+ */
 function onlyOneIn(lane: Lane, nowMs: number): ActivePlugin | undefined {
   const suspects = new Set<ActivePlugin>()
   for (const call of lane.calls()) if (!call.isSettled) suspects.add(progressOf(lane, call, nowMs).current)

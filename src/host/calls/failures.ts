@@ -1,4 +1,4 @@
-/** What a failure says: who, where, why, how long it waited and ran. Host's thread only. */
+/** Builds failures: which plugin, where, why, how long it waited and ran. Host's thread only. */
 import type { CutShortBy, Failure, FailureKind, ThrownError } from '../../contracts/verdict.js'
 import type { Call } from '../model/call.js'
 import type { ActivePlugin } from '../model/plugin.js'
@@ -13,7 +13,7 @@ const VERBS: Partial<Record<FailureKind, string>> = {
 
 export interface FailureParts {
   readonly kind: FailureKind
-  /** What happened, for an operator. */
+  /** What happened, in words for an operator. */
   readonly what: string
   readonly times: Times
   /** Left out: the failure is the plugin's own. */
@@ -22,7 +22,7 @@ export interface FailureParts {
   readonly error?: ThrownError | undefined
 }
 
-/** The failure of a plugin that was asked, or should have been. */
+/** The failure of a plugin that was asked, or was next to be asked. */
 export function failureOf(call: Call, plugin: ActivePlugin, parts: FailureParts): Failure {
   const { kind, what, times, cutShortBy, error } = parts
   const took = `waited ${times.waitedMs.toFixed(1)} ms, ran ${times.ranMs.toFixed(1)} ms`
@@ -35,7 +35,7 @@ export function failureOf(call: Call, plugin: ActivePlugin, parts: FailureParts)
   }
 }
 
-/** Reads what a lane says that a hook threw: `TypeError: it is no number`, and behind a zero the stack. */
+/** Splits a lane's text about a thrown error: `TypeError: it is no number`, a zero byte, the stack. */
 export function thrownErrorIn(said: string): ThrownError {
   const [text = '', stack = ''] = said.split('\0', 2)
   const [, name = 'Error', message = text] = /^([A-Za-z_$][\w$]*): ([\s\S]*)$/.exec(text) ?? []

@@ -1,6 +1,4 @@
-/**
- * Calls that are several at once: the hops of a parallel gate, and shadows beside what is enforced. Host's thread only.
- */
+/** Calls that consist of several: the hops of a parallel gate, and shadows. Host's thread only. */
 import { HookringError } from '../../contracts/errors.js'
 import { CONTINUE, type Failure, type Verdict } from '../../contracts/verdict.js'
 import { Call, ensureRare } from '../model/call.js'
@@ -11,7 +9,7 @@ import type { Hops } from './hops.js'
 
 export interface FanOutOptions {
   readonly hops: Hops
-  /** Counts a call in and applies its options. */
+  /** Counts the call and applies its options. */
   begin(call: Call, event: unknown, options: CallOptions | undefined): void
 }
 
@@ -24,7 +22,10 @@ export class FanOut {
     this.#begin = begin
   }
 
-  /** The hops of a parallel gate, each a call of its own; the first reject in the order of the chain is the verdict. */
+  /**
+   * Starts the hops of a parallel gate, each as a call of its own. The first reject, in the order of the chain, is the
+   * verdict.
+   */
   branch(parent: Call, branches: readonly Route[], event: unknown, callOptions: CallOptions | undefined): void {
     const verdicts: (Verdict | Error | undefined)[] = branches.map(() => undefined)
     const children: Call[] = []
@@ -71,7 +72,7 @@ export class FanOut {
     this.#hops.refuse(call, new HookringError('CALL_ABORTED', 'another hop has decided'))
   }
 
-  /** A shadow's verdict is compared with what was enforced, and counted; nobody waits for it. */
+  /** Asks a shadow. Nobody waits for its verdict, which is compared with the enforced one and counted. */
   beginShadow(main: Call, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
     const plugin = (route.steps[0] as Step).plugins[0] as ActivePlugin
     if (!this.#hops.wants(plugin, event)) return
@@ -83,7 +84,7 @@ export class FanOut {
   }
 }
 
-/** Counts, once both have settled, how the shadow's verdict compares with what was enforced. */
+/** When both have settled, counts how the shadow's verdict compares with the enforced one. */
 function compareShadow(main: Call, shadow: Call, plugin: ActivePlugin): void {
   let enforced: Verdict | undefined
   let said: Verdict | Error | undefined

@@ -1,6 +1,6 @@
 /**
- * Makes `engine.hooks`: a function per hookpoint. The functions are what servers call all day, so they do the least:
- * without subscribers one property is read and nothing else happens. Host's thread only.
+ * Makes `engine.hooks`: a function for each hookpoint. Servers call these all the time, so they do as little as possible:
+ * without subscribers a call reads one property. Host's thread only.
  */
 import type { Contract, EventInput, Hookpoints, VerdictOf } from '../../contracts/contract.js'
 import { HookringError } from '../../contracts/errors.js'
@@ -10,7 +10,7 @@ import type { HookpointState } from '../model/hookpoint-state.js'
 import type { Emit } from '../telemetry/events.js'
 import type { Dispatcher } from './dispatcher.js'
 
-/** Methods that NestJS asks every provider for, and calls. */
+/** Methods that NestJS looks for on every provider, and calls. */
 const LIFECYCLE_METHODS: ReadonlySet<string> = new Set([
   'onModuleInit',
   'onModuleDestroy',
@@ -33,7 +33,7 @@ export interface HooksOptions {
   readonly emit: Emit
 }
 
-/** One promise for every call that nobody is asked about. */
+/** One promise for all calls that reach no plugin. */
 const CONTINUED: Promise<Verdict> = Promise.resolve(CONTINUE)
 
 export function createHooks<Points extends Hookpoints>({
@@ -67,8 +67,9 @@ export function createHooks<Points extends Hookpoints>({
 }
 
 /**
- * Sits behind the functions, so that it costs them nothing. A name that looks like a misspelt hookpoint is a function that
- * says which hookpoints there are; any other is undefined, as of every object: inspectors and containers ask for names.
+ * The prototype of the hooks object, where it costs the functions nothing. A name that looks like a misspelt hookpoint is
+ * a function that throws with the names there are. Any other name is undefined, as on every object: inspectors and
+ * dependency injection containers ask for many names.
  */
 function unknownHookpoint(contract: Contract): object {
   const names = Object.keys(contract.hookpoints)

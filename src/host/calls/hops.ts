@@ -49,13 +49,13 @@ export class Hops {
     this.#cancelDeadline = (call) => deadlines.forget(call)
   }
 
-  /** Reads what the route needs to know of the event: match and sample, partitions. */
+  /** Applies match and sample, and computes the partition hashes, as far as the route needs them. */
   prepare(call: Call, event: unknown): void {
     if (call.route.isSelective || call.rare.startAt !== null) this.#select(call, event)
     if (call.route.isPartitioned) this.#partition(call, event)
   }
 
-  /** Whether a plugin is to be asked about the event: its sample and its match. */
+  /** Whether `sample` and `match` let the plugin be asked about the event. */
   wants(plugin: ActivePlugin, event: unknown): boolean {
     return (plugin.sample >= 1 || this.#random() < plugin.sample) && (plugin.match === null || plugin.match(event))
   }
@@ -69,7 +69,7 @@ export class Hops {
       let { mask } = step
       for (const plugin of step.plugins) {
         if (plugin === first) isBefore = false
-        // Drawn once for each event: whoever is asked again was drawn before.
+        // `sample` was drawn for this event before: a plugin that is asked again is not drawn again.
         const isWanted = plugin === first ? plugin.match === null || plugin.match(event) : this.wants(plugin, event)
         if (isBefore || !isWanted) mask &= ~(1 << plugin.index)
       }
@@ -82,7 +82,7 @@ export class Hops {
     ensureRare(call).stepHashes = Int32Array.from(call.route.steps, ({ bulkhead }) => bulkhead.partition?.(event) ?? 0)
   }
 
-  /** On to the first hop. Fast path, small enough for V8 to inline. */
+  /** Starts the first hop. Fast path, small enough for V8 to inline. */
   start(call: Call, event: unknown): void {
     const step = call.route.steps[0]
     if (step === undefined || step.isGuarded || call.rare.stepMasks !== null) {
@@ -94,7 +94,10 @@ export class Hops {
     this.#submit(call, step, event, null)
   }
 
-  /** On to the next plugins that are to run; settles when there are none. `event` is given while no bytes are held. */
+  /**
+   * Goes to the next plugins that are to run, or settles if there are none. `event` is passed while there are no encoded
+   * bytes.
+   */
   #advance(call: Call, event: unknown, from: HeldBytes | null = null): void {
     while (call.left === 0) {
       if (call.rare.blockedBy !== null) {
@@ -116,9 +119,9 @@ export class Hops {
     this.#submit(call, stepOf(call), event, from)
   }
 
-  /** Whether the caller's time is up: then the next plugin is not asked. */
+  /** Whether the caller's time is up. If so, the call fails and the next plugin is not asked. */
   #isOverdue(call: Call): boolean {
-    // Without a limit of the caller's there is no need to look at the clock.
+    // Without a limit of the caller's there is no need to read the clock.
     if (call.rare.capMs === Number.POSITIVE_INFINITY || call.rare.capMs > monotonicMs()) return false
     const plugin = firstIn(stepOf(call), call.left)
     const what = 'it was not asked any more'
@@ -131,7 +134,10 @@ export class Hops {
     return true
   }
 
-  /** Leaves out what is quarantined and allowed to be missing; stops the chain before what is not. */
+  /**
+   * Applies quarantine: leaves out plugins that the policy lets the chain do without, and stops before the first that it
+   * does not.
+   */
   #admit(call: Call, step: Step): void {
     const now = monotonicMs()
     for (const plugin of step.plugins) {
@@ -173,16 +179,17 @@ export class Hops {
       }
     } catch (error) {
       const { replacement } = call.rare
-      // The caller's event is the caller's fault, a replacement that of the plugin which made it.
+      // An event that does not fit is the caller's error; a replacement that does not fit is that of the plugin that made
+      // it.
       if (from !== null || replacement === null) this.refuse(call, error as Error)
       else this.#refuseReplacement(call, replacement, step, error as Error)
     }
   }
 
   /**
-   * A replacement that the plugins behind it cannot be given: larger than an event may be. Its plugin's policy decides; under
-   * `allow` they are asked about the event as it was before. Not for the breaker: a client's message may have been nearly
-   * too large.
+   * Fails the plugin whose replacement is too large for the plugins after it. Its policy decides; under `allow` they get
+   * the event as it was before. The breaker does not count it: the client's message may already have been nearly too
+   * large.
    */
   #refuseReplacement(call: Call, replacement: Replacement, next: Step, error: Error): void {
     const { by: plugin, before } = replacement
@@ -193,7 +200,7 @@ export class Hops {
     this.#countFailure(call, plugin, 'invalid')
     releaseProbe(call)
     if (plugin.registration.policies[call.hookpoint.kind].invalid !== 'allow') {
-      // What its neighbours made of the event before it is gone with the trip.
+      // What its neighbours in the step made of the event is lost with the trip.
       const first = firstIn(call.route.steps[call.rare.replacedIn.step] as Step, call.mask)
       this.#end(call, plugin, failure, first.name)
       return
@@ -207,7 +214,7 @@ export class Hops {
     this.#advance(call, undefined, held)
   }
 
-  /** Lets the call wait, with its event's bytes, unless there are too many that wait. */
+  /** Queues the call with its event's bytes, or fails it as `overload` if the queue is full. */
   #queueUp(call: Call, step: Step, event: unknown, from: HeldBytes | null): void {
     call.held = from === null ? this.#encodeWaiting(call, event) : copyOf(call, from)
     call.lane = null
@@ -255,7 +262,7 @@ export class Hops {
     }
   }
 
-  /** Encoded anew for whoever comes next; whom it concerns may have changed with it. */
+  /** The replaced event is encoded again for the next plugins. `match` may now select others. */
   #proceedWithNewEvent(call: Call): void {
     if (endsChain(call)) {
       this.#settleChain(call)
@@ -284,14 +291,14 @@ export class Hops {
     }
   }
 
-  /** The chain is decided. */
+  /** Settles the call with a verdict. */
   decide(call: Call, verdict: Verdict): void {
     // The chain may have ended before the probe's plugin was asked.
     releaseProbe(call)
     settle(call, verdict, this.#cancelDeadline)
   }
 
-  /** A plugin gave no verdict; `done` have run before it. The policy decides. */
+  /** A plugin gave no verdict; the plugins in `done` have run. Its policy decides what follows. */
   fail(call: Call, plugin: ActivePlugin, failure: Failure, done: number): void {
     const { kind, cutShortBy, error } = failure
     if (error !== undefined) this.#emit('pluginError', { plugin: plugin.name, hookpoint: call.hookpoint.name, error })
@@ -311,7 +318,10 @@ export class Hops {
     this.proceed(call, done | (1 << plugin.index))
   }
 
-  /** The failure ends the chain. `startAt`: where it begins when it is asked again. */
+  /**
+   * Ends the chain with a failure: raises it, or rejects.
+   * @param startAt where the chain begins if the caller asks again
+   */
   #end(call: Call, plugin: ActivePlugin, failure: Failure, startAt = plugin.name): void {
     if (plugin.registration.policies[call.hookpoint.kind][failure.kind] === 'raise') {
       this.refuse(
@@ -348,7 +358,7 @@ export class Hops {
     })
   }
 
-  /** Nobody waits for the call any more: what has not begun is taken back, what runs is told. */
+  /** Nobody waits for the call any more: what no plugin has begun is taken back, and a running plugin is told. */
   withdraw(call: Call): void {
     const { lane } = call
     if (call.isWaiting) stepOf(call).bulkhead.dequeue(call)
@@ -360,14 +370,14 @@ export class Hops {
   }
 }
 
-/** The plugin of the chain that the caller begins with; null: the first. */
+/** The plugin of the chain with which the caller begins; null: the first. */
 function firstAsked({ route, rare: { startAt } }: Call): ActivePlugin | null {
   if (startAt === null) return null
   for (const step of route.steps) for (const plugin of step.plugins) if (plugin.name === startAt) return plugin
   return null
 }
 
-/** Whether the plugin that has replaced the event just now said that this is the last word. */
+/** Whether the plugin that has just replaced the event ended the chain with it (`endsOn`). */
 function endsChain({ hookpoint, rare }: Call): boolean {
   const { endsOn } = hookpoint.definition
   const replaced = rare.replacement?.event as Record<string, unknown> | undefined

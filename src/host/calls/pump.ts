@@ -2,45 +2,44 @@
  * Moves calls between the engine and its rings: publishes what a turn of the event loop has submitted, takes completions,
  * and listens for more. Host's thread only.
  *
- * A turn, here, is one callback of the event loop with the promises that it settles: process.nextTick comes after both,
- * so all calls made in it are published together. A burst of more than PUBLISH_EVERY calls is published in parts, so that
- * the worker runs the first while the host encodes the rest; the doorbell rings for the first part and at the end, and only
- * if the worker sleeps. The first call of a lane that has no other is published at once to a worker that looks: it is at
- * it while the turn goes on.
+ * A turn is one callback of the event loop with the promises that it settles. process.nextTick runs after both, so all calls
+ * of a turn are published together. A burst of more than PUBLISH_EVERY calls is published in parts, so the worker runs the
+ * first part while the host encodes the next. The doorbell rings for the first part and at the end, and only if the worker
+ * sleeps. If a lane has no other call and its worker is awake, a call is published at once and runs while the turn goes on.
  *
- * Listening has three ways. With a call or two in flight, at a worker that is awake, the host looks in place for some
- * microseconds. For a bounded time it polls, once per turn of the event loop. After that it parks, and the worker's
- * doorbell wakes it. The first two are given up while they do not pay (ring/idle-strategy.ts).
+ * The host listens in three ways. With one or two calls in flight and an awake worker, it polls in place for some
+ * microseconds. Then it polls once in each turn of the event loop, for a bounded time. Then it parks, and the worker's
+ * doorbell wakes it. It skips the first two while they do not pay (ring/idle-strategy.ts).
  */
 import { nextTick } from 'node:process'
 import { monotonicMs } from '../../ring/clock.js'
 import { createIdleStrategy, type IdleStrategy, lookInPlace } from '../../ring/idle-strategy.js'
 import type { Lane } from '../model/lane.js'
 
-/** Completions taken per lane and turn: at about a microsecond each, I/O waits a millisecond at most. */
+/** Completions taken in a turn: at about a microsecond each, I/O waits a millisecond at most. */
 const DRAIN_BUDGET = 1024
-/** Completions taken at a stretch: what they lead to is on its way before the worker has nothing left to do. */
+/** Completions taken in one go. What they lead to is then published before the worker runs out of work. */
 const DRAIN_SLICE = 128
-/** Calls in one part of a burst: some twenty microseconds of the host's time, which a worker that looks again bridges. */
+/** Calls in one part of a burst: some twenty microseconds of the host's time, which a polling worker bridges. */
 const PUBLISH_EVERY = 32
-/** The longest look in place, with the event loop standing still: what a trivial hook takes, there and back. */
+/** The longest poll in place, which blocks the event loop: as long as a trivial hook takes, there and back. */
 const IN_PLACE_US = 5
-/** With more calls in flight the thread has other things to do than to wait for one. */
+/** With more calls in flight, the thread has better things to do than to wait for one. */
 const IN_PLACE_CALLS = 2
-/** Looks in place before the event loop must have had a turn. */
+/** Polls in place before the event loop must have had a turn. */
 const IN_PLACE_LOOKS = 16
 /** Looks between two readings of the clock. */
 const LOOKS_PER_CLOCK = 8
-/** Wake-ups in a row that brought nothing, before a lane is listened to only every millisecond, and before it is replaced. */
+/** Empty wake-ups in a row until a lane is listened to only every millisecond, and until it is replaced. */
 const EMPTY_WAKES_THROTTLED = 16
 const EMPTY_WAKES_REPLACED = 256
 const THROTTLE_MS = 1
 
-/** Who hears from the pump. */
+/** What the pump reports to. */
 export interface PumpListener {
   /** The lane has calls in flight. */
   busy(lane: Lane): void
-  /** The lane rings again and again and completes nothing. */
+  /** The lane rings again and again, and completes nothing. */
   storm(lane: Lane): void
   /** The lane has free slots again. */
   room(lane: Lane): void
@@ -58,7 +57,7 @@ export class Pump {
   readonly #idleInPlace: IdleStrategy
   #dirty: Lane[] = []
   #polled: Lane[] = []
-  // Emptied lists are filled again the next time.
+  // The lists of lanes are used again, in turns.
   #flushed: Lane[] = []
   #looked: Lane[] = []
   #isFlushScheduled = false
@@ -67,7 +66,7 @@ export class Pump {
   /** Completions that may still be taken before the event loop must have had a turn. */
   #budget = DRAIN_BUDGET
   #looksInPlace = IN_PLACE_LOOKS
-  // Made once: they are handed over in every turn.
+  // Bound once: they are handed over in every turn.
   readonly #flushSoon = () => this.#flush()
   readonly #pollSoon = () => this.#pollTurn()
 
@@ -77,7 +76,7 @@ export class Pump {
     this.#idleInPlace = createIdleStrategy(wait, Math.min(spinUs, IN_PLACE_US))
   }
 
-  /** The lane has submissions: they are published at the end of this turn. */
+  /** The lane has submissions: publish them at the end of this turn at the latest. */
   submitted(lane: Lane): void {
     lane.unpublished += 1
     if (lane.inFlight === 1 && !lane.ring.isWorkerParked()) lane.publishQuietly()
@@ -85,7 +84,7 @@ export class Pump {
     if (!lane.isDirty) this.#flushLater(lane)
   }
 
-  /** Publishes and drains now: before deadlines are judged. */
+  /** Publishes and drains all lanes now, before deadlines are judged. */
   drainAll(lanes: Iterable<Lane>): void {
     for (const lane of lanes) {
       if (lane.state === 'dead' || lane.inFlight === 0) continue
@@ -95,7 +94,7 @@ export class Pump {
     this.#budget = DRAIN_BUDGET
   }
 
-  /** Ends listening to a lane that is given up. */
+  /** Stops listening to a lane that is given up. */
   forget(lane: Lane): void {
     lane.ring.unpark()
   }
@@ -129,7 +128,10 @@ export class Pump {
     empty(lanes)
   }
 
-  /** What is a few microseconds away is there sooner than the event loop's next turn, unless the worker must wake up first. */
+  /**
+   * A completion that is some microseconds away is taken sooner by polling here than in the next turn. Not if the worker
+   * must wake up first.
+   */
   #lookInPlace(lane: Lane): boolean {
     if (this.#looksInPlace === 0 || lane.isWaking || lane.inFlight === 0) return false
     const budgetUs = this.#idleInPlace.budgetUs()
@@ -138,7 +140,7 @@ export class Pump {
     return lookInPlace(lane.ring, this.#idleInPlace, budgetUs, LOOKS_PER_CLOCK)
   }
 
-  /** Slice by slice, all that was in flight: a verdict that stayed in the queue would be taken for late. */
+  /** Takes everything that was in flight, slice by slice: a verdict that stayed in the queue would count as late. */
   #drainWhole(lane: Lane): void {
     for (let left = lane.inFlight; left > 0 && lane.state !== 'dead'; ) {
       this.#budget = DRAIN_BUDGET
@@ -154,7 +156,7 @@ export class Pump {
       this.#budget -= taken
       lane.emptyWakes = 0
       this.#listener.room(lane)
-      // What these verdicts lead to comes first; the rest is taken after it, in the same turn.
+      // Publish what these verdicts lead to first; the rest is taken after it, in the same turn.
       if (taken === DRAIN_SLICE) this.#flushLater(lane)
     }
     return taken
@@ -220,7 +222,8 @@ export class Pump {
   #park(lane: Lane): void {
     const sleep = lane.ring.park()
     if (sleep === null) {
-      // Something is there already. Take it in another turn, as this one may have been long. An honest lane has it then.
+      // A completion is there already. Take it in another turn, as this one may have been long. An honest lane has one
+      // then.
       if (!this.#isRestless(lane)) this.#poll(lane)
       return
     }
@@ -257,7 +260,7 @@ function publish(lane: Lane): void {
   lane.isWaking = lane.publish()
 }
 
-/** The first part of a burst may ring: the worker wakes up while the rest is encoded. The others leave it to the end. */
+/** Only the first part of a burst rings: the worker wakes up while the rest is encoded. Later parts leave it to the end. */
 function publishPart(lane: Lane): void {
   lane.unpublished = 0
   if (lane.hasRung) lane.publishQuietly()
@@ -265,7 +268,7 @@ function publishPart(lane: Lane): void {
   lane.hasRung = true
 }
 
-/** Setting the length would give up the array's memory, and ask V8's runtime to do it. */
+/** Setting the length would free the array's memory, and calls V8's runtime. */
 function empty(lanes: Lane[]): void {
   while (lanes.length > 0) lanes.pop()
 }

@@ -1,6 +1,6 @@
 /**
- * Bulkheads: plugins that share fate, the seats whose lanes run them, and the calls that wait for one. Chooses the lane,
- * bounds the queue. Host's thread only.
+ * A bulkhead: plugins that share fate, the seats whose lanes run them, and the calls that wait for a lane. It chooses the
+ * lane and bounds the queue. Host's thread only.
  */
 import type { LaneSpec } from '../../contracts/control.js'
 import type { ChildProfile } from '../../contracts/process.js'
@@ -11,7 +11,10 @@ import type { Call } from './call.js'
 import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin.js'
 
-/** A place for a lane: its generations come and go, its number and its partition of the keys stay. See also lanes/seat.ts. */
+/**
+ * A place for a lane. Generations of the lane come and go; the seat's number and its share of the keys stay. See also
+ * lanes/seat.ts.
+ */
 export interface Seat {
   readonly index: number
   lane: Lane | null
@@ -19,16 +22,16 @@ export interface Seat {
   readonly waiting: WaitQueue<Call>
 }
 
-/** What two lanes must have in common to take their threads from one pool. */
+/** The kind of thread that a lane needs. Lanes with equal profiles take their threads from one pool. */
 export interface WorkerProfile {
   readonly memoryMb: number
-  /** What plugins find in process.env; no more of the server's than the operator names. */
+  /** What plugins find in process.env: only what the operator names. */
   readonly env: Readonly<Record<string, string>>
   /** Flags of Node.js for the thread. */
   readonly execArgv: readonly string[]
-  /** Plugins in hardened compartments have threads of their own kind. */
+  /** The thread is locked down, for plugins in compartments. */
   readonly isHardened: boolean
-  /** Its plugins run in a child process, made as this says; null: in the thread. */
+  /** The child process in which the plugins run; null: they run in the thread. */
   readonly child: ChildProfile | null
 }
 
@@ -45,21 +48,21 @@ export class Bulkhead {
   readonly name: string
   readonly options: BulkheadOptions
   readonly seats: readonly Seat[]
-  /** In the order of the chain; an index here is a bit in masks. Set once, before anything is called. */
+  /** In the order of the chain; an index here is the plugin's bit in masks. Set once, before the first call. */
   plugins: readonly ActivePlugin[] = []
-  /** The hash of the field by which calls choose their seat; null: any seat. */
+  /** Hashes the field that decides a call's seat; null: calls go to any seat. */
   partition: ((event: unknown) => number) | null = null
   recorder: BulkheadRecorder | null = null
-  /** What every generation is started with; set once the plugins are known. */
+  /** What every generation of a lane is started with; set once the plugins are known. */
   spec: Omit<LaneSpec, 'lane' | 'buffer'> | null = null
   isClosing = false
   isClosed = false
-  /** Other bulkheads have its plugins now: they have been reloaded. */
+  /** Its plugins were reloaded and are in other bulkheads now. */
   isSucceeded = false
   readonly #waiting = new WaitQueue<Call>()
   #waitingCalls = 0
   #waitingObservations = 0
-  /** Index of the seat whose lane was picked last. */
+  /** Index of the seat that was picked last. */
   #lastSeat = 0
 
   constructor(options: BulkheadOptions) {
@@ -82,7 +85,7 @@ export class Bulkhead {
     return count
   }
 
-  /** The serving lane for a call: its partition's, else the one with the least in flight. null: wait. */
+  /** The serving lane for a call: its partition's, otherwise the one with the fewest calls in flight. null: the call must wait. */
   pick(call: Call): Lane | null {
     const { seats } = this
     if (seats.length > 1 || this.partition !== null) return this.#pickAmong(call)
@@ -96,11 +99,11 @@ export class Bulkhead {
   }
 
   #laneOf({ lane, waiting }: Seat): Lane | null {
-    // Whoever waits for this seat comes first.
+    // Calls that wait for this seat come first.
     return lane !== null && lane.state === 'serving' && waiting.isEmpty ? lane : null
   }
 
-  /** Ties go to the lane that was given a call last: it may still be awake, and its code and data are in caches. */
+  /** A tie goes to the lane that got the last call: it may still be awake, with its code and data in caches. */
   #leastBusy(): Lane | null {
     const { seats } = this
     const from = this.#lastSeat
@@ -116,14 +119,14 @@ export class Bulkhead {
     return best
   }
 
-  /** Another lane than `lane` that could take calls now. */
+  /** Whether another lane than `lane` could take calls now. */
   hasOther(lane: Lane): boolean {
     return this.seats.some(
       (seat) => seat.lane !== null && seat.lane !== lane && seat.lane.state === 'serving' && !seat.lane.isLate,
     )
   }
 
-  /** Lets a call wait for a slot; false when the queue is full. Its event's bytes must be in `call.held`. */
+  /** Lets a call wait for a slot. Its event's bytes must be in `call.held`. False: the queue is full. */
   enqueue(call: Call): boolean {
     const isObservation = call.hookpoint.kind === 'observe'
     const waiting = isObservation ? this.#waitingObservations : this.#waitingCalls
@@ -136,7 +139,7 @@ export class Bulkhead {
     return true
   }
 
-  /** Puts calls that come back from a lane before all that wait, in their order; they were accepted before. */
+  /** Puts calls that a lane gave back before all that wait, in their order: they were accepted earlier. */
   requeue(calls: readonly Call[]): void {
     for (const call of [...calls].reverse()) {
       this.#count(call, 1)
@@ -147,14 +150,14 @@ export class Bulkhead {
     }
   }
 
-  /** Takes a call out of the queue: it has settled, or is about to be submitted. */
+  /** Takes a call out of the queue because it has settled or was submitted. */
   dequeue(call: Call): void {
     if (!call.isWaiting) return
     call.waitsIn = null
     this.#count(call, -1)
   }
 
-  /** Submits what waits, as far as there is room. */
+  /** Submits waiting calls while lanes have room. */
   feed(): void {
     for (const seat of this.seats) {
       if (seat.lane?.state === 'serving') this.#feedFrom(seat.waiting, () => seat.lane)
@@ -162,7 +165,7 @@ export class Bulkhead {
     if (!this.#waiting.isEmpty) this.#feedFrom(this.#waiting, (call) => this.pick(call))
   }
 
-  /** Everything that waits, for the engine to end. */
+  /** Takes all waiting calls out of the queues, for an engine that ends. */
   takeWaiting(): Call[] {
     const calls = [...this.seats.flatMap((seat) => seat.waiting.takeAll()), ...this.#waiting.takeAll()]
     for (const call of calls) this.dequeue(call)
@@ -183,7 +186,7 @@ export class Bulkhead {
     }
   }
 
-  /** Told of each lane that `feed` submitted to. */
+  /** Called with the lane for each call that `feed` submits. */
   onSubmitted: ((lane: Lane) => void) | null = null
 
   #queueFor(call: Call): WaitQueue<Call> {
@@ -191,7 +194,7 @@ export class Bulkhead {
   }
 
   #seatFor(call: Call): Seat {
-    // Hashes are unsigned, the array's words are not.
+    // Hashes are unsigned; the array's words are signed.
     const hash = ((call.rare.stepHashes as Int32Array)[call.step] as number) >>> 0
     return this.seats[seatOf(hash, this.seats.length)] as Seat
   }

@@ -1,6 +1,5 @@
 /**
- * One firing of a hookpoint, from the moment it is made until it has settled, and the one place where calls settle.
- * Host's thread only.
+ * A call: one firing of a hookpoint. Calls settle here and nowhere else. Host's thread only.
  */
 import type { Contract } from '../../contracts/contract.js'
 import { HookringError } from '../../contracts/errors.js'
@@ -16,34 +15,34 @@ import type { Lane } from './lane.js'
 import type { ActivePlugin } from './plugin.js'
 import type { Route } from './route.js'
 
-/** Where the bytes of a call's encoded event stand: private memory of the host's. */
+/** Where the bytes of a call's encoded event are, in the host's private memory. */
 export interface HeldBytes {
   readonly u8: Uint8Array
   readonly at: number
 }
 
-/** `tripMs` of a trip that has not begun: before every time. */
+/** `tripMs` of a trip that has not begun; below every time. */
 const UNBEGUN = -1
 
 /**
- * A call and, at the same time, its present trip through a ring: a chain goes hop by hop, so that one object serves. The
- * hops of a parallel gate, of an observation and of a shadow are calls of their own.
+ * A call and its present trip through a ring. A chain goes hop by hop, so one object serves for both. The hops of a parallel
+ * gate, the hops of an observation, and shadows are calls of their own.
  */
 export class Call implements Deadline {
   wheelPrev: Deadline | null = null
   wheelNext: Deadline | null = null
-  /** When a plugin of the present trip may be late (monotonic ms). */
+  /** The earliest time at which a plugin of the present trip can be late (monotonic ms). */
   dueMs = Number.POSITIVE_INFINITY
-  /** When the present trip began (monotonic ms): when it was published, or began to wait for a lane. */
+  /** When the present trip began (monotonic ms): when it was published, or when it began to wait for a lane. */
   tripMs = UNBEGUN
 
   readonly hookpoint: HookpointState
   readonly route: Route
   /** Index of the present step in the route. */
   step = -1
-  /** Plugins of the present step that are still to run, a bit each. */
+  /** Plugins of the present step that are still to run, one bit each. */
   left = 0
-  /** Plugins that this trip was submitted with. */
+  /** Plugins that the present trip was submitted with. */
   mask = 0
 
   lane: Lane | null = null
@@ -54,17 +53,17 @@ export class Call implements Deadline {
   traceBytes = 0
   /** The event's bytes while the call is in no lane. */
   held: HeldBytes | null = null
-  /** The queue that it waits in. Others may still hold it from before, and must pass it over. */
+  /** The queue that it waits in. Queues that it waited in before may still hold it, and skip it. */
   waitsIn: WaitQueue<Call> | null = null
 
   isSettled = false
   resolve: ((verdict: Verdict) => void) | null = null
   reject: ((error: Error) => void) | null = null
-  /** Observations: what flush() waits for. */
+  /** Observations: the count that flush() waits for. */
   batch: InFlightCount | null = null
-  /** The caller's own, to add to. */
+  /** The caller's object, to which the engine adds. */
   times: CallTimes | null = null
-  /** What most calls have none of; written through ensureRare. */
+  /** What few calls have; written through ensureRare. */
   rare: Readonly<RareParts> = NO_RARE_PARTS
 
   constructor(hookpoint: HookpointState, route: Route) {
@@ -87,11 +86,11 @@ export class Call implements Deadline {
   }
 }
 
-/** An event that a transform's plugin put in place of the one before. */
+/** A transform's event as a plugin replaced it. */
 export interface Replacement {
   readonly event: unknown
   readonly by: ActivePlugin
-  /** What it replaced, if that was a replacement: the event as the trip began with it. */
+  /** The replacement with which the trip began, if there was one. */
   readonly before: Replacement | null
 }
 
@@ -99,33 +98,33 @@ export interface Replacement {
 export interface RareParts {
   /** The caller's own limit (monotonic ms); Infinity without one. */
   capMs: number
-  /** A quarantined plugin right behind `left`, whose policy ends the chain. */
+  /** A quarantined plugin that follows those in `left`, and whose policy ends the chain. */
   blockedBy: ActivePlugin | null
-  /** The plugin of this trip that is its breaker's probe. */
+  /** The plugin of the present trip whose breaker takes this call as its probe. */
   probe: ActivePlugin | null
-  /** A failure that its policy allowed. */
+  /** The first failure that a policy allowed. */
   failure: Failure | null
-  /** The plugin of the chain that the caller begins with. */
+  /** The name of the plugin with which the caller begins the chain. */
   startAt: string | null
   /** The event as replaced so far, validated; transform only. */
   replacement: Replacement | null
-  /** Whether the replacement is newer than the bytes. */
+  /** The replacement is newer than the encoded bytes. */
   hasNewEvent: boolean
-  /** Where the chain was when the replacement came, and which plugins of that step were still to run. */
+  /** The step at which the replacement was made, and the plugins of that step that were still to run. */
   replacedIn: { readonly step: number; readonly left: number }
-  /** Step masks after match and sample, and partition hashes, by step; null on routes that need neither. */
+  /** By step: masks after match and sample, and partition hashes. null on routes that need none. */
   stepMasks: Int32Array | null
   stepHashes: Int32Array | null
   traceId: string | undefined
   signal: AbortSignal | null
-  /** Ends the following of `signal`. */
+  /** Stops following `signal`. */
   unfollow: ((call: Call) => void) | null
   /** A parallel gate's hops. */
   children: readonly Call[] | null
   trace: CallTrace | null
-  /** Another call's hop or shadow: counted and traced with that one. */
+  /** It is another call's hop or shadow: that one is counted and traced. */
   isPart: boolean
-  /** Told in place of a promise: parallel gates, shadows. */
+  /** Called in place of settling a promise: parallel gates, shadows. */
   onSettled: ((verdict: Verdict | Error) => void) | null
 }
 
@@ -149,19 +148,19 @@ const NO_RARE_PARTS: Readonly<RareParts> = Object.freeze({
   onSettled: null,
 })
 
-/** The call's own rare parts, to write to. */
+/** The call's own rare parts, made on first use, to write to. */
 export function ensureRare(call: Call): RareParts {
   if (call.rare === NO_RARE_PARTS) call.rare = { ...NO_RARE_PARTS }
   return call.rare
 }
 
-/** The call goes on to whoever comes next, which has its own time. */
+/** Ends the present trip; the plugin that the call goes to next has its own time. */
 export function endTrip(call: Call): void {
   call.tripMs = UNBEGUN
   call.dueMs = Number.POSITIVE_INFINITY
 }
 
-/** A slot whose call has settled or gone elsewhere before the worker gave it back. */
+/** Occupies a slot whose call has settled or gone elsewhere, until the worker gives the slot back. */
 export class OrphanedSlot {
   readonly hookpoint: HookpointState
   readonly mask: number
@@ -174,12 +173,12 @@ export class OrphanedSlot {
   }
 }
 
-/** Settles a call, once; a second verdict for it is dropped. */
+/** Settles a call with a verdict, once; a second verdict is dropped. */
 export function settle(call: Call, verdict: Verdict, cancelDeadline: (call: Call) => void): void {
   if (call.isSettled) return
   leave(call, cancelDeadline)
   if (!call.rare.isPart) {
-    // Looked up by name only where it is not what nearly all are.
+    // Nearly all are `continue`: spare them the look-up by name.
     const index = verdict.kind === 'continue' ? VERDICT_INDEX.continue : VERDICT_INDEX[verdict.kind]
     call.hookpoint.recorder.verdicts[index]! += 1
   }

@@ -1,6 +1,6 @@
 /**
- * A hookpoint as the engine keeps it: its codec, its counters, and the route that its calls take now. One per hookpoint
- * and engine, for the engine's life. Host's thread only.
+ * What the engine keeps for a hookpoint: its codec, its counters, and the route that its calls take now. One for each
+ * hookpoint, for the engine's life. Host's thread only.
  */
 import { createEncoder, type Encoder } from '../../contracts/codec/encode.js'
 import { createReader, type EventReader } from '../../contracts/codec/read.js'
@@ -23,14 +23,15 @@ export interface HookpointState {
   /** Decodes a respond's answer. */
   readonly replyReader: EventReader | null
   readonly recorder: HookpointRecorder
-  /** Bytes that the last event took: what the next one is expected to take. */
+  /** Encoded bytes that the next event is expected to take, from the sizes of the last ones. */
   expectedBytes: number
-  /** Reply areas in a slot's extent, and the room in each for an event of the given size. */
+  /** Reply areas in a slot's extent. */
   readonly replyAreas: number
+  /** Bytes of each reply area for an event of `eventBytes`. */
   replyRoom(eventBytes: number): number
   /**
-   * The host looks at each replacement before the next plugin sees it: the schema checks more than lanes can, or the
-   * replacement may end the chain.
+   * The host checks each replacement before the next plugin sees it, because the schema checks more than lanes can, or
+   * because a replacement may end the chain.
    */
   readonly isCheckedBetween: boolean
   /** null: nobody subscribes. */
@@ -64,7 +65,7 @@ export function createHookpointStates(
   })
 }
 
-/** What lanes are told of the hookpoints. */
+/** What lanes are told about the hookpoints. */
 export function hookpointSpecs(hookpoints: readonly HookpointState[]): HookpointSpec[] {
   return hookpoints.map(({ name, kind, definition }) => ({
     name,

@@ -1,42 +1,42 @@
 /**
- * The bytes of a lane's slots: where the event of each stands, the host's own copy of it, and the copying between that and
+ * The bytes of a lane's slots: where each slot's event is, the host's own copy of it, and the copying between that copy and
  * the shared buffer. Host's thread only.
  *
- * The mirror is private memory with the arena's layout: events are encoded there and copied over, so that the host has its
- * own copy of every event in flight and never reads back what a worker could have changed.
+ * The mirror is private memory with the arena's layout. Events are encoded there and copied over, so the host has its own
+ * copy of every event in flight and never reads back what a worker could have changed.
  */
 import { type CodecMemory, codecMemory } from '../../contracts/codec/memory.js'
 import { HookringError } from '../../contracts/errors.js'
-import { blockBytes, createExtents, type Extents, SMALLEST_EXTENT_BYTES } from '../../ring/extents.js'
+import { blockBytes, Extents, SMALLEST_EXTENT_BYTES } from '../../ring/extents.js'
 import { allocateRing } from '../../ring/host-ring.js'
 import type { Geometry } from '../../ring/layout.js'
 
 /**
- * What is large about a lane: the shared buffer, and the host's own copy of its arena. One generation uses it after the
- * other: the next one may as soon as the thread of the last has exited.
+ * A lane's large memory: the shared buffer and the mirror. The generations of a seat use it in turn; the next may use it as
+ * soon as the thread of the one before has exited.
  */
 export interface LaneMemory {
   readonly geometry: Geometry
-  /** The largest block that extents are cut from. */
+  /** The largest block of the arena. */
   readonly largestBytes: number
   readonly buffer: SharedArrayBuffer
   readonly mirror: CodecMemory
 }
 
-/** Blocks of the largest size that fit at once: room for several large events besides many small ones. */
+/** Blocks of the largest size in an arena: room for several large events besides many small ones. */
 const LARGEST_BLOCKS = 8
-/** An arena of more is given fewer of them, down to one. */
+/** An arena that would be larger than this gets fewer blocks, down to one. */
 const MOST_ARENA_BYTES = 512 * 1024 * 1024
 /** Offsets are 32 bits wide. */
 const MOST_EXTENT_BYTES = 2 ** 29
-/** A slot's own extent: what needs no more stands there, and the arena is for what is larger. */
+/** Each slot has an extent of this size; events that need more get a block of the arena. */
 export const OWN_EXTENT_BYTES = SMALLEST_EXTENT_BYTES
 
-/** Up to here a loop over words beats a call. */
+/** Up to this size a loop over words copies faster than a call. */
 const LOOP_BYTES = 512
 
 /**
- * @param largestExtentBytes the largest extent that an event can need.
+ * @param largestExtentBytes the largest extent that any event can need.
  * @throws HookringError OPTIONS_INVALID
  */
 export function createLaneMemory(slotCount: number, largestExtentBytes: number): LaneMemory {
@@ -54,10 +54,10 @@ export function createLaneMemory(slotCount: number, largestExtentBytes: number):
 }
 
 function tooLarge(largestExtentBytes: number, cause?: unknown): HookringError {
-  const takes = `an event and what is answered to it may take ${Math.ceil(largestExtentBytes / 1_048_576)} MiB`
+  const largest = `events and their replies take up to ${Math.ceil(largestExtentBytes / 1_048_576)} MiB each`
   return new HookringError(
     'OPTIONS_INVALID',
-    `maxEventBytes: there is no memory for a lane in which ${takes}; lower maxEventBytes, maxReplyBytes or limits.slots`,
+    `maxEventBytes: not enough memory for a lane whose ${largest}; lower maxEventBytes, maxReplyBytes or limits.slots`,
     { path: ['maxEventBytes'], cause },
   )
 }
@@ -67,12 +67,12 @@ export class LaneBytes {
   readonly #ownByte: number
   readonly #extents: Extents
   readonly #extentAt: Int32Array
-  /** Of extents that were taken; 0: the slot's own. */
+  /** Size asked for when the slot took an extent; 0: it uses its own. */
   readonly #extentBytes: Int32Array
   readonly #mirrorWords: Int32Array
   readonly #sharedWords: Int32Array
   readonly #shared: Buffer
-  /** What is submitted and not yet in the shared buffer: events in slots' own extents, side by side. */
+  /** A run of neighbouring own extents whose events are submitted and not yet in the shared buffer. */
   #copyFrom = 0
   #copyEnd = 0
 
@@ -81,7 +81,7 @@ export class LaneBytes {
     const ownBytes = slotCount * OWN_EXTENT_BYTES
     this.mirror = mirror
     this.#ownByte = arenaByte
-    this.#extents = createExtents({ baseByte: arenaByte + ownBytes, arenaBytes: arenaBytes - ownBytes, largestBytes })
+    this.#extents = new Extents({ baseByte: arenaByte + ownBytes, arenaBytes: arenaBytes - ownBytes, largestBytes })
     this.#extentAt = Int32Array.from({ length: slotCount }, (_, slot) => this.#ownAt(slot))
     this.#extentBytes = new Int32Array(slotCount)
     this.#mirrorWords = mirror.words.i32
@@ -89,12 +89,12 @@ export class LaneBytes {
     this.#shared = Buffer.from(buffer)
   }
 
-  /** Where a slot's event stands: in its own extent, unless it has taken one. */
+  /** Where a slot's event is: in the slot's own extent, unless it has taken another. */
   at(slot: number): number {
     return this.#extentAt[slot] as number
   }
 
-  /** Room for a slot's event and what is behind it: the slot's own if it is small. -1: the arena is full at present. */
+  /** Finds room for a slot's event and its replies: the slot's own extent if that is enough. -1: the arena is full at present. */
   take(slot: number, bytes: number): number {
     if (bytes <= OWN_EXTENT_BYTES) return this.at(slot)
     const at = this.#extents.take(bytes)
@@ -104,7 +104,7 @@ export class LaneBytes {
     return at
   }
 
-  /** The slot is done with. */
+  /** Gives back the extent that the slot has taken, if any. */
   give(slot: number): void {
     const bytes = this.#extentBytes[slot] as number
     if (bytes === 0) return
@@ -113,29 +113,29 @@ export class LaneBytes {
     this.#extentBytes[slot] = 0
   }
 
-  /** The slot's first `bytes` are to be in the shared buffer when it is published. */
+  /** Sees to it that the slot's first `bytes` are in the shared buffer when the slot is published. */
   submitted(slot: number, bytes: number): void {
     const at = this.at(slot)
     if (this.#extentBytes[slot] === 0) this.#gather(at, at + bytes)
     else this.#copyToShared(at, at + bytes)
   }
 
-  /** Puts in place what was submitted and is not there yet: before it is published. */
+  /** Copies the gathered events to the shared buffer. Call it before they are published. */
   copyGathered(): void {
     this.#copyToShared(this.#copyFrom, this.#copyEnd)
-    // Nothing is next to this: from here on, what is behind the events belongs to the worker.
+    // Start a new run: once these are published, the bytes after the last event belong to the worker.
     this.#copyFrom = 0
     this.#copyEnd = 0
   }
 
-  /** Copies bytes that the worker wrote out of the shared buffer; they are read from there this once. */
+  /** Copies out bytes that the worker wrote. They are read from the shared buffer this once, then checked. */
   copyOut(at: number, bytes: number): Uint8Array {
     const copy = new Uint8Array(bytes)
     copy.set(this.#shared.subarray(at, at + bytes))
     return copy
   }
 
-  /** The same, to where the host keeps it for a moment; whether all of it is ASCII. */
+  /** Copies bytes that the worker wrote to `to`. Returns whether all of them are ASCII. */
   copyAscii(at: number, bytes: number, to: Uint8Array): boolean {
     const from = this.#shared
     let all = 0
@@ -152,8 +152,8 @@ export class LaneBytes {
   }
 
   /**
-   * Slots are taken in turn, so the extents of a burst are neighbours: they are copied in one piece when it is published,
-   * and what is between them with them. At once, a processor would wait for each of its stores to the mirror.
+   * Slots are taken in turn, so the extents of a burst are neighbours. They are copied in one piece when the burst is
+   * published, with the gaps between them. Copying each event right after encoding it would wait for its stores to the mirror.
    */
   #gather(at: number, end: number): void {
     if (at !== nextOwnExtent(this.#copyEnd)) {
@@ -175,7 +175,7 @@ export class LaneBytes {
   }
 }
 
-/** Where the own extent begins that is next to the one that ends here. */
+/** Where the next slot's own extent begins, after an event that ends at `end`. */
 function nextOwnExtent(end: number): number {
   return (end + OWN_EXTENT_BYTES - 1) & -OWN_EXTENT_BYTES
 }

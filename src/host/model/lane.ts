@@ -1,12 +1,12 @@
 /**
- * The host's half of one lane in one generation: its slots, what is outstanding in them, and the taking of completions.
- * Everything that comes out of the shared buffer is checked against the host's own tables. Host's thread only.
+ * The host's half of one generation of a lane: its slots, the calls in them, and taking completions. Whatever comes out of
+ * the shared buffer is checked against the host's own tables. Host's thread only.
  */
 import { formatPath, HookringError } from '../../contracts/errors.js'
 import { monotonicMs } from '../../ring/clock.js'
 import { BROKEN, HostRing, type Submission } from '../../ring/host-ring.js'
 import { align8, extentBytes, repliesAt, replyAt } from '../../ring/layout.js'
-import { FreeSlots, NO_SLOT } from '../primitives/free-list.js'
+import { FreeList, NO_SLOT } from '../primitives/free-list.js'
 import type { Deadline } from '../primitives/timing-wheel.js'
 import type { ViolationKind } from '../telemetry/recorders.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
@@ -15,14 +15,15 @@ import type { HookpointState } from './hookpoint-state.js'
 import { LaneBytes, type LaneMemory, OWN_EXTENT_BYTES } from './lane-bytes.js'
 import { beginTrip, firstDueMs } from './trip.js'
 
-/** What the engine hears from a lane. */
+/** What a lane reports to the engine. */
 export interface LaneListener {
-  /** Trips have begun, of which the first is late at `earliestMs` (Infinity: none ever is). */
+  /** Trips have begun; the first of them is late at `earliestMs` (Infinity: none has a deadline). */
   begun(lane: Lane, earliestMs: number, nowMs: number): void
   /** A call's trip has come back; its slot's words and bytes are still in place. */
   completed(lane: Lane, slot: number, call: Call, nowMs: number): void
-  /** A slot came back whose call had settled or gone elsewhere before. */
+  /** A slot has come back whose call had already settled or gone elsewhere. */
   late(lane: Lane, slot: OrphanedSlot): void
+  /** The worker broke the protocol. */
   violated(lane: Lane, kind: ViolationKind): void
 }
 
@@ -35,7 +36,7 @@ export interface LaneOptions {
   readonly memory: LaneMemory
 }
 
-/** A lane's entry in the timing wheel: it stands at the earliest deadline of the calls in the lane. */
+/** A lane's entry in the timing wheel, due at the earliest deadline of the calls in the lane. */
 export class LaneDeadline implements Deadline {
   wheelPrev: Deadline | null = null
   wheelNext: Deadline | null = null
@@ -54,19 +55,19 @@ export class Lane {
   readonly memory: LaneMemory
   readonly ring: HostRing
   readonly bytes: LaneBytes
-  /** 'starting' until its plugins are set up; 'dead' from the moment that its generation is given up. */
+  /** 'starting' until its plugins are set up; 'dead' as soon as its generation is given up. */
   state: 'starting' | 'serving' | 'draining' | 'dead' = 'starting'
-  /** Its running call is past its deadline: others are preferred until it comes back. */
+  /** One of its calls is past its deadline: other lanes are preferred until a completion comes back. */
   isLate = false
   /** Slots that the worker has not given back. */
   inFlight = 0
-  /** When it began to serve (monotonic ms). */
+  /** When the lane began to serve (monotonic ms). */
   sinceMs = 0
-  /** Completions so far: progress, for the watchdog. */
+  /** Completions so far; the watchdog takes them as progress. */
   completions = 0
   readonly deadline: LaneDeadline = new LaneDeadline(this)
   readonly #listener: LaneListener
-  readonly #free: FreeSlots
+  readonly #free: FreeList
   readonly #calls: (Call | OrphanedSlot | null)[]
   readonly #maxEventBytes: number
   readonly #smallEventBytes: number
@@ -82,7 +83,7 @@ export class Lane {
   /** Slots that were submitted and not yet published: their trips have not begun. */
   readonly #unbegun: number[] = []
   #unbegunCount = 0
-  /** The pump's: whether this lane has submissions to publish, and how the host is listening to it. */
+  /* The pump keeps these: whether the lane has submissions to publish, and how the host listens to it. */
   isDirty = false
   unpublished = 0
   hasRung = false
@@ -102,7 +103,7 @@ export class Lane {
     this.ring = new HostRing(geometry, buffer)
     this.bytes = new LaneBytes(options.memory, this.ring.arenaByte)
     const { slotCount } = geometry
-    this.#free = new FreeSlots(slotCount)
+    this.#free = new FreeList(slotCount)
     this.#calls = new Array<Call | OrphanedSlot | null>(slotCount).fill(null)
   }
 
@@ -115,12 +116,12 @@ export class Lane {
   }
 
   /**
-   * Encodes the event into a slot and submits the call. False when the lane has no room for it at present.
+   * Encodes the event into a slot and submits the call. False: the lane has no room at present.
    *
    * @throws HookringError EVENT_INVALID, EVENT_TOO_LARGE
    */
   submitEvent(call: Call, event: unknown): boolean {
-    // Taken before the event is read: its getters may make calls of their own.
+    // Take the slot before reading the event: the event's getters may make calls of their own.
     const slot = this.#free.take()
     if (slot === NO_SLOT) return false
     try {
@@ -137,7 +138,7 @@ export class Lane {
     return false
   }
 
-  /** Into the slot's own extent. The bytes it takes; -n: at least n, and more than fit there. */
+  /** Encodes into the slot's own extent. Returns the bytes used; -n: it does not fit, and needs at least n. */
   #encodeSmall(slot: number, call: Call, event: unknown): number {
     const { hookpoint } = call
     if (hookpoint.expectedBytes > OWN_EXTENT_BYTES || hookpoint.replyAreas !== 0 || call.traceBytes !== 0) return -1
@@ -149,7 +150,7 @@ export class Lane {
     return used
   }
 
-  /** Into an extent as large as it takes, `leastBytes` or more. False: the arena has none at present. */
+  /** Encodes into an extent that is large enough, at least `leastBytes`. False: the arena has none at present. */
   #encode(slot: number, call: Call, event: unknown, leastBytes: number): boolean {
     const { hookpoint } = call
     const { mirror } = this.bytes
@@ -171,7 +172,7 @@ export class Lane {
     }
   }
 
-  /** Submits a call whose event was encoded before; the bytes are copied from the host's own copy. */
+  /** Submits a call whose event is already encoded in the host's memory. False: the lane has no room at present. */
   submitBytes(call: Call, from: HeldBytes): boolean {
     const slot = this.#free.take()
     if (slot === NO_SLOT) return false
@@ -195,7 +196,7 @@ export class Lane {
     return true
   }
 
-  /** Makes everything submitted visible, and wakes the worker if it sleeps. Whether it did. */
+  /** Makes everything submitted visible, and wakes the worker if it sleeps. Returns whether it rang. */
   publish(): boolean {
     if (this.#unbegunCount > 0) this.begin(monotonicMs())
     this.bytes.copyGathered()
@@ -209,7 +210,7 @@ export class Lane {
     this.ring.publishQuietly()
   }
 
-  /** The trips of what was submitted since the last time begin, all at one reading of the clock. */
+  /** Begins the trips of all calls that were submitted since the last publish, with one reading of the clock. */
   begin(nowMs: number): void {
     let earliestMs = Number.POSITIVE_INFINITY
     for (let i = 0; i < this.#unbegunCount; i += 1) {
@@ -229,7 +230,7 @@ export class Lane {
     return { u8: this.bytes.mirror.u8, at: this.bytes.at(call.slot) }
   }
 
-  /** Takes up to `budget` completions; how many there were. */
+  /** Takes up to `budget` completions. Returns how many it took. */
   drain(budget: number): number {
     let taken = 0
     let nowMs = 0
@@ -250,7 +251,7 @@ export class Lane {
       this.completions += 1
       if (occupant instanceof OrphanedSlot) this.#listener.late(this, occupant)
       else this.#listener.completed(this, slot, occupant, nowMs)
-      // Only now: the listener reads the slot, and a call that goes on copies its event from the extent.
+      // Free the slot only now: the listener reads it, and a call that goes on copies its event from the extent.
       this.#calls[slot] = null
       this.#vacate(slot)
       this.inFlight -= 1
@@ -259,31 +260,35 @@ export class Lane {
     return taken
   }
 
-  /** Tries to take a call back before any worker has claimed it; the slot itself comes back later. */
+  /** Takes a call back unless the worker has claimed it. True: it will not run here; the slot itself comes back later. */
   recall(call: Call): boolean {
     if (!this.ring.recall(call.slot)) return false
     this.detach(call, 0)
     return true
   }
 
-  /** The call has settled or goes on elsewhere; its slot stays taken until the worker gives it back. */
+  /**
+   * Separates a call from its slot: the call has settled or goes on elsewhere, and the slot stays taken until the worker
+   * gives it back.
+   *
+   * @param mask the first plugin in it is named if the slot comes back late; 0: none
+   */
   detach(call: Call, mask: number): void {
     const plugin = mask === 0 ? null : (this.bulkhead.plugins[31 - Math.clz32(mask & -mask)] ?? null)
     this.#calls[call.slot] = new OrphanedSlot(call.hookpoint, mask, plugin)
   }
 
-  /** The call that occupies a slot, if it is still that call's. */
+  /** The call that occupies a slot, or null. */
   callIn(slot: number): Call | null {
     const occupant = this.#calls[slot]
     return occupant === null || occupant === undefined || occupant instanceof OrphanedSlot ? null : occupant
   }
 
-  /** What occupies a slot: a call, a late slot, or nothing. */
   occupantOf(slot: number): Call | OrphanedSlot | null {
     return this.#calls[slot] ?? null
   }
 
-  /** Calls that are in this lane, in the order of their slots. */
+  /** The calls in this lane, in the order of their slots. */
   *calls(): Iterable<Call> {
     let left = this.inFlight
     for (let slot = 0; left > 0 && slot < this.#calls.length; slot += 1) {
@@ -294,7 +299,7 @@ export class Lane {
     }
   }
 
-  /** Where a slot's reply area stands, by the host's own tables; the first is 0. */
+  /** The byte at which a slot's reply area begins, from the host's own tables; the first area is 0. */
   replyAt(slot: number, call: Call, area: number): number {
     const first = repliesAt(this.bytes.at(slot), call.eventBytes, call.traceBytes)
     return replyAt(first, call.hookpoint.replyRoom(call.eventBytes), area)
@@ -329,13 +334,18 @@ export class Lane {
   }
 }
 
-/** Follows what events take: up at once, down slowly. */
+/** Tracks the size of the hookpoint's events: up at once, down slowly. */
 function expectBytes(hookpoint: HookpointState, used: number): void {
   const { expectedBytes } = hookpoint
   hookpoint.expectedBytes = used > expectedBytes ? used : expectedBytes - ((expectedBytes - used + 15) >> 4)
 }
 
-/** The room to try next when an event did not fit: aligned, so a little more than what it may fill. @throws HookringError EVENT_TOO_LARGE */
+/**
+ * The next size to try, in bytes, when an event did not fit into `room`. It is aligned, so it may exceed `maxEventBytes` by a
+ * few bytes, which the event may not use.
+ *
+ * @throws HookringError EVENT_TOO_LARGE
+ */
 export function nextRoom(hookpoint: string, room: number, needed: number, maxEventBytes: number): number {
   if (needed > maxEventBytes || room >= maxEventBytes) {
     throw new HookringError(

@@ -1,6 +1,6 @@
 /**
- * A plugin as the engine runs it: the operator's options, where it lives, its breaker and counters. Made anew with each
- * snapshot of the registry; the breaker and the counters go on. Host's thread only.
+ * A plugin as the engine runs it: the operator's options, its bulkhead, its breaker and counters. Each snapshot of the
+ * registry makes it anew; its breaker and counters go on. Host's thread only.
  */
 import type { HookpointKind } from '../../contracts/contract.js'
 import type { ResolvedPluginOptions } from '../../contracts/option-schemas.js'
@@ -8,45 +8,45 @@ import type { FailurePolicy } from '../../contracts/policy.js'
 import { type FailureAction, type ResolvedFailurePolicy, resolvePolicy } from '../../contracts/policy.js'
 import type { Boundary, RuntimeName } from '../../contracts/runtimes.js'
 import type { EventPredicate } from '../fields/match.js'
-import type { Breaker } from '../primitives/circuit-breaker.js'
+import type { CircuitBreaker } from '../primitives/circuit-breaker.js'
 import type { PluginRecorder } from '../telemetry/recorders.js'
 import type { Bulkhead } from './bulkhead.js'
 
-/** What an operator registered, as long as it stays registered. */
+/** What an operator registered, for as long as it stays registered. */
 export interface Registration {
-  /** The operator's name for it, or its file's until it has told its own. */
+  /** The name that the operator gave; otherwise the one in its manifest, and until that is read the file's name. */
   name: string
   readonly options: ResolvedPluginOptions
   readonly runtime: RuntimeName
   readonly boundary: Boundary
-  /** file: URL of what lanes load: a module, a bundle, a binary. Of a remote provider where it is reached. */
+  /** file: URL of what lanes load: a module, a bundle or a binary. A remote provider's: its address. */
   readonly url: string
-  /** Counts registrations: ties of priority go by it. */
+  /** How many registrations came before it: plugins of equal priority run in this order. */
   readonly order: number
   /** The name of its bulkhead when it has one of its own. */
   readonly ownBulkhead: string
   readonly timeoutMs: number
   readonly policies: Readonly<Record<HookpointKind, ResolvedFailurePolicy>>
-  readonly breaker: Breaker
+  readonly breaker: CircuitBreaker
 }
 
 export interface ActivePlugin {
   readonly registration: Registration
   readonly name: string
   readonly timeoutMs: number
-  readonly breaker: Breaker
+  readonly breaker: CircuitBreaker
   readonly bulkhead: Bulkhead
-  /** Index of the plugin in its bulkhead's lanes, and so its bit in masks. */
+  /** Index of the plugin in its bulkhead; the number of its bit in masks. */
   readonly index: number
   readonly hooks: ReadonlySet<string>
   readonly match: EventPredicate | null
   readonly sample: number
   readonly isShadow: boolean
-  /** By the hookpoint's index. */
+  /** Indexed by hookpoint. */
   readonly recorders: readonly PluginRecorder[]
 }
 
-/** What a failure becomes when the operator says nothing: no verdict must not be taken for an approval. */
+/** What a failure becomes when the operator sets no policy: the lack of a verdict must not count as an approval. */
 const FALLBACK: Readonly<Record<HookpointKind, FailureAction>> = {
   gate: 'deny',
   transform: 'deny',
@@ -54,7 +54,7 @@ const FALLBACK: Readonly<Record<HookpointKind, FailureAction>> = {
   observe: 'allow',
 }
 
-/** Nobody waits for an observation: its failures are counted, and the others are told of it whatever the policy says. */
+/** The operator's policy for each kind of hookpoint. Observations ignore it: nobody waits for them, so the chain goes on. */
 export function resolvePolicies(policy: FailurePolicy | undefined): Registration['policies'] {
   const forKind = (kind: HookpointKind) => resolvePolicy(kind === 'observe' ? undefined : policy, FALLBACK[kind])
   return {

@@ -1,29 +1,28 @@
 /**
- * Routes: which plugins a hookpoint's calls pass, in which hops. Compiled when the registry changes; a call keeps the route
- * that it began with. Host's thread only.
+ * Routes: the plugins that a hookpoint's calls pass, and in which hops. They are compiled when the registry changes; a call
+ * keeps the route that it began with. Host's thread only.
  */
-
 import type { InFlightCount } from '../primitives/in-flight-count.js'
 import type { Bulkhead } from './bulkhead.js'
 import type { HookpointState } from './hookpoint-state.js'
 import type { ActivePlugin } from './plugin.js'
 
-/** The plugins of a chain that sit next to each other in one bulkhead: one hop, one trip through the ring. */
+/** Neighbours in a chain that share a bulkhead: one hop, one trip through the ring. */
 export interface Step {
   readonly bulkhead: Bulkhead
   /** In the order in which they run. */
   readonly plugins: readonly ActivePlugin[]
   /** Their bits. */
   readonly mask: number
-  /** The shortest of their timeouts: no plugin of the step can be late before that. */
+  /** The shortest of their timeouts: before that, no plugin of the step can be late. */
   readonly shortestMs: number
-  /** The first one's timeout. */
+  /** The first plugin's timeout. */
   readonly firstMs: number
-  /** Whether any of them is not plainly admitted at present (quarantine). */
+  /** The breaker of at least one of them is not closed, so admission must be decided for each call. */
   isGuarded: boolean
 }
 
-/** One state of the registry; calls that began under it are counted, so that what it used can be let go. */
+/** One state of the registry. It counts the calls that began under it, so that its bulkheads can be stopped after the last. */
 export interface Snapshot {
   readonly calls: InFlightCount
 }
@@ -31,19 +30,19 @@ export interface Snapshot {
 export interface Route {
   readonly snapshot: Snapshot
   readonly steps: readonly Step[]
-  /** Whether match or sample decide per call. */
+  /** `match` or `sample` decide about each call which plugins are asked. */
   readonly isSelective: boolean
-  /** Whether a bulkhead chooses its lane by a field of the event. */
+  /** At least one bulkhead chooses the lane by a field of the event. */
   readonly isPartitioned: boolean
-  /** One route per hop, where hops do not wait for each other: observations, parallel gates. Else null. */
+  /** One route for each hop, where hops do not wait for each other (observations, parallel gates); otherwise null. */
   readonly branches: readonly Route[] | null
-  /** One route for each shadow plugin. */
+  /** One route for each shadow. */
   readonly shadows: readonly Route[]
-  /** Neither branches nor shadows: one call walks it. */
+  /** It has neither branches nor shadows, so one Call is enough. */
   readonly isPlain: boolean
 }
 
-/** @param plugins of the snapshot, in the order of the chain. */
+/** @param plugins all plugins of the snapshot, in the order of the chain. @returns null: nobody subscribes */
 export function compileRoute(
   hookpoint: HookpointState,
   plugins: readonly ActivePlugin[],
@@ -55,7 +54,7 @@ export function compileRoute(
     subscribers.filter((plugin) => !plugin.isShadow),
     hookpoint.isCheckedBetween,
   )
-  // Whether a shadow is asked at all is decided before there is a call for it.
+  // Whether a shadow is asked is decided before there is a call for it (Hops.wants).
   const shadows = subscribers
     .filter((plugin) => plugin.isShadow)
     .map((plugin) => ({ ...routeOf([stepOf([plugin])], snapshot), isSelective: false }))
@@ -65,7 +64,7 @@ export function compileRoute(
   return { ...route, shadows, branches, isPlain: branches === null && shadows.length === 0 }
 }
 
-/** Every step of a route, its branches and its shadows. */
+/** The steps of a route and of its shadows. */
 export function* stepsIn(route: Route): Iterable<Step> {
   yield* route.steps
   for (const shadow of route.shadows) yield* shadow.steps

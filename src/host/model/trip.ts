@@ -1,5 +1,5 @@
 /**
- * What a call's present trip is about: its step, its plugins, its bytes. Host's thread only.
+ * A call's present trip: its step, its plugins, its times, its bytes. Host's thread only.
  */
 import { codecMemory } from '../../contracts/codec/memory.js'
 import { monotonicMs } from '../../ring/clock.js'
@@ -7,7 +7,7 @@ import { type Call, ensureRare, type HeldBytes } from './call.js'
 import type { ActivePlugin } from './plugin.js'
 import type { Step } from './route.js'
 
-/** How long a plugin's turn waited and ran. */
+/** How long a trip waited for a plugin, and how long that plugin ran. */
 export interface Times {
   readonly waitedMs: number
   readonly ranMs: number
@@ -24,14 +24,14 @@ export function firstIn(step: Step, mask: number): ActivePlugin {
   return step.bulkhead.plugins[31 - Math.clz32(mask & -mask)] as ActivePlugin
 }
 
-/** From here on the trip's time counts, unless it does already. */
+/** Starts the trip's clock, unless it is running. */
 export function beginTrip(call: Call, nowMs: number): void {
   if (call.hasBegun) return
   call.tripMs = nowMs
   if (call.hookpoint.kind !== 'observe') call.dueMs = Math.min(nowMs + stepOf(call).shortestMs, call.rare.capMs)
 }
 
-/** When the first plugin of the trip is late (monotonic ms); of an observation, never. */
+/** When the first plugin of the trip is late (monotonic ms). An observation's plugins never are: Infinity. */
 export function firstDueMs(call: Call): number {
   if (call.hookpoint.kind === 'observe') return Number.POSITIVE_INFINITY
   const step = stepOf(call)
@@ -39,7 +39,7 @@ export function firstDueMs(call: Call): number {
   return Math.min(call.tripMs + timeoutMs, call.rare.capMs)
 }
 
-/** Tells the caller of a trip's end, if it asked to be told. */
+/** Adds a trip's times to the caller's `times`, if it passed such an object. */
 export function addTimes(call: Call, waitedMs: number, ranMs: number): void {
   const { times } = call
   if (times === null) return
@@ -47,7 +47,7 @@ export function addTimes(call: Call, waitedMs: number, ranMs: number): void {
   times.ranMs += ranMs
 }
 
-/** Counts what a call came to against the plugin's breaker. */
+/** Reports the outcome of a plugin's run to its breaker. */
 export function recordOutcome(call: Call, plugin: ActivePlugin, outcome: 'success' | 'failure', nowMs: number): void {
   if (call.rare.probe === plugin) {
     ensureRare(call).probe = null
@@ -57,18 +57,18 @@ export function recordOutcome(call: Call, plugin: ActivePlugin, outcome: 'succes
   }
 }
 
-/** A copy of a call's bytes, to keep while it is in no lane. */
+/** Copies a call's encoded event and trace id, to keep while the call is in no lane. */
 export function copyOf(call: Call, from: HeldBytes): HeldBytes {
   return { u8: from.u8.slice(from.at, from.at + call.eventBytes + call.traceBytes), at: 0 }
 }
 
-/** The event of a call, decoded from the host's own copy. */
+/** Decodes a call's event from the host's own copy. */
 export function heldEvent(call: Call, from: HeldBytes | null): unknown {
   if (from === null) return undefined
   return call.hookpoint.reader.decode(codecMemory(from.u8.buffer as ArrayBuffer), from.at, call.eventBytes)
 }
 
-/** The probe ends without having asked its plugin. */
+/** Gives up the call's probe, if it has one: the plugin was not asked. */
 export function releaseProbe(call: Call): void {
   if (call.rare.probe === null) return
   call.rare.probe.breaker.forgoProbe(monotonicMs())

@@ -10,7 +10,7 @@ import { DEFAULTS } from '../../contracts/options.js'
 import { parseOptions, parsePluginEntry } from '../../contracts/parse-options.js'
 import type { RuntimeName } from '../../contracts/runtimes.js'
 import { type Registration, resolvePolicies } from '../model/plugin.js'
-import { Breaker, type BreakerChange } from '../primitives/circuit-breaker.js'
+import { type BreakerChange, CircuitBreaker } from '../primitives/circuit-breaker.js'
 import type { PluginSources } from '../sources/locate.js'
 import { placementOf } from './placement.js'
 import type { ServiceRegistry } from './services.js'
@@ -69,10 +69,10 @@ export class Registrations {
     return registration
   }
 
-  #breakerOf(registration: () => Registration): Breaker {
+  #breakerOf(registration: () => Registration): CircuitBreaker {
     const { engine, onBreaker } = this.#options
     const bounds = engine.quarantine === false ? NEVER : engine.quarantine
-    return new Breaker({ ...bounds, onChange: (change) => onBreaker(registration(), change) })
+    return new CircuitBreaker({ ...bounds, onChange: (change) => onBreaker(registration(), change) })
   }
 }
 

@@ -1,33 +1,32 @@
 /**
- * The breaker: decides when a plugin that fails too often is no longer called (quarantine), and when it is tried again.
- * One per plugin, for the dispatcher and the operator's commands, on the host's thread. Pure: it holds no clock and no
- * timer; `nowMs` is of one monotonic clock.
+ * A circuit breaker: decides when a plugin that fails too often is no longer called (quarantine), and when it is tried
+ * again. One per plugin, on the host's thread. It has no clock and no timer; each `nowMs` comes from one monotonic clock.
  *
  *            minFailures in the window, and at least `ratio` of its calls
  *   closed ────────────────────────────────────────────────────────────────> open
  *     ^                                                                     │    ^
- *     │                             cooldown over: the next admit() probes  │    │  the probe fails:
+ *     │                       cooldown over: the next admit() is the probe  │    │  the probe fails:
  *     │   the probe succeeds                                                v    │  longer cooldown
  *     └───────────────────────────────────────────────────────────────── half-open
  *
  *   any state ── hold() ──> held            open, half-open, held ── release() ──> closed
  *
- * The cooldown doubles with each reopening in a row, to MAX_COOLDOWN_FACTOR times at most: 1, 2, 4, 8, 12, 12, ...
+ * The cooldown doubles with each reopening in a row, up to MAX_COOLDOWN_FACTOR times its length: 1, 2, 4, 8, 12, 12, ...
  */
 
 export type BreakerState = 'closed' | 'open' | 'half-open' | 'held'
 
-/** `probe`: let this one call through and report it by `recordProbe` (or `forgoProbe`). */
+/** `probe`: let this one call through, and report it with `recordProbe` or `forgoProbe`. */
 export type Admission = 'yes' | 'no' | 'probe'
 
 export type Outcome = 'success' | 'failure'
 
 export interface BreakerOptions {
-  /** How far back failures count, to a tenth. */
+  /** How far back failures count, with a precision of a tenth. */
   windowMs: number
-  /** Infinity: it never opens by itself; hold() and release() work all the same. */
+  /** Infinity: the breaker never opens by itself; hold() and release() still work. */
   minFailures: number
-  /** Share of the window's calls that must have failed, above 0 and up to 1. */
+  /** The share of the window's calls that must have failed: above 0, at most 1. */
   ratio: number
   cooldownMs: number
   /** Called after each change of state. */
@@ -38,7 +37,7 @@ export interface BreakerChange {
   from: BreakerState
   to: BreakerState
   nowMs: number
-  /** Calls and failures of the window as it was when the breaker last was closed. */
+  /** Calls and failures in the window when the breaker was last closed. */
   calls: number
   failures: number
 }
@@ -47,7 +46,7 @@ export const MAX_COOLDOWN_FACTOR = 12
 
 const CELLS = 10
 
-export class Breaker {
+export class CircuitBreaker {
   readonly #options: BreakerOptions
   readonly #window: OutcomeWindow
   #state: BreakerState = 'closed'
@@ -63,7 +62,7 @@ export class Breaker {
     return this.#state
   }
 
-  /** From when a call is let through as the probe; null unless open. */
+  /** When the next call is let through as the probe; null unless open. */
   get nextProbeMs(): number | null {
     return this.#state === 'open' ? this.#probeAtMs : null
   }
@@ -76,17 +75,17 @@ export class Breaker {
     return 'probe'
   }
 
-  /** The outcome of a call that was admitted by 'yes'. Ignored unless closed: it left before the quarantine. */
+  /** The outcome of a call that was admitted with 'yes'. Ignored unless closed: that call was made before the quarantine. */
   record(outcome: Outcome, nowMs: number): void {
     if (this.#state !== 'closed') return
     this.#window.count(outcome, nowMs)
     if (outcome === 'failure') this.#judge(nowMs)
   }
 
-  /** The outcome of the probe. Every probe must come to this or to forgoProbe; its deadline sees to that. */
+  /** The outcome of the probe. Every probe must end here or in forgoProbe; the call's deadline ensures it. */
   recordProbe(outcome: Outcome, nowMs: number): void {
     if (this.#state !== 'half-open') {
-      // Released while the probe was out: it is a call like any other.
+      // Released while the probe was under way: the probe counts as any other call.
       this.record(outcome, nowMs)
     } else if (outcome === 'success') {
       this.#enter('closed', nowMs)
@@ -97,7 +96,7 @@ export class Breaker {
     }
   }
 
-  /** The probe never reached the plugin (aborted, recalled, an earlier reject): the next call is the probe. */
+  /** The probe never reached the plugin (aborted, recalled, rejected earlier in the chain): the next call is the probe. */
   forgoProbe(nowMs: number): void {
     if (this.#state !== 'half-open') return
     this.#probeAtMs = nowMs
@@ -122,7 +121,7 @@ export class Breaker {
     this.#enter('open', nowMs)
   }
 
-  /** The one transition: every change of state passes here. */
+  /** Every change of state happens here. */
   #enter(to: BreakerState, nowMs: number): void {
     const from = this.#state
     const { calls, failures } = this.#window

@@ -1,31 +1,30 @@
 /**
- * The one timer that drives a timing wheel: armed for the earliest entry. setTimeout rounds, and counts from the start of
- * the event loop's turn, so it may fire before the time asked for: then nothing expires, and the timer is armed for the
- * rest. One thread's.
+ * The one timer that drives a timing wheel, armed for the earliest entry. setTimeout rounds, and counts from the start of
+ * the event loop's turn, so it may fire too early. Then nothing expires, and the timer is armed for the rest. One thread.
  */
 import type { Deadline, DeadlineHandler, TimingWheel } from './timing-wheel.js'
 
-/** Longer delays overflow setTimeout, which then fires at once. */
+/** A longer delay overflows setTimeout, which then fires at once. */
 const MAX_DELAY_MS = 2_147_483_647
-/** Entries that expire in one turn of the event loop, at a few microseconds each; the rest comes in the next. */
+/** Entries that expire in one turn of the event loop, at a few microseconds each; the rest expire in the next. */
 const MOST_IN_A_TURN = 1024
 
 export interface DeadlineTimerOptions<Entry extends Deadline> {
   readonly wheel: TimingWheel<Entry>
-  /** The clock of the wheel's times. */
+  /** The clock of the wheel's times, in milliseconds. */
   now(): number
-  /** Told of each entry that is due. */
+  /** Called for each entry that is due. */
   readonly expire: DeadlineHandler<Entry>
-  /** Called when entries are due, before they expire: what has already come in is taken first. */
+  /** Called when entries are due, before any expires: what has arrived by then can be taken first. */
   beforeExpire?(): void
-  /** The timer that was set at `setMs` for `dueMs` has fired, or should have. */
+  /** Called when a timer that was set at `setMs` for `dueMs` has fired, or should have by now. */
   onDue?(setMs: number, dueMs: number, nowMs: number): void
   /** Default: setTimeout and clearTimeout. */
   setTimer?(fire: () => void, delayMs: number): TimerHandle
   clearTimer?(handle: TimerHandle): void
 }
 
-/** What setTimeout returns, as far as it is needed here. */
+/** What is needed of setTimeout's return value. */
 export interface TimerHandle {
   ref(): unknown
   unref(): unknown
@@ -35,7 +34,7 @@ export class DeadlineTimer<Entry extends Deadline> {
   readonly #options: DeadlineTimerOptions<Entry>
   readonly #wheel: TimingWheel<Entry>
   #handle: TimerHandle | null = null
-  // Infinity: not armed. -Infinity: firing or closed, so that add does not arm.
+  // Infinity: not armed. -Infinity: firing or closed, which keeps add from arming it.
   #armedForMs = Number.POSITIVE_INFINITY
   #setMs = 0
   #isClosed = false
@@ -45,17 +44,17 @@ export class DeadlineTimer<Entry extends Deadline> {
     this.#wheel = options.wheel
   }
 
-  /** Adds to the wheel and, when nothing earlier is waited for, arms the timer. */
+  /** Adds an entry to the wheel, and arms the timer if the entry is the earliest. */
   add(entry: Entry, nowMs: number): void {
     this.#wheel.add(entry, nowMs)
     if (entry.dueMs < this.#armedForMs) this.#arm(entry.dueMs, nowMs)
     else if (this.#wheel.size === 1) this.#handle?.ref()
   }
 
-  /** Cancels in the wheel. A timer that waits for nothing does not keep the process alive, and is not renewed. */
+  /** Takes an entry out of the wheel. With an empty wheel, the timer does not keep the process alive. */
   cancel(entry: Entry): void {
     this.#wheel.cancel(entry)
-    // Left to run out, not cleared: with one call at a time, every call would arm it anew.
+    // The timer is left to run out. If it were cleared, a server with one call at a time would arm it for every call.
     if (this.#wheel.size === 0) this.#handle?.unref()
   }
 
@@ -64,7 +63,7 @@ export class DeadlineTimer<Entry extends Deadline> {
     return this.#handle === null ? null : this.#armedForMs
   }
 
-  /** Tells onDue of a timer that should have fired by now: other things may be taken before it is. */
+  /** Calls onDue if the timer should have fired by now. Other callbacks may run before a late timer does. */
   look(nowMs: number): void {
     if (this.#handle === null || nowMs <= this.#armedForMs) return
     this.#options.onDue?.(this.#setMs, Math.max(this.#armedForMs, this.#setMs), nowMs)

@@ -1,19 +1,18 @@
 /**
- * The free slots of a lane, handed out in the order in which they came back: under load that is their order in memory,
- * which processors foresee. Each event, its slot and its completion are then on their way from the other core's cache
- * before they are asked for. Host's thread only.
+ * The free slots of a lane, handed out in the order in which they came back. Under load that is their order in memory, so the
+ * processor prefetches slots and events from the other core's cache. Host's thread only.
  */
 
 /** No slot is free. */
 export const NO_SLOT = -1
 
-export class FreeSlots {
+export class FreeList {
   readonly #slots: Int32Array
   readonly #mask: number
   #first = 0
   #count: number
 
-  /** @param slotCount a power of two; all of them are free. */
+  /** All slots are free at first. @param slotCount a power of two. */
   constructor(slotCount: number) {
     this.#slots = Int32Array.from({ length: slotCount }, (_, index) => index)
     this.#mask = slotCount - 1
@@ -24,7 +23,7 @@ export class FreeSlots {
     return this.#count
   }
 
-  /** The slot that has been free for the longest, or NO_SLOT. */
+  /** Takes the slot that has been free for the longest. Returns NO_SLOT if there is none. */
   take(): number {
     if (this.#count === 0) return NO_SLOT
     const slot = this.#slots[this.#first] as number

@@ -1,4 +1,4 @@
-/** Counts what is under way and tells when nothing is. Host's thread only. */
+/** Counts what is under way, and resolves promises when the count is zero. Host's thread only. */
 export class InFlightCount {
   #count = 0
   #waiting: (() => void)[] = []

@@ -1,19 +1,19 @@
 /**
- * A hashed timing wheel. It knows no clock and nothing of what its entries are: every time is an argument, and whoever polls
- * it says what becomes of what is due. One thread's.
+ * A hashed timing wheel. It has no clock and does not know what its entries are: every time is an argument, and the caller
+ * of `poll` hands in a handler for what is due. One thread.
  *
- * The wheel is intrusive: an entry carries its own links, so that adding and cancelling allocate nothing and cost the
- * same at any size. Times are milliseconds of one monotonic clock.
+ * The wheel is intrusive: an entry carries its own links, so adding and cancelling allocate nothing and cost the same at
+ * any size. Times are milliseconds of one monotonic clock.
  *
  *   cursor (tick of the last poll)
  *     v
  *   [ ][e-e][ ][e][ ] ... [e]     bucket = tick modulo buckets
  *
- * A bucket also holds entries of later turns. They are told apart by their due time, which is compared with the time
- * given before anything expires: nothing expires early, whatever bucket it stands in.
+ * A bucket also holds entries of later turns. Before an entry expires, its due time is compared with the time given, so
+ * nothing expires early, whatever bucket it is in.
  */
 
-/** What the wheel needs of an entry. Start the links as null; the wheel alone writes them from then on. */
+/** What the wheel needs of an entry. The links start as null; from then on only the wheel writes them. */
 export interface Deadline {
   wheelPrev: Deadline | null
   wheelNext: Deadline | null
@@ -22,9 +22,9 @@ export interface Deadline {
 }
 
 export interface TimingWheelOptions {
-  /** Entries that are due within one tick expire in the order in which they were added. */
+  /** Width of a bucket. Entries that are due within one tick expire in the order in which they were added. */
   readonly tickMs?: number
-  /** A power of two. Deadlines further away than `buckets * tickMs` cost one more look per turn of the wheel. */
+  /** A power of two. A deadline further away than `buckets * tickMs` is looked at once more in each turn of the wheel. */
   readonly buckets?: number
 }
 
@@ -40,11 +40,11 @@ export class TimingWheel<Entry extends Deadline> {
   readonly #tickMs: number
   readonly #mask: number
   readonly #heads: readonly Deadline[]
-  // A bit per bucket that may hold entries. Set by add and cleared by the search, so that cancel need not know buckets.
+  // One bit for each bucket that may hold entries. `add` sets it and the search clears it, so cancel need not know the bucket.
   readonly #occupied: Uint32Array
-  // Entries that are due but not yet expired: filled at the start of a poll, and left over by one that came to its bound.
+  // Entries that are due and have not expired: filled at the start of a poll; what exceeds the poll's bound stays.
   readonly #due = createHead()
-  // A number with fractions is boxed anew at each write; a cell of an array is not.
+  // V8 boxes a fractional number in a field anew at each write; in a Float64Array it does not.
   readonly #times = new Float64Array(2)
   #size = 0
   #isPolling = false
@@ -68,11 +68,11 @@ export class TimingWheel<Entry extends Deadline> {
   /** Adds an entry; one that is already in the wheel is moved to its new `dueMs`. */
   add(entry: Entry, nowMs: number): void {
     const { dueMs } = entry
-    // NaN compares false with every time: such a call would never be settled.
+    // NaN compares false with every time: such an entry would never expire.
     if (Number.isNaN(dueMs)) throw new RangeError('a deadline must be a number, got NaN')
     if (entry.wheelNext !== null) this.cancel(entry)
     const times = this.#times
-    // An empty wheel may have stood still for long.
+    // Nobody polls an empty wheel, so its cursor may be far behind.
     if (this.#size === 0) times[CURSOR_TICK] = Math.floor(nowMs / this.#tickMs)
     const tick = Math.max(Math.floor(dueMs / this.#tickMs), times[CURSOR_TICK]!)
     const bucket = tick & this.#mask
@@ -91,9 +91,9 @@ export class TimingWheel<Entry extends Deadline> {
   }
 
   /**
-   * Expires entries with `dueMs <= nowMs`, tick by tick, `most` of them at most, and returns how many. Entries that are
-   * added meanwhile wait for the next poll, so that this one ends. When `handler` throws, the rest stays due and comes
-   * first in the next poll, as what exceeds the bound does. Inside `handler` it does nothing.
+   * Expires up to `most` entries with `dueMs <= nowMs`, tick by tick, and returns how many. Entries that are added meanwhile
+   * wait for the next poll, so this one ends. If `handler` throws, the rest stay due and come first in the next poll, as do
+   * those beyond the bound. Called from `handler`, poll does nothing.
    */
   poll(nowMs: number, handler: DeadlineHandler<Entry>, most: number): number {
     if (this.#isPolling || this.#size === 0) return 0
@@ -113,7 +113,7 @@ export class TimingWheel<Entry extends Deadline> {
     return count
   }
 
-  /** Nothing is due before this time; null when the wheel is empty. May be too low after a cancel, never too high. */
+  /** No entry is due before this time; null: the wheel is empty. After a cancel it may be too early, never too late. */
   nextDueMs(): number | null {
     if (this.#size === 0) return null
     const earliestMs = this.#times[EARLIEST_MS]!
@@ -137,13 +137,13 @@ export class TimingWheel<Entry extends Deadline> {
         entry = next
       }
     }
-    // Bucket order is due order within one turn only.
+    // Buckets are in the order of their due times within one turn only.
     if (toTick - fromTick > this.#mask) sortByDue(this.#due)
     this.#times[CURSOR_TICK] = toTick
     this.#times[EARLIEST_MS] = this.#findEarliest(toTick)
   }
 
-  /** The earliest due time in the buckets: a walk from the cursor that ends where no later bucket can be earlier. */
+  /** The earliest due time in the buckets. It walks from the cursor until no later bucket can hold an earlier entry. */
   #findEarliest(fromTick: number): number {
     const mask = this.#mask
     let earliestMs = Number.POSITIVE_INFINITY
@@ -159,7 +159,7 @@ export class TimingWheel<Entry extends Deadline> {
     return earliestMs
   }
 
-  /** The first step from `step` on that leads to a bucket that may hold entries; past a turn if none does. */
+  /** The first step, at `from` or later, whose bucket may hold entries; more than the mask if there is none. */
   #nextOccupied(fromTick: number, from: number): number {
     const mask = this.#mask
     let step = from

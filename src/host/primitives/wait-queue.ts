@@ -1,14 +1,14 @@
 /**
- * A queue whose entries may leave it from the middle: first come, first served. Bounded by its owner. An entry that has left
- * stays in the list and is skipped when its turn comes. One thread's.
+ * A first-in, first-out queue whose entries may leave from the middle. An entry that has left stays in the list and is
+ * skipped when its turn comes. The owner bounds its length. One thread.
  */
 
-/** Consumed entries are cut off when there are this many. */
+/** Entries that were taken are cut off when there are this many. */
 const TRIM_AT = 256
 
 /** What the queue needs of an entry. */
 export interface Queued {
-  /** The queue that it waits in, set by whoever puts it there; null, or another queue: it has left this one. */
+  /** The queue that it waits in; whoever pushes the entry sets it. null, or another queue: it has left this one. */
   waitsIn: object | null
 }
 
@@ -25,7 +25,7 @@ export class WaitQueue<Entry extends Queued> {
     this.#entries.push(entry)
   }
 
-  /** The next entry that still waits, or null. */
+  /** Takes the first entry that still waits, or returns null. */
   shift(): Entry | null {
     this.#skipGone()
     if (this.#head >= this.#entries.length) return null

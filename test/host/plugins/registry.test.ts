@@ -10,7 +10,7 @@ import { createHookpointStates } from '../../../dist/host/model/hookpoint-state.
 import { type Registration, resolvePolicies } from '../../../dist/host/model/plugin.js'
 import type { Snapshot } from '../../../dist/host/model/route.js'
 import { Registry } from '../../../dist/host/plugins/registry.js'
-import { Breaker } from '../../../dist/host/primitives/circuit-breaker.js'
+import { CircuitBreaker } from '../../../dist/host/primitives/circuit-breaker.js'
 import { Metrics } from '../../../dist/host/telemetry/metrics.js'
 import { type Conduct, ThreadStandIns } from '../../support/thread-stand-ins.js'
 
@@ -84,7 +84,7 @@ function plugin(name: string, options: object = {}, order = count++): Registrati
   return {
     ...{ name, options: resolved, runtime: 'module', boundary: 'thread', order, ownBulkhead: `${name}-${order}` },
     ...{ url: `file:///${name}.js`, timeoutMs: 100, policies: resolvePolicies(undefined) },
-    breaker: new Breaker({ windowMs: 1_000, minFailures: 1, ratio: 0.01, cooldownMs: 1e9 }),
+    breaker: new CircuitBreaker({ windowMs: 1_000, minFailures: 1, ratio: 0.01, cooldownMs: 1e9 }),
   } as Registration
 }
 

@@ -1,12 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Breaker, type BreakerChange, MAX_COOLDOWN_FACTOR } from '../../../dist/host/primitives/circuit-breaker.js'
+import {
+  type BreakerChange,
+  CircuitBreaker,
+  MAX_COOLDOWN_FACTOR,
+} from '../../../dist/host/primitives/circuit-breaker.js'
 
 const OPTIONS = { windowMs: 1_000, minFailures: 5, ratio: 0.5, cooldownMs: 100 }
 
 function createWatched(options: Partial<typeof OPTIONS> = {}) {
   const changes: BreakerChange[] = []
-  const breaker = new Breaker({ ...OPTIONS, ...options, onChange: (change) => changes.push(change) })
+  const breaker = new CircuitBreaker({ ...OPTIONS, ...options, onChange: (change) => changes.push(change) })
   const fail = (times: number, nowMs: number) => {
     for (let count = 0; count < times; count++) breaker.record('failure', nowMs)
   }
@@ -53,7 +57,7 @@ describe('the breaker', () => {
     })
     fc.assert(
       fc.property(options, fc.array(outcome, { maxLength: 100 }), ({ startMs, ...options }, outcomes) => {
-        const breaker = new Breaker({ ...OPTIONS, ...options })
+        const breaker = new CircuitBreaker({ ...OPTIONS, ...options })
         const cellOf = (timeMs: number) => Math.floor(timeMs / (options.windowMs / 10))
         const seen: { cell: number; isFailure: boolean }[] = []
         let nowMs = startMs
@@ -173,7 +177,12 @@ describe('the breaker', () => {
   })
 
   it('never opens by itself when quarantine is off, and can still be held', () => {
-    const breaker = new Breaker({ windowMs: 1_000, minFailures: Number.POSITIVE_INFINITY, ratio: 1, cooldownMs: 1_000 })
+    const breaker = new CircuitBreaker({
+      windowMs: 1_000,
+      minFailures: Number.POSITIVE_INFINITY,
+      ratio: 1,
+      cooldownMs: 1_000,
+    })
     for (let count = 0; count < 1_000; count++) breaker.record('failure', count)
     expect(breaker.admit(1_000)).toBe('yes')
     breaker.hold(1_000)

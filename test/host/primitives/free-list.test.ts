@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { FreeSlots, NO_SLOT } from '../../../dist/host/primitives/free-list.js'
+import { FreeList, NO_SLOT } from '../../../dist/host/primitives/free-list.js'
 
 it('hands out each slot once, the one that has been free for the longest first', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 6 }), fc.array(fc.integer({ min: -1, max: 63 })), (log2, moves) => {
       const slotCount = 2 ** log2
-      const slots = new FreeSlots(slotCount)
+      const slots = new FreeList(slotCount)
       const free = Array.from({ length: slotCount }, (_, index) => index)
       const taken: number[] = []
       for (const move of moves) {

@@ -30,7 +30,7 @@ export async function importEngine(dist: string) {
   const states = await importFrom(dist, 'host/model/hookpoint-state')
   const { resolvePolicies } = await importFrom(dist, 'host/model/plugin')
   const { compileRoute } = await importFrom(dist, 'host/model/route')
-  const { Breaker } = await importFrom(dist, 'host/primitives/circuit-breaker')
+  const { CircuitBreaker } = await importFrom(dist, 'host/primitives/circuit-breaker')
   const { Metrics } = await importFrom(dist, 'host/telemetry/metrics')
   const { monotonicMs } = await importFrom(dist, 'ring/clock')
   // Counters go on from schedule to schedule; nothing is decided by them.
@@ -113,7 +113,7 @@ export async function importEngine(dist: string) {
     const registration = {
       name,
       policies: resolvePolicies(scenario.onFailure),
-      breaker: new Breaker(NO_QUARANTINE),
+      breaker: new CircuitBreaker(NO_QUARANTINE),
     } as unknown as Registration
     return {
       registration,

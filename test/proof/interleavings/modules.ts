@@ -12,7 +12,7 @@ import type * as HookpointStateModule from '../../../dist/host/model/hookpoint-s
 import type * as LaneModule from '../../../dist/host/model/lane.js'
 import type * as PluginState from '../../../dist/host/model/plugin.js'
 import type * as RouteModule from '../../../dist/host/model/route.js'
-import type * as Breaker from '../../../dist/host/primitives/circuit-breaker.js'
+import type * as CircuitBreaker from '../../../dist/host/primitives/circuit-breaker.js'
 import type * as Metrics from '../../../dist/host/telemetry/metrics.js'
 import type * as PluginDoor from '../../../dist/plugin/index.js'
 import type * as Clock from '../../../dist/ring/clock.js'
@@ -25,7 +25,7 @@ type Modules = {
   'contracts/contract': typeof Contract
   'contracts/make-hookpoint': typeof MakeHookpoint
   'contracts/types': typeof Types
-  'host/primitives/circuit-breaker': typeof Breaker
+  'host/primitives/circuit-breaker': typeof CircuitBreaker
   'host/calls/call-path': typeof CallPath
   'host/lanes/supervision': typeof Supervision
   'host/model/bulkhead': typeof Bulkhead

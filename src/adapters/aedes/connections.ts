@@ -7,7 +7,8 @@
 import { MQTT_REASON, type MqttClientInfo } from '../../contracts/index.js'
 import type { Broker, Client, ConnectPacket, Packet } from './broker.js'
 import { packetOf } from './packets.js'
-import type { Questions, Refused, Undecided } from './questions.js'
+import type { Questions } from './questions.js'
+import type { Refused, Undecided } from './rulings.js'
 
 type Admitted = (error: Error | null, success: boolean | null) => void
 

@@ -25,8 +25,9 @@ import {
   type WhenRoom,
 } from './delivery-queue.js'
 import { packetOf, replacedPacket } from './packets.js'
-import type { PacketRuling, Questions } from './questions.js'
+import type { Questions } from './questions.js'
 import type { QueuedMessages } from './queued-messages.js'
+import type { PacketRuling, Undecided } from './rulings.js'
 
 /** A message that was stored before a queue was read is routed by then. */
 const RESENT_MS = 1_000
@@ -70,7 +71,7 @@ export class Deliveries {
       infoOf: options.infoOf,
       isAsked: () => this.isAsked(),
       isKeptFrom: (clientId, packet) => options.queued.isKeptFrom(clientId, packet),
-      ask: (client, packet, qos) => this.#ask(client, packet, qos),
+      ask: (client, packet, qos, before) => this.#ask(client, packet, qos, before),
       judge: (client, packet, qos, ruling) => this.#judge(client, packet, qos, ruling),
       crowd: (packet, whenRoom) => this.#crowd(packet, whenRoom),
     }
@@ -118,10 +119,10 @@ export class Deliveries {
     if (brokerId === this.#options.broker.id) this.#routings.get(brokerCounter ?? 0)?.crowds.push(whenRoom)
   }
 
-  #ask(client: Client, packet: Packet, qos: Qos): Promise<PacketRuling> {
+  #ask(client: Client, packet: Packet, qos: Qos, before: Undecided | null): Promise<PacketRuling> {
     const { questions, infoOf } = this.#options
     const event = { client: infoOf(client), packet: packetOf(packet, qos) }
-    return questions.askPacket(['canRead', 'onPublishDeliver'], event)
+    return questions.askPacket(['canRead', 'onPublishDeliver'], event, before)
   }
 
   #judge(client: Client, packet: Packet, qos: Qos, ruling: PacketRuling): Delivered {
@@ -133,7 +134,7 @@ export class Deliveries {
     } else {
       counts.deliveriesUndecided += 1
       // What can never be asked about would stay for ever.
-      const canDecide = ruling.cause === 'failed' || ruling.cause === 'engine-closed'
+      const canDecide = ruling.cause !== 'too-large' && ruling.cause !== 'invalid'
       if (isStored(client, packet, qos) && onUndecided === 'keep' && canDecide) return { kind: 'stays' }
       counts.deliveriesDropped += 1
     }
@@ -168,11 +169,11 @@ export class Deliveries {
     if (packet.cmd !== 'publish' || !this.isAsked()) return packet
     const { questions } = this.#options
     const isOver = () => client.closed || performance.now() >= endMs
-    const ask = () => this.#ask(client, packet, packet.qos)
-    const ruling = await questions.persist<PacketRuling>(ask, isOver)
+    const ask = (before: Undecided | null) => this.#ask(client, packet, packet.qos, before)
+    const ruling = await questions.persist<PacketRuling>(ask, { isOver })
     if (client.closed) return null
     const delivered = this.#judge(client, packet, packet.qos, ruling)
-    if (delivered.kind === 'stays') this.#queues.get(client)?.askLater(packet)
+    if (delivered.kind === 'stays') this.#queues.get(client)?.askLater(packet, ruling as Undecided)
     return delivered.kind === 'write' ? delivered.packet : null
   }
 

@@ -8,7 +8,8 @@
 import type { MqttClientInfo } from '../../contracts/index.js'
 import type { Client, Deliver, Packet, Qos } from './broker.js'
 import { Line } from './line.js'
-import type { PacketRuling, Questions } from './questions.js'
+import type { Questions } from './questions.js'
+import type { PacketRuling, Undecided } from './rulings.js'
 
 export const DELIVERIES_AT_ONCE = 32
 /** A queue of more makes its publishers wait. */
@@ -40,7 +41,8 @@ export interface DeliveryRules {
   isAsked(): boolean
   /** It comes from its session's queue instead. */
   isKeptFrom(clientId: string, packet: Packet): boolean
-  ask(client: Client, packet: Packet, qos: Qos): Promise<PacketRuling>
+  /** `before`: what it came to the last time. */
+  ask(client: Client, packet: Packet, qos: Qos, before: Undecided | null): Promise<PacketRuling>
   /** What is to be done by the ruling; counted, told and removed from the store as it says. */
   judge(client: Client, packet: Packet, qos: Qos, ruling: PacketRuling): Delivered
   /** The message went to a crowded queue: who sent it waits for room there. */
@@ -51,6 +53,8 @@ interface Entry {
   readonly packet: Packet
   /** What it is delivered with, at most. */
   readonly qos: Qos
+  /** What it came to when it was asked about last. */
+  readonly before: Undecided | null
 }
 
 type Outcome = PacketRuling | { readonly kind: 'resent' } | { readonly kind: 'closed' }
@@ -95,9 +99,9 @@ export class DeliveryQueue {
   }
 
   /** It stays stored, and is asked about again after a while. */
-  askLater(packet: Packet): void {
+  askLater(packet: Packet, before: Undecided, qos = packet.qos): void {
     if (this.#later.length >= MAX_LATER) return
-    this.#later.push({ packet, qos: packet.qos })
+    this.#later.push({ packet, qos, before })
     if (this.#laterTimer !== null) return
     this.#laterTimer = setTimeout(() => this.#askAgain(), this.#laterMs).unref()
     this.#laterMs = Math.min(2 * this.#laterMs, LONGEST_LATER_MS)
@@ -143,11 +147,11 @@ export class DeliveryQueue {
     const { length } = this.#line
     const bytes = packet.payload.length
     if (length >= maxQueuedDeliveries || (length > 0 && this.#queuedBytes + bytes > maxQueuedBytes)) {
-      this.#lost({ packet, qos }, 'too many deliveries wait for this subscriber')
+      this.#lost({ packet, qos, before: null }, 'too many deliveries wait for this subscriber')
       setImmediate(done)
       return
     }
-    this.#push({ packet, qos })
+    this.#push({ packet, qos, before: null })
     if (isRetained) this.#whenRoom(() => setImmediate(done))
     else setImmediate(done)
     if (this.#crowdedBy > CROWDED_DELIVERIES) this.#rules.crowd(packet, (room) => this.#whenRoom(room))
@@ -158,19 +162,20 @@ export class DeliveryQueue {
     this.#line.push(entry)
   }
 
-  async #ask({ packet, qos }: Entry): Promise<Outcome> {
+  async #ask({ packet, qos, before }: Entry): Promise<Outcome> {
     const client = this.#client
     if (client.connecting) await this.#connected()
     const { brokerId, questions, onUndecided } = this.#rules
     const isKept = isStored(client, packet, qos)
-    if (isKept && packet.brokerId === brokerId && this.#brought?.delete(packet.brokerCounter ?? 0)) {
-      return { kind: 'resent' }
-    }
+    // What is asked about again is what the offline queue has brought, not its repetition.
+    const isNew = before === null && packet.brokerId === brokerId
+    if (isKept && isNew && this.#brought?.delete(packet.brokerCounter ?? 0)) return { kind: 'resent' }
     if (client.closed) return { kind: 'closed' }
-    const ask = () => this.#rules.ask(client, packet, qos)
-    if (!isKept || onUndecided === 'drop') return ask()
+    const ask = (last: Undecided | null) => this.#rules.ask(client, packet, qos, last)
+    if (!isKept || onUndecided === 'drop') return ask(before)
     // While others are asked about from time to time, this one need not hold up what is behind it.
-    return questions.persist<PacketRuling>(ask, () => client.closed || this.#later.length > 0)
+    const isOver = () => client.closed || this.#later.length > 0
+    return questions.persist<PacketRuling>(ask, { isOver, before })
   }
 
   #settle(entry: Entry, outcome: Outcome): void {
@@ -181,7 +186,7 @@ export class DeliveryQueue {
       return
     }
     const delivered = this.#rules.judge(this.#client, packet, qos, outcome)
-    if (delivered.kind === 'stays') this.askLater(packet)
+    if (delivered.kind === 'stays') this.askLater(packet, outcome as Undecided, qos)
     if (delivered.kind !== 'write') return
     const { packet: written } = delivered
     this.#laterMs = FIRST_LATER_MS

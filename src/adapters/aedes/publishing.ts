@@ -1,5 +1,6 @@
 /**
- * Messages on their way into the broker: onPublish, onPublishReceived, onWillPublish, storeRetained. Host's thread only.
+ * Messages on their way into the broker, in their order, and what becomes of them. What is asked about each stands in
+ * publish-inquiry.ts. Host's thread only.
  *
  * The hooks are asked after the broker's own `authorizePublish` (and its guard of `$SYS/`), and before anything is stored
  * or routed. A publisher's messages stand in a line: some are asked about at once, all go on in the order in which they
@@ -19,51 +20,29 @@
  * A will is asked about at onWillPublish, in place of onPublish, and then at onPublishReceived like any message; undecided,
  * it is not published. What the application publishes by `broker.publish` is asked about with `client: null`; `$SYS/` topics
  * of the broker's own are not.
- *
- * storeRetained is asked here as well, not where Aedes stores: a message has its counter by then, and one that waits is
- * taken for a copy of those that have overtaken it. One that a plugin has stored is routed without its retain flag, which
- * the subscribers of 3.1.1 do not see.
  */
-import { createHash } from 'node:crypto'
-import type { MqttClientInfo } from '../../contracts/index.js'
-import type { Client, Done, Packet, Persistence } from './broker.js'
-import { ownerOf } from './connections.js'
+import type { Client, Done, Packet } from './broker.js'
 import type { Deliveries } from './deliveries.js'
 import { Line } from './line.js'
-import { packetOf, replacedPacket } from './packets.js'
-import type { Questions, Refused, Undecided } from './questions.js'
-import type { QueuedMessages } from './queued-messages.js'
+import { type Asked, type InquiryOptions, type Outcome, PublishInquiry, type Question } from './publish-inquiry.js'
+import type { Undecided } from './rulings.js'
 
 /** Enough to keep a lane busy, few enough that a hook of a millisecond or two has answered the last of them in time. */
 const PUBLISHES_AT_ONCE = 32
 
-export interface PublishingOptions {
-  readonly questions: Questions
-  readonly persistence: Persistence
+export interface PublishingOptions extends InquiryOptions {
   readonly deliveries: Pick<Deliveries, 'route'>
-  readonly queued: Pick<QueuedMessages, 'mark'>
   readonly onUndecided: { readonly publish: 'hold' | 'close' | 'drop'; readonly publishQos0: 'drop' | 'hold' | 'close' }
-  infoOf(client: Client): MqttClientInfo
   /** A client's line has become empty. */
   onSettled(client: Client): void
 }
 
-/** What is asked: of a message, of a will, or where it is stored alone. */
-type Question = 'message' | 'will' | 'store'
-
-interface Entry {
-  readonly client: Client | null
-  readonly packet: Packet
-  readonly question: Question
-  /** Higher for each that has come. */
-  readonly ordinal: number
+interface Entry extends Asked {
   /** Goes on with what is to be routed: null, nothing. */
   readonly goOn: (routed: Packet | null) => void
   /** Ends it without an acknowledgement. */
   readonly fail: Done
 }
-
-type Outcome = { readonly kind: 'route'; readonly packet: Packet } | Refused | Undecided
 
 /** What is to be done in place of publishing a packet that the hooks have been asked about. */
 type Decision =
@@ -185,16 +164,15 @@ export class Publishing {
   }
 
   async #ask(entry: Entry): Promise<Outcome> {
-    const { client, packet, question } = entry
-    if (client !== null && packet.qos === 2 && (await this.#isReceived(client, packet))) {
-      return { kind: 'route', packet }
-    }
+    const { packet, question } = entry
+    const inquiry = new PublishInquiry(entry, this.#options)
+    if (await inquiry.isRepetition()) return { kind: 'route', packet }
     const { publish, publishQos0 } = this.#options.onUndecided
     const isHeld = question !== 'will' && (packet.qos === 0 ? publishQos0 : publish) === 'hold'
-    return isHeld ? this.#askHeld(entry) : this.#askOnce(entry)
+    return isHeld ? this.#askHeld(entry, inquiry) : inquiry.ask()
   }
 
-  async #askHeld(entry: Entry): Promise<Outcome> {
+  async #askHeld(entry: Entry, inquiry: PublishInquiry): Promise<Outcome> {
     const { client } = entry
     const { questions } = this.#options
     let held = 0
@@ -204,75 +182,10 @@ export class Publishing {
       questions.counts.publishesHeld += 1
     }
     try {
-      return await questions.persist<Outcome>(() => this.#askOnce(entry), isOver, onHold)
+      return await questions.persist<Outcome>(() => inquiry.ask(), { isOver, onHold })
     } finally {
       questions.counts.publishesHeld -= held
     }
-  }
-
-  async #askOnce(entry: Entry): Promise<Outcome> {
-    const { client, packet, question } = entry
-    if (question === 'store') return this.#storeRetained(packet)
-    const { questions, infoOf } = this.#options
-    const owner = client !== null ? infoOf(client) : question === 'will' ? ownerOf(packet) : null
-    const first = question === 'will' ? 'onWillPublish' : 'onPublish'
-    const event = { client: owner, packet: packetOf(packet) }
-    const ruling = await questions.askPacket([first, 'onPublishReceived'], event)
-    if (ruling.kind !== 'allowed') return ruling
-    const stored = await this.#storeRetained(ruling.isReplaced ? replacedPacket(packet, ruling.event.packet) : packet)
-    return stored.kind === 'route' ? this.#routeElsewhere(entry, owner, stored.packet) : stored
-  }
-
-  /** To where a plugin takes it: the queues of sessions that it keeps, and other brokers. */
-  async #routeElsewhere(entry: Entry, owner: MqttClientInfo | null, packet: Packet): Promise<Outcome> {
-    const { questions, queued } = this.#options
-    if (!questions.isSubscribed('routeMessage')) return { kind: 'route', packet }
-    const { question, ordinal } = entry
-    const { qos, messageId } = entry.packet
-    const isExchange = question === 'message' && owner !== null && qos > 0 && messageId !== undefined
-    // Its client sends it again when it connects again; what comes then must not be overtaken by this.
-    if (isExchange && entry.client?.closed) {
-      return { kind: 'undecided', reason: 'its connection ended before it was routed', cause: 'failed' }
-    }
-    const exchange = isExchange ? { packetId: messageId, digest: digestOf(entry.packet), ordinal } : null
-    const answer = await questions.request('routeMessage', { client: owner, packet: packetOf(packet), exchange })
-    if (answer.kind === 'refused' || answer.kind === 'undecided') return answer
-    if (answer.kind === 'answer') queued.mark(packet)
-    return { kind: 'route', packet }
-  }
-
-  /**
-   * Whether the broker has it, and waits for PUBREL: what comes is a repetition, which it will not route again. Clients
-   * that do not set DUP are as common as those that start anew and give the packet id to another message.
-   */
-  async #isReceived(client: Client, packet: Packet): Promise<boolean> {
-    const { persistence } = this.#options
-    const found = (await persistence.incomingGetPacket(client, packet).catch(() => null)) as Partial<Packet> | null
-    // Of what another broker has received the packet id alone is known: the plugin that keeps the session knows more.
-    if (!found || found.topic === '') return false
-    if (found.topic === packet.topic && Buffer.from(found.payload ?? '').equals(Buffer.from(packet.payload)))
-      return true
-    await persistence.incomingDelPacket(client, { messageId: packet.messageId as number })
-    return false
-  }
-
-  /** What is left for the broker to store, and to route. */
-  async #storeRetained(packet: Packet): Promise<Outcome> {
-    const { questions } = this.#options
-    if (!packet.retain || !questions.isSubscribed('storeRetained')) return { kind: 'route', packet }
-    const answer = await questions.request('storeRetained', { packet: packetOf(packet) })
-    if (answer.kind === 'none') return { kind: 'route', packet }
-    if (answer.kind === 'undecided') {
-      // Routed and not stored, a message that is acknowledged would be lost to those who subscribe later.
-      if (packet.qos > 0) return answer
-      questions.counts.retainedUndecided += 1
-    } else if (answer.kind === 'refused') {
-      questions.counts.retainedRefused += 1
-    }
-    if (answer.kind !== 'answer') {
-      questions.report(new Error(`${packet.topic}: ${answer.reason}`), 'a retained message was not stored')
-    }
-    return { kind: 'route', packet: { ...packet, retain: false } }
   }
 
   #settle(entry: Entry, outcome: Outcome): void {
@@ -356,10 +269,4 @@ export class Publishing {
     if (packet.messageId === undefined) done()
     else persistence.incomingDelPacket(client, { messageId: packet.messageId }).then(done, done)
   }
-}
-
-/** What a repetition of a message of QoS 2 is known by. */
-function digestOf({ topic, payload, qos }: Packet): string {
-  if (qos < 2) return ''
-  return createHash('sha1').update(topic).update('\0').update(payload).digest('base64').slice(0, 20)
 }

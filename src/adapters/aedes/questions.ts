@@ -5,6 +5,7 @@
  *
  * A question that did not reach its plugin in time, because the lanes were busy, is asked again until `maxWaitMs` are over:
  * it costs a plugin nothing, and who waits is slowed down by that. `persist` asks again what is undecided, for `holdMs`.
+ * Whoever is asked again goes on where the chain came to an end: a plugin that has agreed to a message has counted it.
  */
 import {
   type EventInput,
@@ -21,6 +22,15 @@ import type { Packet } from './broker.js'
 import type { HookCounts } from './counts.js'
 import { packetOf } from './packets.js'
 import type { Reports } from './reports.js'
+import {
+  type Answer,
+  Asking,
+  type PacketRuling,
+  type Refused,
+  type Ruling,
+  type Undecided,
+  undecided,
+} from './rulings.js'
 import { isPublishable } from './topics.js'
 
 type Points = typeof mqtt.hookpoints
@@ -37,38 +47,6 @@ type Asked = NamesOf<'gate' | 'transform'>
 type Answered = NamesOf<'respond'>
 type Told = NamesOf<'observe'>
 
-/** A plugin has said no. */
-export interface Refused {
-  readonly kind: 'refused'
-  readonly reason: string
-  /** The plugin's MQTT reason code. */
-  readonly code: number | undefined
-}
-
-/** Nobody has said anything. */
-export interface Undecided {
-  readonly kind: 'undecided'
-  readonly reason: string
-  /**
-   * `failed`: a plugin, which may do better the next time. Asking again is of no use where the engine is closed, where the
-   * event is larger than it takes, or where no event can be made of it: no hook has seen those, and none could.
-   */
-  readonly cause: 'failed' | 'engine-closed' | 'too-large' | 'invalid'
-}
-
-export type Ruling<Event> =
-  | { readonly kind: 'allowed'; readonly event: Event; readonly isReplaced: boolean }
-  | Refused
-  | Undecided
-
-export type PacketRuling = Ruling<{ readonly packet: MqttPublishPacket }>
-
-export type Answer<Value> =
-  | { readonly kind: 'answer'; readonly value: Value }
-  | { readonly kind: 'none' }
-  | Refused
-  | Undecided
-
 export interface QuestionsOptions {
   readonly counts: HookCounts
   readonly reports: Reports
@@ -77,7 +55,15 @@ export interface QuestionsOptions {
   readonly holdMs: number
 }
 
-type LooseHook = (event: unknown) => Promise<Verdict>
+export interface PersistOptions {
+  /** Nobody waits for it any more. */
+  isOver(): boolean
+  onHold?(): void
+  /** What it came to when it was last asked. */
+  readonly before?: Undecided | null
+}
+
+type LooseHook = (event: unknown, options?: { readonly startAt: string }) => Promise<Verdict>
 
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 1_000
@@ -107,18 +93,21 @@ export class Questions {
     return this.#isAttached && this.#engine.isSubscribed(hookpoint)
   }
 
+  /** `before`: what it came to the last time. */
   async ask<Name extends Asked>(
     hookpoint: Name,
     event: EventInput<Points[Name]>,
+    before: Undecided | null = null,
   ): Promise<Ruling<EventInput<Points[Name]>>> {
+    const asking = new Asking(hookpoint, event, before)
     try {
-      const verdict = await this.#call(hookpoint, event)
-      if (verdict.kind === 'reject') return this.#rejected(verdict)
+      const verdict = await this.#call(asking)
+      if (verdict.kind === 'reject') return this.#rejected(verdict, asking)
       return verdict.kind === 'replace'
         ? { kind: 'allowed', event: verdict.event as typeof event, isReplaced: true }
-        : { kind: 'allowed', event, isReplaced: false }
+        : { kind: 'allowed', event: asking.event as typeof event, isReplaced: asking.isReplaced }
     } catch (error) {
-      return this.#failed(error, hookpoint)
+      return this.#failed(error, asking)
     }
   }
 
@@ -126,19 +115,27 @@ export class Questions {
   async askPacket<Client>(
     hookpoints: readonly Asked[],
     event: { readonly client: Client; readonly packet: MqttPublishPacket },
+    before: Undecided | null = null,
   ): Promise<PacketRuling> {
+    const reached = before?.reached
     let current = event
     let isReplaced = false
-    for (const hookpoint of hookpoints) {
+    for (const hookpoint of hookpoints.slice(Math.max(0, hookpoints.indexOf(reached?.hookpoint as Asked)))) {
+      const isReached = reached?.hookpoint === hookpoint
+      if (isReached) {
+        current = reached.event as typeof event
+        isReplaced = reached.isReplaced
+      }
       if (!this.isSubscribed(hookpoint)) continue
-      const ruling = await this.ask(hookpoint, current as never)
+      const ruling = await this.ask(hookpoint, current as never, isReached ? before : null)
+      if (ruling.kind === 'undecided' && isReplaced) return this.unusable(ruling, hookpoint)
       if (ruling.kind !== 'allowed') return ruling
       if (!ruling.isReplaced) continue
       const { packet } = ruling.event as { readonly packet: MqttPublishPacket }
       if (packet.topic !== current.packet.topic && !isPublishable(packet.topic)) {
         this.counts.repliesInvalid += 1
         const topic = JSON.stringify(packet.topic.slice(0, 80))
-        return undecided(`${hookpoint}: a plugin gave the message the topic ${topic}, which is none`)
+        return undecided(`${hookpoint}: a plugin gave the message the topic ${topic}, which is none`, 'reply')
       }
       current = { client: event.client, packet }
       isReplaced = true
@@ -149,31 +146,43 @@ export class Questions {
   async request<Name extends Answered>(
     hookpoint: Name,
     event: EventInput<Points[Name]>,
+    before: Undecided | null = null,
   ): Promise<Answer<ReplyOutput<Points[Name]>>> {
+    const asking = new Asking(hookpoint, event, before)
     try {
-      const verdict = await this.#call(hookpoint, event)
-      if (verdict.kind === 'reject') return this.#rejected(verdict)
+      const verdict = await this.#call(asking)
+      if (verdict.kind === 'reject') return this.#rejected(verdict, asking)
       return verdict.kind === 'respond' ? { kind: 'answer', value: verdict.value as never } : { kind: 'none' }
     } catch (error) {
-      return this.#failed(error, hookpoint)
+      return this.#failed(error, asking)
     }
+  }
+
+  /** The event was a plugin's, not the client's: whoever made it too large for the next hookpoint is to blame. */
+  unusable(ruling: Undecided, hookpoint: string): Undecided {
+    if (ruling.cause !== 'too-large' && ruling.cause !== 'invalid') return ruling
+    this.counts.repliesInvalid += 1
+    return undecided(`a plugin's replacement cannot be asked about at ${hookpoint}: ${ruling.reason}`, 'reply')
   }
 
   /**
    * Asks again, with growing pauses, until somebody has decided, `holdMs` are over, or nobody waits for it any more
-   * (`isOver`). What it comes to then is the last ruling. `onHold` is told before it is asked a second time.
+   * (`isOver`). What it comes to then is the last ruling. `ask` is told the ruling before, the first time that of `before`;
+   * `onHold` is told before it is asked a second time.
    */
   async persist<Outcome extends { readonly kind: string }>(
-    ask: () => Promise<Outcome | Undecided>,
-    isOver: () => boolean,
-    onHold?: () => void,
+    ask: (before: Undecided | null) => Promise<Outcome | Undecided>,
+    { isOver, onHold, before = null }: PersistOptions,
   ): Promise<Outcome | Undecided> {
     const endMs = performance.now() + this.#holdMs
+    let last = before
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-      const ruling = await ask()
-      if (ruling.kind !== 'undecided' || (ruling as Undecided).cause !== 'failed' || isOver()) return ruling
+      const ruling = await ask(last)
+      if (ruling.kind !== 'undecided') return ruling
+      last = ruling as Undecided
+      if (last.cause !== 'failed' || isOver()) return last
       const leftMs = endMs - performance.now()
-      if (leftMs <= 0) return ruling
+      if (leftMs <= 0) return last
       if (pauseMs === FIRST_PAUSE_MS) onHold?.()
       await pause(Math.min(pauseMs, leftMs))
     }
@@ -208,56 +217,59 @@ export class Questions {
     this.#isAttached = false
   }
 
-  async #call(hookpoint: string, event: unknown): Promise<Verdict> {
+  async #call(asking: Asking): Promise<Verdict> {
     const endMs = performance.now() + this.#maxWaitMs
     for (;;) {
-      const verdict = await this.#callOnce(hookpoint, event)
+      const verdict = await this.#callOnce(asking)
+      if (verdict.kind === 'reject') asking.cameTo(verdict.resume)
       if (!hasNotBegun(verdict) || performance.now() >= endMs) return verdict
       this.counts.delayed += 1
       await pause(FIRST_PAUSE_MS)
     }
   }
 
-  async #callOnce(hookpoint: string, event: unknown): Promise<Verdict> {
+  async #callOnce({ hookpoint, event, startAt }: Asking): Promise<Verdict> {
     if (!this.#turns.tryAcquire()) await this.#turns.acquire()
     try {
-      return await this.#hooks[hookpoint]!(event)
+      return await this.#hooks[hookpoint]!(event, startAt === undefined ? undefined : { startAt })
     } finally {
       this.#turns.release()
     }
   }
 
-  #rejected(verdict: Extract<Verdict, { kind: 'reject' }>): Refused | Undecided {
+  #rejected(verdict: Extract<Verdict, { kind: 'reject' }>, asking: Asking): Refused | Undecided {
     const { reason, code, failure } = verdict
     if (!isUndecided(verdict)) return { kind: 'refused', reason, code }
     this.counts.failures += 1
-    return undecided(failure?.message ?? reason)
+    return { ...undecided(failure?.message ?? reason), reached: asking.reached }
+  }
+
+  #notAsked(ruling: Undecided, { hookpoint, isReplaced }: Asking): Undecided {
+    return isReplaced ? this.unusable(ruling, hookpoint) : ruling
   }
 
   /** An error of asking: who cannot be asked has not agreed. */
-  #failed(error: unknown, hookpoint: string): Undecided {
+  #failed(error: unknown, asking: Asking): Undecided {
+    const { hookpoint } = asking
     const code = (error as { readonly code?: unknown } | null)?.code
     const reason = error instanceof Error ? error.message : String(error)
     switch (code) {
       case 'EVENT_TOO_LARGE':
         this.counts.eventsTooLarge += 1
-        return undecided(reason, 'too-large')
+        return this.#notAsked(undecided(reason, 'too-large'), asking)
       case 'EVENT_INVALID':
         this.counts.failures += 1
-        return undecided(reason, 'invalid')
+        return this.#notAsked(undecided(reason, 'invalid'), asking)
       case 'ENGINE_CLOSED':
         this.counts.failures += 1
         return undecided(reason, 'engine-closed')
       default:
         this.counts.failures += 1
         if (code !== 'PLUGIN_FAILED') this.#reports.report(error, hookpoint)
-        return undecided(reason)
+        else asking.raisedBy((error as { readonly plugin?: string }).plugin)
+        return { ...undecided(reason), reached: asking.reached }
     }
   }
-}
-
-function undecided(reason: string, cause: Undecided['cause'] = 'failed'): Undecided {
-  return { kind: 'undecided', reason, cause }
 }
 
 /** Its time went by while it waited for its lane: the plugin knows nothing of it. */

@@ -21,8 +21,9 @@ import type {
 import type { Broker, Client, Packet, Persistence, Qos, Subscription } from './broker.js'
 import { KeptSession } from './kept-session.js'
 import { packetOf } from './packets.js'
-import type { Answer, Questions } from './questions.js'
+import type { Questions } from './questions.js'
 import type { QueuedMessages } from './queued-messages.js'
+import type { Answer, Undecided } from './rulings.js'
 
 /** What is used of the persistence here, and only here. */
 interface SessionPersistence extends Persistence {
@@ -250,10 +251,9 @@ export class SessionStore {
   async #queueFor(clientIds: readonly string[], packet: Packet, qos: Qos): Promise<boolean> {
     const { questions } = this.#options
     const event = { clientIds: [...clientIds], packet: packetOf({ ...packet, retain: false }, qos) }
-    const answer = await questions.persist<Answer<true>>(
-      () => questions.request('queueMessage', event),
-      () => false,
-    )
+    const answer = await questions.persist<Answer<true>>((before) => questions.request('queueMessage', event, before), {
+      isOver: () => false,
+    })
     if (answer.kind === 'refused') questions.report(new Error(answer.reason), 'a queued message is in memory alone')
     if (answer.kind === 'undecided') throw new Error(`a message could not be queued: ${answer.reason}`)
     return answer.kind === 'answer'
@@ -290,8 +290,8 @@ export class SessionStore {
     const exchange = { clientId: client.id, direction: 'out', packetId: packet.messageId, id: id === '' ? null : id }
     // Nobody waits for it: a message that is not known to be acknowledged comes again.
     void questions.persist<Answer<true>>(
-      () => questions.request('ackInflight', exchange as EventInput<Points['ackInflight']>),
-      () => false,
+      (before) => questions.request('ackInflight', exchange as EventInput<Points['ackInflight']>, before),
+      { isOver: () => false },
     )
     return cleared
   }
@@ -320,10 +320,12 @@ export class SessionStore {
     event: EventInput<Points[Name]>,
   ): Promise<void> {
     const { questions } = this.#options
-    for (;;) {
-      const ask = () => questions.request<'trackInflight' | 'ackInflight'>(hookpoint, event as never)
-      const answer = await questions.persist<Answer<true>>(ask, () => client.closed)
+    const ask = (before: Undecided | null) =>
+      questions.request<'trackInflight' | 'ackInflight'>(hookpoint, event as never, before)
+    for (let before: Undecided | null = null; ; ) {
+      const answer: Answer<true> = await questions.persist(ask, { isOver: () => client.closed, before })
       if (answer.kind !== 'undecided') return
+      before = answer
       if (answer.cause !== 'failed' || client.closed) throw new Error(`a step of QoS 2 was not noted: ${answer.reason}`)
     }
   }

@@ -7,12 +7,15 @@
  * counted and reported.
  */
 import { Readable } from 'node:stream'
+import type { mqtt, ReplyOutput } from '../../contracts/index.js'
 import { matchesTopic, parseFilter } from '../../contracts/mqtt-topics.js'
 import type { Broker, Client, Packet, Persistence, Subscription } from './broker.js'
 import type { Deliveries } from './deliveries.js'
 import type { Questions } from './questions.js'
+import type { Answer } from './rulings.js'
 import { isPublishable } from './topics.js'
 
+type RetainedMessages = ReplyOutput<(typeof mqtt)['hookpoints']['getRetained']>
 type Wrapped = 'createRetainedStreamCombi' | 'addSubscriptions' | 'cleanSubscriptions' | 'outgoingStream'
 
 export interface StoreOptions {
@@ -82,9 +85,9 @@ export class HookedStore implements Pick<Persistence, Wrapped> {
   async *#retainedFor(filters: readonly string[]): AsyncGenerator<Packet> {
     const { questions } = this.#options
     for (const filter of filters) {
-      const answer = await questions.persist(
-        () => questions.request('getRetained', { filter }),
-        () => false,
+      const answer = await questions.persist<Answer<RetainedMessages>>(
+        (before) => questions.request('getRetained', { filter }, before),
+        { isOver: () => false },
       )
       if (answer.kind === 'none') {
         yield* this.#call('createRetainedStreamCombi', [filter]) as AsyncIterable<Packet>

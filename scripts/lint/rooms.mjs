@@ -59,6 +59,10 @@ export const BUILDINGS = {
     imports: [...PUBLIC_DOORS, 'contracts/mqtt-topics.ts', 'primitives', 'adapters/grpc/status.ts'],
     usesNode: true,
   },
+  'adapters/http': {
+    imports: [...PUBLIC_DOORS, 'contracts/http-options.ts', 'contracts/parse-options.ts', 'primitives'],
+    usesNode: true,
+  },
   'adapters/grpc': { imports: [...PUBLIC_DOORS, 'primitives'], usesNode: true },
 
   testing: {

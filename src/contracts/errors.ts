@@ -78,6 +78,8 @@ export const ERROR_CODES = {
   REQUEST_TIMEOUT: 'a request was not answered in time',
   REQUEST_OVERLOAD: 'a client has as many requests under way as it may',
   HOOK_NAME_RESERVED: 'a name was set that is none of the hooks',
+  RESPONSE_INVALID: 'a plugin or the operator made an HTTP response that cannot be sent',
+  BODY_UNAVAILABLE: "a request's body was read before the hooks that ask for it",
   RECORDING_INVALID: 'a recording is truncated, damaged, or of another contract',
 } as const satisfies Record<string, string>
 

@@ -7,11 +7,12 @@ import {
   exhook1,
   exhook2,
   exhook3,
+  http,
   mqtt,
 } from 'hookring/contracts'
 import { expect, test } from 'vitest'
 
-const SHIPPED: readonly Contract[] = [connection, delivery, exhook1, exhook2, exhook3, mqtt]
+const SHIPPED: readonly Contract[] = [connection, delivery, exhook1, exhook2, exhook3, http, mqtt]
 
 test.each(SHIPPED.map((contract) => [contract.id, contract] as const))('%s can be defined', (id, contract) => {
   const { name, version, hookpoints, services } = contract

@@ -1,0 +1,28 @@
+/** Where errors go that no client is told of: to the operator's `onError`, or to a warning, once for each place. */
+import { inspect } from 'node:util'
+
+export class Reports {
+  readonly #door: string
+  readonly #onError: ((error: unknown, place: string) => void) | undefined
+  readonly #warned = new Set<string>()
+
+  constructor(door: string, onError: ((error: unknown, place: string) => void) | undefined) {
+    this.#door = door
+    this.#onError = onError
+  }
+
+  /** Never throws. @param place one of a few: a hookpoint, an option. */
+  report(error: unknown, place: string): void {
+    if (this.#onError !== undefined) {
+      try {
+        this.#onError(error, place)
+        return
+      } catch {
+        // Falls through to the warning about the error that it was told of.
+      }
+    }
+    if (this.#warned.has(place)) return
+    this.#warned.add(place)
+    process.emitWarning(`${this.#door}, ${place}: ${inspect(error)}`, 'HookringWarning')
+  }
+}

@@ -288,6 +288,14 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, ErrorHelp>> = {
     when: 'From server.hooks.set and connectionHooks: a name that is none of open, close, sync, async and auth.',
     todo: 'Use one of the five. All other names are kept for later versions.',
   },
+  RESPONSE_INVALID: {
+    when: "From hookring/http and hookring/fastify, told to `onError`: a plugin's answer, or what the option `respond` returned, has a status outside of 200 to 599, a header that HTTP does not allow, or a body where there can be none. Also where an answer sets a header that is not among `answerHeaders`, which is left out.",
+    todo: 'Mend the plugin or the function; the message names what is wrong. Name a header in `answerHeaders` if plugins may set it.',
+  },
+  BODY_UNAVAILABLE: {
+    when: 'From hookring/http: the option `body` asks for the body of a request, and something before the hooks has read it, such as a body parser.',
+    todo: 'Put the hooks before the parser, or let the parser keep the bytes as `request.rawBody`.',
+  },
   RECORDING_INVALID: {
     when: 'From replayEvents and `--replay`: the file is none of engine.record’s, is cut off or damaged, or of another contract. The message has the line.',
     todo: 'Record again. A file whose process died is read as far as it goes with `allowTruncated: true`.',

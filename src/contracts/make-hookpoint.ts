@@ -5,16 +5,17 @@ import type { ChainOrder, Hookpoint, HookpointKind, Service } from './contract.j
 import { HookringError, thrownText } from './errors.js'
 
 export interface GateOptions {
+  /** Of a gate: `parallel` asks all bulkheads of the chain at once; the first reject by priority decides. Default `sequential`. */
   order?: ChainOrder
 }
 
 export interface ReplyOptions {
-  /** Bytes; see Hookpoint.maxReplyBytes. */
+  /** Of transform and respond, in bytes: extra room for a replacement, or the most that an answer may have. Default 4,096. */
   maxReplyBytes?: number
 }
 
 export interface TransformOptions extends ReplyOptions {
-  /** See Hookpoint.endsOn. Such a hookpoint asks its plugins one by one, each in a hop of its own. */
+  /** Of transform: a boolean field of the event; a replacement in which it is true ends the chain. Such a hookpoint asks its plugins one by one, each in a hop of its own. */
   endsOn?: string
 }
 

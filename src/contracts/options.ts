@@ -55,19 +55,19 @@ type Scalar = string | number | bigint | boolean | null
 
 /** What a field must be like. Of several conditions in one object all must hold. */
 export interface MatchOperators {
-  /** Equal to. */
+  /** Equal to this. */
   eq?: Scalar | undefined
-  /** Not equal to. */
+  /** Not equal to this. */
   not?: Scalar | undefined
   /** Equal to one of these. */
   in?: Scalar[] | undefined
-  /** Greater than; numbers, 64-bit integers, and dates as milliseconds since the Unix epoch. */
+  /** Greater than this; numbers, 64-bit integers, and dates as milliseconds since the Unix epoch. */
   gt?: number | bigint | undefined
-  /** Greater than or equal to. */
+  /** Greater than this or equal to it. */
   gte?: number | bigint | undefined
-  /** Less than. */
+  /** Less than this. */
   lt?: number | bigint | undefined
-  /** Less than or equal to. */
+  /** Less than this or equal to it. */
   lte?: number | bigint | undefined
   /** A string that begins with this. */
   prefix?: string | undefined
@@ -163,9 +163,9 @@ export interface PluginOptions {
 export interface QuarantineOptions {
   /** Failures are counted over this many milliseconds. Default 10,000. */
   windowMs?: number | undefined
-  /** So many failures in the window, and... Default 20. */
+  /** A plugin is quarantined when it has failed so often in the window, and `ratio` holds. Default 20. */
   minFailures?: number | undefined
-  /** ... so large a share of its calls (above 0, up to 1), quarantine it. Default 0.5. */
+  /** The share of its calls in the window that must have failed (above 0, up to 1). Default 0.5. */
   ratio?: number | undefined
   /** After so many milliseconds one call is let through as a probe. Default 5,000. */
   cooldownMs?: number | undefined
@@ -213,7 +213,7 @@ export interface EngineSettings {
   spares?: number | undefined
   /** How lanes and server wait for each other: `adaptive` looks again for up to `spinUs` while that pays, `spin` always, `park` never. Default `adaptive`. */
   wait?: 'adaptive' | 'park' | 'spin' | undefined
-  /** Microseconds (up to 1,000,000). Default 50. */
+  /** The longest look, in microseconds (up to 1,000,000). Default 50. */
   spinUs?: number | undefined
   /** When a failing plugin is no longer asked; false: never by itself. */
   quarantine?: false | QuarantineOptions | undefined

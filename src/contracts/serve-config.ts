@@ -123,7 +123,8 @@ const exhookProvider = z.strictObject({
   provider: z.record(z.string(), z.unknown()).default({}),
 })
 
-const serveConfigSchema = z
+/** A config file's default export, as operators write it. */
+export const serveConfigSchema = z
   .strictObject({
     /** An MQTT broker with the hooks of mqtt@1. Needs `aedes`. */
     mqtt: mqttServer.optional(),

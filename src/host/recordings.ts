@@ -29,7 +29,7 @@ import { type PluginRecorder, VERDICT_INDEX } from './telemetry/recorders.js'
 const RECORDER_TIMEOUT_MS = 30_000
 
 export interface RecordOptions<Points extends Hookpoints = Hookpoints> {
-  /** Default: all of the contract. */
+  /** Hookpoints whose calls are recorded. Default: all of the contract. */
   hookpoints?: readonly (keyof Points & string)[]
   /** Share of calls that are recorded, above 0 and up to 1. Default 1. */
   sample?: number

@@ -7,6 +7,7 @@ import { createEngineLog, type LogEntry } from './inline/logs.js'
 
 /** What an operator says of the plugin, and the contract. */
 export type LaneOptions<Points extends Hookpoints> = PluginOptions & {
+  /** The contract that the plugin is written for. */
   contract: Contract<Points>
   /** Options of the engine around it. */
   engine?: Omit<EngineOptions<Points>, 'contract' | 'plugins' | 'logger'>

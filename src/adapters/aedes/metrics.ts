@@ -32,7 +32,8 @@ const one = (value: number): Sample[] => [{ value, labels: {} }]
 const by = (label: string, values: Readonly<Record<string, number>>): Sample[] =>
   Object.entries(values).map(([name, value]) => ({ value, labels: { [label]: name } }))
 
-const FAMILIES: readonly Family[] = [
+/** Every metric of a broker, for the registry and for the docs. */
+export const FAMILIES: readonly Family[] = [
   {
     name: 'hookring_mqtt_clients_connected',
     help: 'Clients that are connected.',

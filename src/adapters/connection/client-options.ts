@@ -15,7 +15,7 @@ export interface ClientTls {
 }
 
 export interface ConnectOptions {
-  /** Default 127.0.0.1. */
+  /** The server's address or name. Default `127.0.0.1`. */
   host?: string | undefined
   port?: number | undefined
   /** Of a unix socket, in place of host and port. */
@@ -24,7 +24,7 @@ export interface ConnectOptions {
   tls?: boolean | ClientTls | undefined
   user?: string | undefined
   password?: string | undefined
-  /** Default msgpack. */
+  /** How bodies are written: `msgpack` or `json`. Default `msgpack`. */
   codec?: BodyCodec | undefined
   /** Until the handshake is done. Default 10,000. */
   connectTimeoutMs?: number | undefined

@@ -11,7 +11,9 @@ import { FRAME, type Frame, frameOf, numberedFrameOf, readNumbered } from './fra
 import { messageOf, readError, type Welcome } from './handshake.js'
 
 export interface RequestOptions {
+  /** Gives the request up, here and at the server. */
   signal?: AbortSignal | undefined
+  /** Milliseconds until the request is given up, REQUEST_TIMEOUT. Default: the client's `requestTimeoutMs`. */
   timeoutMs?: number | undefined
 }
 

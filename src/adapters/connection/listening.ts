@@ -18,9 +18,9 @@ export interface ServerTls {
 }
 
 export interface ListenOptions {
-  /** Default 127.0.0.1. */
+  /** The address or name to listen at. Default `127.0.0.1`. */
   host?: string | undefined
-  /** 0: any that is free. */
+  /** Of TCP; 0: any that is free. One of `port` and `path` must be given. */
   port?: number | undefined
   /** Of a unix socket, in place of host and port. Who may connect is who may write to it. */
   path?: string | undefined

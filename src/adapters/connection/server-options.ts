@@ -79,7 +79,8 @@ export interface ResolvedServerOptions {
 }
 
 const MAX_MS = 2_147_483_647
-const NUMBERS = {
+/** Bounds and defaults of the options that are numbers. */
+export const NUMBERS = {
   maxFrameBytes: { fallback: DEFAULT_MAX_FRAME_BYTES, min: 1024, max: 64 * 1024 * 1024 },
   maxConnections: { fallback: 1024, min: 1, max: 1_000_000 },
   maxHandshakes: { fallback: 256, min: 1, max: 1_000_000 },

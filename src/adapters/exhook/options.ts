@@ -32,7 +32,7 @@ export interface ExhookProviderOptions {
   requestTimeoutMs?: number
   /** The largest request that is read, in bytes. Default 4 MiB. */
   maxRequestBytes?: number
-  /** Default: process warnings, for errors alone. */
+  /** Where its lines go, pino-shaped. Default: process warnings, for errors alone. */
   logger?: Logger | undefined
 }
 

@@ -109,7 +109,8 @@ export const SLOW_SHARE = 0.25
 /** Less than this is noise of the measurement. */
 export const GROWTH_BYTES_PER_EVENT = 64
 
-const ADVICE = {
+/** What to do about each finding, by its id. */
+export const ADVICE = {
   'hook-unknown': 'Rename the hook, or write the plugin for a contract that has the hookpoint.',
   'name-missing': 'Give definePlugin a name: lower-case letters, digits and dashes. Metrics and errors go by it.',
   'config-invalid': 'Pass a config that fits with --config; the schema is shown above.',

@@ -21,6 +21,7 @@ export type InlineHooks<Points extends Hookpoints> = {
 }
 
 export interface InlineOptions<Points extends Hookpoints, Schema extends z.ZodType> {
+  /** The contract that the plugin is written for. */
   contract: Contract<Points>
   /** As the operator writes it, not yet parsed. */
   config?: z.input<Schema> | undefined

@@ -15,7 +15,7 @@ const LABELS = [
   ['hookpoint', 'its name in the contract'],
   ['plugin', "the operator's name for it"],
   ['bulkhead', 'its name'],
-  ['lane', 'bulkhead and number: `trusted-0`'],
+  ['lane', 'the number of the lane in its bulkhead, from 0'],
   ['verdict', `${words(Object.keys(VERDICT_INDEX))}; of a shadow also \`failure\``],
   ['enforced', 'the verdict that the call came to'],
   ['failure', words(FAILURE_KINDS)],

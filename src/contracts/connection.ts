@@ -10,6 +10,7 @@
 import { z } from 'zod'
 import { declareContract, type EventOutput } from './contract.js'
 import { gate, observe, respond, service } from './make-hookpoint.js'
+import { secret } from './secret.js'
 import { bytes, i32, u64 } from './types.js'
 
 /** The hooks, and no others: what Rayforce lets users set of `.ipc.on`. */
@@ -37,7 +38,7 @@ function define(maxResponseBytes: number) {
 
     const codec = z.enum(BODY_CODECS)
     /** What host services take for the connection on whose behalf they are asked. Keep it to yourself. */
-    const ticket = u64()
+    const ticket = secret(u64())
 
     const openEvent = z.object({
       ...peer,
@@ -70,7 +71,7 @@ function define(maxResponseBytes: number) {
       ...peer,
       /** The name whose password the server has found right. */
       user: z.string(),
-      password: z.string(),
+      password: secret(z.string()),
       transport: z.enum(['tcp', 'unix']),
       remoteAddress: z.string(),
     })
@@ -95,11 +96,11 @@ function define(maxResponseBytes: number) {
       },
       services: {
         /** Runs the server's own handler on a body, on behalf of the connection whose ticket it is, and no more freely. */
-        evaluate: service(z.object({ ticket: u64(), body: bytes() }), answer),
+        evaluate: service(z.object({ ticket, body: bytes() }), answer),
         /** Closes a connection. False: there is none. On behalf of a restricted one: that one alone. */
-        disconnect: service(z.object({ ticket: u64(), handle: i32() }), z.boolean()),
+        disconnect: service(z.object({ ticket, handle: i32() }), z.boolean()),
         /** Sends a connection a message that answers none of its own. False: there is none. On behalf of a restricted one: to that one alone. */
-        post: service(z.object({ ticket: u64(), handle: i32(), body: bytes() }), z.boolean()),
+        post: service(z.object({ ticket, handle: i32(), body: bytes() }), z.boolean()),
       },
     }
   })

@@ -7,6 +7,7 @@
 import { z } from 'zod'
 import { declareContract, type EventOutput, type ReplyOutput } from './contract.js'
 import { gate, observe, respond, service, transform } from './make-hookpoint.js'
+import { secret } from './secret.js'
 import { bytes, u8, u16, u32 } from './types.js'
 
 /** Reason codes that hooks give. */
@@ -61,7 +62,7 @@ export const mqtt = declareContract('mqtt', 1, () => {
 
   const connectEvent = z.object({
     client: clientInfo,
-    password: bytes().nullable(),
+    password: secret(bytes()).nullable(),
     will: publishPacket.nullable(),
   })
 

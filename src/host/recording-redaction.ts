@@ -1,11 +1,13 @@
 /**
- * What `engine.record({ redact })` means for the events of a contract: which fields are crossed out, and what is written in
- * their place. Host's thread only.
+ * What `engine.record({ redact, reveal })` means for the events of a contract: which fields are crossed out, what is written in
+ * their place, and which secret fields are not masked. Host's thread only.
  */
+import { fitsNode } from '../contracts/codec/fits.js'
 import type { LayoutPlan } from '../contracts/codec/plan.js'
 import { refinementsOf } from '../contracts/codec/refinements.js'
+import { isSecret, secretPaths, unmarkSecret } from '../contracts/codec/secrets.js'
 import { HookringError } from '../contracts/errors.js'
-import { createEventWriter, fitsNode } from '../contracts/recording/event-json.js'
+import { createEventWriter } from '../contracts/recording/event-json.js'
 import { fieldNames, nodesAt, type RedactedField } from '../contracts/recording/redaction.js'
 
 type Plans = ReadonlyMap<string, LayoutPlan>
@@ -18,7 +20,7 @@ export function compileRedact(
   const found = new Map<string, RedactedField[]>()
   const entries = Array.isArray(redact) ? redact.map((path): [string, unknown] => [path, true]) : Object.entries(redact)
   for (const [path, value] of entries) {
-    for (const { hookpoint, parts } of placesOf(plans, path)) {
+    for (const { hookpoint, parts } of placesOf(plans, path, 'redact')) {
       const field = value === true ? { parts } : { parts, value: replacementFor(plans, hookpoint, parts, path, value) }
       if (value === true) checkHidden(plans, hookpoint, parts, path)
       found.set(hookpoint, [...(found.get(hookpoint) ?? []), field])
@@ -27,7 +29,33 @@ export function compileRedact(
   return found
 }
 
-function placesOf(plans: Plans, path: string): { hookpoint: string; parts: string[] }[] {
+/** The plans as a recorder is handed them: what the operator has named is not secret there. */
+export function revealedPlans(plans: Plans, reveal: readonly string[]): Map<string, LayoutPlan> {
+  const revealed = new Map([...plans].map(([hookpoint, plan]) => [hookpoint, structuredClone(plan)]))
+  for (const path of reveal) {
+    const nodes = placesOf(revealed, path, 'reveal').flatMap(({ hookpoint, parts }) =>
+      nodesAt((revealed.get(hookpoint) as LayoutPlan).root, parts).filter(isSecret),
+    )
+    if (nodes.length === 0) throw notSecret(plans, path)
+    for (const node of nodes) unmarkSecret(node)
+  }
+  return revealed
+}
+
+/** What is masked, by hookpoint and field. */
+export function maskedFields(plans: Plans): string[] {
+  return [...plans].flatMap(([hookpoint, { root }]) => secretPaths(root, [hookpoint]))
+}
+
+function notSecret(plans: Plans, path: string): HookringError {
+  const secrets = maskedFields(plans)
+  const known = secrets.length === 0 ? 'no field of the events is' : `these are: ${secrets.join(', ')}`
+  return new HookringError('OPTIONS_INVALID', `record: reveal: ${path} is not a secret field; ${known}`, {
+    path: ['reveal', path],
+  })
+}
+
+function placesOf(plans: Plans, path: string, option: 'redact' | 'reveal'): { hookpoint: string; parts: string[] }[] {
   const parts = path.split('.')
   const [first, ...rest] = parts as [string, ...string[]]
   const own = plans.get(first)
@@ -37,8 +65,8 @@ function placesOf(plans: Plans, path: string): { hookpoint: string; parts: strin
   const known = [...plans].map(([hookpoint, { root }]) => `${hookpoint} (${fieldNames(root).join(', ')})`).join('; ')
   throw new HookringError(
     'OPTIONS_INVALID',
-    `record: redact: no event that is recorded has a field ${JSON.stringify(path)}; there are ${known}`,
-    { path: ['redact', path] },
+    `record: ${option}: no event that is recorded has a field ${JSON.stringify(path)}; there are ${known}`,
+    { path: [option, path] },
   )
 }
 
@@ -48,7 +76,9 @@ function replacementFor(plans: Plans, hookpoint: string, parts: readonly string[
   for (const node of nodesAt(plan.root, parts)) {
     const check = refinementsOf(plan).get(node)?.check
     if (!fitsNode(node, value) || check?.(value).ok === false) continue
-    return createEventWriter({ root: node, fixedBytes: node.fixedBytes })(value)
+    const said = structuredClone(node)
+    unmarkSecret(said)
+    return createEventWriter({ root: said, fixedBytes: said.fixedBytes })(value)
   }
   throw new HookringError(
     'OPTIONS_INVALID',
@@ -62,7 +92,8 @@ function checkHidden(plans: Plans, hookpoint: string, parts: readonly string[], 
   const plan = plans.get(hookpoint) as LayoutPlan
   for (const node of nodesAt(plan.root, parts)) {
     const check = refinementsOf(plan).get(node)?.check
-    if (!check || node.kind !== 'string') continue
+    // What stands in for a secret is known to be allowed.
+    if (!check || node.kind !== 'string' || node.secret !== undefined) continue
     const length = Math.min(Math.max(8, node.minLength), node.maxLength)
     if (check('x'.repeat(length)).ok) continue
     throw new HookringError(

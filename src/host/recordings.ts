@@ -22,7 +22,7 @@ import {
 } from '../contracts/recording/format.js'
 import { bindMethods } from '../primitives/bind-methods.js'
 import { within } from '../primitives/within.js'
-import { compileRedact } from './recording-redaction.js'
+import { compileRedact, maskedFields, revealedPlans } from './recording-redaction.js'
 import { type PluginRecorder, VERDICT_INDEX } from './telemetry/recorders.js'
 
 /** A slow disk holds up the recorder's lane, not the server: events wait, and then are dropped and counted. */
@@ -39,6 +39,11 @@ export interface RecordOptions<Points extends Hookpoints = Hookpoints> {
    * allows none (a format, a pattern), say what to write: `{ email: 'someone@example.com', username: true }`.
    */
   redact?: readonly string[] | Readonly<Record<string, unknown>>
+  /**
+   * Secret fields of the contract (`secret()`) whose real values the file may hold: `onConnect.password`, `ticket`. All others
+   * are masked, with values that the schema allows. What is redacted as well stays redacted. Default: none.
+   */
+  reveal?: readonly string[]
   /** The recording stops when the file has so many bytes. Default 256 MiB. */
   maxBytes?: number
 }
@@ -97,6 +102,8 @@ export class Recordings {
     const hookpoints = chosen.hookpoints ?? Object.keys(contract.hookpoints)
     const plans = new Map(hookpoints.map((hookpoint) => [hookpoint, planOf(contract, hookpoint)]))
     const redacted = compileRedact(plans, chosen.redact)
+    const revealed = revealedPlans(plans, chosen.reveal)
+    const redactedPaths = Array.isArray(chosen.redact) ? chosen.redact : Object.keys(chosen.redact)
     const file = to instanceof URL ? fileURLToPath(to) : resolve(to)
     const startedAtMs = Date.now()
     await begin(file, {
@@ -106,7 +113,7 @@ export class Recordings {
       hookpoints,
       startedAt: new Date(startedAtMs).toISOString(),
       sample: chosen.sample,
-      redacted: Array.isArray(chosen.redact) ? chosen.redact : Object.keys(chosen.redact),
+      redacted: [...new Set([...redactedPaths, ...maskedFields(revealed)])],
     })
     const name = this.#nextName()
     const config: RecorderConfig = {
@@ -115,7 +122,7 @@ export class Recordings {
       maxBytes: chosen.maxBytes,
       hookpoints: hookpoints.map((hookpoint) => ({
         name: hookpoint,
-        plan: plans.get(hookpoint) as LayoutPlan,
+        plan: revealed.get(hookpoint) as LayoutPlan,
         redacted: redacted.get(hookpoint) ?? [],
       })),
     }

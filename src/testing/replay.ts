@@ -14,6 +14,7 @@ import {
   recordingEndSchema,
   recordingHeaderSchema,
 } from '../contracts/recording/format.js'
+import { holdsSecret, shownIssue } from '../contracts/secret.js'
 
 export interface ReplayOptions<Points extends Hookpoints, Name extends keyof Points & string> {
   /** What was recorded must be of this contract, in this version. */
@@ -121,9 +122,10 @@ function readerFor(contract: Contract, hookpoint: string, { redacted }: Recordin
     }
     const checked = point.event.safeParse(event)
     if (checked.success) return event
-    const [issue] = checked.error.issues
-    const at = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `
-    throw invalid(where, `the event does not fit ${hookpoint}: ${at}${issue?.message}${hint}`, checked.error)
+    const { path, message } = shownIssue(point.event, checked.error.issues[0] ?? { path: [], message: 'invalid' })
+    const at = path.length === 0 ? '' : `${path.join('.')}: `
+    const cause = holdsSecret(point.event) ? undefined : checked.error
+    throw invalid(where, `the event does not fit ${hookpoint}: ${at}${message}${hint}`, cause)
   }
 }
 

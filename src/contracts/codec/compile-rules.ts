@@ -4,8 +4,10 @@
  */
 import { z } from 'zod'
 import { formatPath, HookringError } from '../errors.js'
+import { holdsSecret, markOf, shownIssue } from '../secret.js'
 import type { PlanNode } from './plan.js'
 import type { Checked, Refinement } from './refinements.js'
+import { markSecret, sampleOf } from './secrets.js'
 
 export type Schema = z.core.$ZodType
 
@@ -28,11 +30,63 @@ export function unencodable(path: readonly (string | number)[], what: string, ad
 
 export function checkOf(schema: Schema): (value: unknown) => Checked {
   return (value) => {
-    const result = z.safeParse(schema, value)
+    const result = parsed(schema, value)
     if (result.success) return { ok: true, value: result.data }
     const issue = result.error.issues[0]
-    return { ok: false, path: issue?.path ?? [], problem: `is not valid: ${issue?.message ?? 'no reason given'}` }
+    const { path, message } = issue === undefined ? { path: [], message: 'no reason given' } : shownIssue(schema, issue)
+    return { ok: false, path, problem: `is not valid: ${message}` }
   }
+}
+
+function parsed(schema: Schema, value: unknown) {
+  try {
+    return z.safeParse(schema, value)
+  } catch (cause) {
+    if (holdsSecret(schema))
+      throw new Error('what its check threw is not shown, because the field is secret or holds a secret one')
+    throw cause
+  }
+}
+
+/** Marks the node of a secret schema. A recording is replayed, so what stands in for a value has to be one that the schema allows. */
+export function hide(node: PlanNode, schema: Schema, walk: Walk): PlanNode {
+  const { masked = null } = markOf(schema) ?? {}
+  markSecret(node, masked)
+  if (!isAllowed(schema, masked === null ? sampleOf(node) : masked.value)) throw maskNeeded(walk.path, masked !== null)
+  return node
+}
+
+/** A field that crosses as JSON is secret as a whole, if a part of it is. */
+export function hideJson(node: PlanNode, schema: Schema, walk: Walk): PlanNode {
+  if (!holdsSecret(schema)) return node
+  markSecret(node, null)
+  const isMasked = [...walk.ancestors, schema].some((around) => markOf(around)?.masked !== undefined)
+  if (isMasked || isAllowed(schema, null)) return node
+  throw new HookringError(
+    'CONTRACT_INVALID',
+    `${formatPath(walk.path)}: this crosses as JSON and is secret as a whole, since a part of it is; say what recordings hold ` +
+      'instead, around all of it: secret(schema, { masked: value })',
+    { path: walk.path },
+  )
+}
+
+function isAllowed(schema: Schema, value: unknown): boolean {
+  try {
+    return z.safeParse(schema, value).success
+  } catch {
+    return false
+  }
+}
+
+function maskNeeded(path: readonly (string | number)[], isGiven: boolean): HookringError {
+  const what = isGiven
+    ? 'does not allow the mask that it is given'
+    : 'does not allow what recordings would hold instead of it'
+  return new HookringError(
+    'CONTRACT_INVALID',
+    `${formatPath(path)}: the schema of this secret field ${what}; give one that it allows: secret(schema, { masked: value })`,
+    { path },
+  )
 }
 
 /** What the schema makes of nothing, computed anew. */

@@ -11,6 +11,7 @@ import { checkOf, type Schema, unencodable, type Walk } from './compile-rules.js
 import { CONTAINER_KINDS, kindsOf } from './kinds.js'
 import type { EnumValue, PlanNode } from './plan.js'
 import type { Refinement } from './refinements.js'
+import { hasSecrets, markSecret } from './secrets.js'
 
 /** The rest of the compiler. */
 interface Compiler {
@@ -71,7 +72,9 @@ function compileVariants(option: Schema, walk: Walk, { compileNode }: Compiler):
 function join(schema: Schema, variants: readonly Variant[], isExclusive: boolean, walk: Walk): PlanNode | null {
   const values = variants.flatMap(({ node, found }) => (node.kind === 'enum' && !found.has(node) ? node.values : []))
   if (!isExclusive && variants.every(({ node, found }) => node.kind === 'enum' && !found.has(node))) {
-    return { kind: 'enum', fixedBytes: 2, values: [...new Set<EnumValue>(values)] }
+    const node: PlanNode = { kind: 'enum', fixedBytes: 2, values: [...new Set<EnumValue>(values)] }
+    if (variants.some((variant) => hasSecrets(variant.node))) markSecret(node, null)
+    return node
   }
   const union = unionNode(variants.map(({ node }) => node))
   if (union.discriminator !== null) return accept(variants, walk, union)

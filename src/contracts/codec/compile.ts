@@ -7,10 +7,20 @@
  */
 import type { z } from 'zod'
 import { formatPath, HookringError } from '../errors.js'
+import { markOf } from '../secret.js'
 import { type LayoutHint, layoutHints } from '../types.js'
 import { bytesNode, maybeNode, objectNode, recordNode } from './arrange.js'
 import { bigintBounds, dateNode, hasOtherChecks, lengthsOf, numberNode } from './bounds.js'
-import { checkOf, fallbackOf, type Schema, staticDefault, unencodable, type Walk } from './compile-rules.js'
+import {
+  checkOf,
+  fallbackOf,
+  hide,
+  hideJson,
+  type Schema,
+  staticDefault,
+  unencodable,
+  type Walk,
+} from './compile-rules.js'
 import { compileUnion } from './compile-union.js'
 import { checkJsonHolds } from './json-schema.js'
 import type { EnumValue, LayoutPlan, PlanNode } from './plan.js'
@@ -38,6 +48,11 @@ export function compileLayout(schema: z.ZodType, path: readonly (string | number
 
 function compileNode(schema: Schema, walk: Walk): PlanNode {
   const def = defOf(schema, walk)
+  const node = compileAny(schema, def, walk)
+  return markOf(schema) === undefined ? node : hide(node, schema, walk)
+}
+
+function compileAny(schema: Schema, def: Def, walk: Walk): PlanNode {
   if (walk.ancestors.includes(schema)) return compileJson(schema, walk, 'a recursive type')
   if (walk.ancestors.length >= MAX_DEPTH)
     throw unencodable(walk.path, `nesting deeper than ${MAX_DEPTH} levels`, 'use z.json() for it')
@@ -104,11 +119,8 @@ function compileJson(schema: Schema, walk: Walk, what: string): PlanNode {
   checkJsonHolds(schema, walk.path, what)
   const json: PlanNode = { kind: 'json', fixedBytes: 8 }
   const mayBeAbsent = schema._zod.optin !== undefined
-  return checked(
-    schema,
-    walk,
-    mayBeAbsent ? maybeNode(json, { optional: true, nullable: false, fallback: null }) : json,
-  )
+  const node = mayBeAbsent ? maybeNode(json, { optional: true, nullable: false, fallback: null }) : json
+  return checked(schema, walk, hideJson(node, schema, walk))
 }
 
 const BY_VALUE = 'describe what the hook is to see, and convert before the call'

@@ -19,6 +19,7 @@ import {
   violationOf,
   within,
 } from './refusal.js'
+import { secretRefusal } from './secrets.js'
 
 interface Source {
   readonly memory: CodecMemory
@@ -79,8 +80,19 @@ function take(source: Source, offset: number, length: number): number {
 
 function decodeOf(node: PlanNode, refinements: Refinements): Decode {
   const refinement = refinements.get(node)
-  const decode = plainDecodeOf(node, refinements, refinement?.fallback ?? null)
-  return refinement?.check ? checkedDecode(refinement.check, decode) : decode
+  const plain = plainDecodeOf(node, refinements, refinement?.fallback ?? null)
+  const decode = refinement?.check ? checkedDecode(refinement.check, plain) : plain
+  return node.secret === undefined ? decode : secretDecode(decode)
+}
+
+function secretDecode(decode: Decode): Decode {
+  return (source, at) => {
+    try {
+      return decode(source, at)
+    } catch (error) {
+      throw secretRefusal(error, null)
+    }
+  }
 }
 
 function checkedDecode(check: NonNullable<Refinement['check']>, decode: Decode): Decode {

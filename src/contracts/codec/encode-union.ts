@@ -5,6 +5,7 @@ import { base, reserveAligned, rewindTo, setReference, tail, view, type Write } 
 import { KIND, kindOf, kindsOf } from './kinds.js'
 import type { EnumValue, ObjectNode, PlanNode, PlanNodeOf, UnionNode } from './plan.js'
 import { Refusal, refusalOf, within } from './refusal.js'
+import { isSecret, markSecret } from './secrets.js'
 
 /** What a union's writer asks for of its variants. */
 export interface UnionParts {
@@ -68,6 +69,10 @@ function taggedUnionWriter(node: UnionNode, discriminator: string, parts: UnionP
   for (const variant of variants)
     for (const [tagIndex, value] of variant.values.entries()) places.set(value, { variant, tagIndex })
   const tags: PlanNode = { kind: 'enum', fixedBytes: 2, values: [...places.keys()] as EnumValue[] }
+  const isSecretTag = node.variants.some((variant) =>
+    (variant as ObjectNode).fields.some((field) => field.key === discriminator && isSecret(field.node)),
+  )
+  if (isSecretTag) markSecret(tags, null)
   return (at, value) => {
     if (typeof value !== 'object' || value === null) throw refusalOf(node, value)
     const tag = (value as Record<string, unknown>)[discriminator]

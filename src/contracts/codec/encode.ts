@@ -17,7 +17,7 @@ import { bytesWriter, integer64Writer, integerWriter } from './encode-scalars.js
 import { unionWriter } from './encode-union.js'
 import { jsonText } from './json.js'
 import type { CodecMemory } from './memory.js'
-import type { LayoutPlan, MaybeNode, ObjectNode, PlanNode } from './plan.js'
+import type { LayoutPlan, MaybeNode, ObjectNode, PlanField, PlanNode } from './plan.js'
 import { type Refinement, type Refinements, refinementsOf } from './refinements.js'
 import {
   checkRefusal,
@@ -28,8 +28,10 @@ import {
   refusalOf,
   runCheck,
   timeOf,
+  violationOf,
   within,
 } from './refusal.js'
+import { isSecret, secretRefusal } from './secrets.js'
 
 export interface Encoder {
   /**
@@ -91,8 +93,19 @@ function fixedWriterOf(node: PlanNode, refinements: Refinements): GeneratedFixed
 
 function writerOf(node: PlanNode, refinements: Refinements): Write {
   const refinement = refinements.get(node)
-  const write = plainWriterOf(node, refinements, refinement?.fallback ?? null)
-  return refinement?.check ? checkedWriter(refinement.check, node, write) : write
+  const plain = plainWriterOf(node, refinements, refinement?.fallback ?? null)
+  const write = refinement?.check ? checkedWriter(refinement.check, node, plain) : plain
+  return node.secret === undefined ? write : secretWriter(node, write)
+}
+
+function secretWriter(node: PlanNode, write: Write): Write {
+  return (at, value) => {
+    try {
+      write(at, value)
+    } catch (error) {
+      throw error === OVERFLOW ? error : secretRefusal(error, violationOf(node, value))
+    }
+  }
 }
 
 function checkedWriter(check: NonNullable<Refinement['check']>, node: PlanNode, write: Write): Write {
@@ -226,9 +239,15 @@ function fieldsWriter(node: ObjectNode, refinements: Refinements, except: string
       for (; i < count; i++) writes[i]!(at + offsets[i]!, (value as Record<string, unknown>)[keys[i]!])
     } catch (error) {
       if (error === OVERFLOW) throw error
-      throw missingAdvice(node, value, within(error, keys[i]!))
+      throw missingAdvice(node, value, fieldError(fields[i]!, error))
     }
   }
+}
+
+/** What a getter throws may quote what it should have given. */
+function fieldError({ key, node }: PlanField, error: unknown): unknown {
+  const isQuoted = !(error instanceof Refusal) && isSecret(node)
+  return within(isQuoted ? secretRefusal(error, 'could not be read') : error, key)
 }
 
 function refuseUnknownKeys(known: ReadonlySet<string>, value: object): void {

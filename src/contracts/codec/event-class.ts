@@ -4,9 +4,15 @@
 import { HookringError } from '../errors.js'
 import type { CodecMemory } from './memory.js'
 import type { ObjectNode } from './plan.js'
+import { hasSecrets, maskOf } from './secrets.js'
 
 const ABSENT: unique symbol = Symbol('absent')
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
+/** The method of events with secret fields that gives a plain copy without them, for logs. Registered, as plugins may bring a copy of hookring. */
+export const SHOWN = Symbol.for('hookring.shown@1')
+
+const same = (value: unknown): unknown => value
+const EXPIRED = { [INSPECT]: () => '<expired>' }
 
 /** One opened object. Those inside an event share the root, which is closed for all of them at once. */
 export interface Opened {
@@ -37,6 +43,7 @@ interface ClassPlan {
 
 export function eventClass({ node, path, reads, copy, classes }: ClassPlan): EventClass {
   const count = node.fields.length
+  const masks = node.fields.map((field) => maskOf(field.node))
 
   function fieldOf(opened: Opened, index: number): unknown {
     let { fields } = opened
@@ -67,6 +74,7 @@ export function eventClass({ node, path, reads, copy, classes }: ClassPlan): Eve
       openedOf = (event) => (typeof event === 'object' && event !== null && #opened in event ? event.#opened : null)
       const { prototype } = HookEvent
       Object.defineProperty(prototype, 'constructor', { value: Object, writable: true, configurable: true })
+      if (hasSecrets(node)) Object.defineProperty(prototype, SHOWN, { value: shown })
       for (const [index, { key }] of node.fields.entries()) {
         Object.defineProperty(prototype, key, {
           get(this: HookEvent) {
@@ -91,14 +99,30 @@ export function eventClass({ node, path, reads, copy, classes }: ClassPlan): Eve
 
     [INSPECT](depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
       const shown: Record<string, unknown> = {}
-      for (const [index, { key }] of node.fields.entries()) shown[key] = peek(this.#opened, index)
+      for (const [index, { key }] of node.fields.entries()) {
+        shown[key] = isReadable(this.#opened, index) ? shownField(this.#opened, index) : EXPIRED
+      }
       return depth < 0 ? '[HookEvent]' : `HookEvent ${inspect(shown, { ...options, depth })}`
     }
   }
 
-  function peek(opened: Opened, index: number): unknown {
-    const isReadable = (opened.root ?? opened).memory !== null || opened.fields?.[index] !== undefined
-    return isReadable ? fieldOf(opened, index) : { [INSPECT]: () => '<expired>' }
+  /** Fields that can be read no more are left out; `plain`: of a copy that was made before. */
+  function shown(this: object, plain?: Record<string, unknown>): unknown {
+    const opened = openedOf(this)
+    const copy: Record<string, unknown> = {}
+    for (const [index, { key }] of node.fields.entries()) {
+      if (plain !== undefined) copy[key] = (masks[index] ?? same)(plain[key])
+      else if (opened !== null && isReadable(opened, index)) copy[key] = shownField(opened, index)
+    }
+    return copy
+  }
+
+  function isReadable(opened: Opened, index: number): boolean {
+    return (opened.root ?? opened).memory !== null || opened.fields?.[index] !== undefined
+  }
+
+  function shownField(opened: Opened, index: number): unknown {
+    return (masks[index] ?? same)(fieldOf(opened, index))
   }
 
   const type: EventClass = { create: (opened) => new HookEvent(opened), openedOf }

@@ -20,8 +20,20 @@
 
 export type EnumValue = string | number | bigint | boolean | null
 
+/** A secret value: everything inside it is secret too. A maybe node is not marked, what it may hold is. */
+export interface Secrecy {
+  /** What stands in for the value; null where its parts have theirs. */
+  readonly standIn: { readonly value: unknown } | null
+}
+
+export interface Markable {
+  secret?: Secrecy
+}
+
+export type PlanNode = NodeKinds & Markable
+
 /** Bounds are inclusive. Those of f64 are finite, so they exclude NaN and the infinities. */
-export type PlanNode =
+type NodeKinds =
   | { kind: 'bool'; fixedBytes: 1 }
   | { kind: 'u8'; fixedBytes: 1; min: number; max: number }
   | { kind: 'u16'; fixedBytes: 2; min: number; max: number }
@@ -43,7 +55,7 @@ export type PlanNode =
   | UnionNode
   | { kind: 'json'; fixedBytes: 8 }
 
-export interface MaybeNode {
+export interface MaybeNode extends Markable {
   readonly kind: 'maybe'
   readonly fixedBytes: number
   readonly inner: PlanNode
@@ -54,7 +66,7 @@ export interface MaybeNode {
   readonly fallback: { readonly value: unknown } | null
 }
 
-export interface ObjectNode {
+export interface ObjectNode extends Markable {
   readonly kind: 'object'
   readonly fixedBytes: number
   /** In the schema's order, which is the order of copies; in memory they stand by falling alignment. */
@@ -63,7 +75,7 @@ export interface ObjectNode {
   readonly strict: boolean
 }
 
-export interface UnionNode {
+export interface UnionNode extends Markable {
   readonly kind: 'union'
   readonly fixedBytes: 8
   readonly variants: readonly PlanNode[]

@@ -86,8 +86,29 @@ function messageOf(error: unknown): string {
   }
 }
 
-/** What is wrong with `value` itself (not with what is inside it); null when nothing is. Runs the traps of proxies, nothing else of the caller's. */
+/** What was wanted, and what was there instead. */
+interface Violation {
+  readonly wanted: string
+  readonly got: string
+}
+
+/**
+ * What is wrong with `value` itself (not with what is inside it); null when nothing is. Says nothing of a secret value. Runs the
+ * traps of proxies, nothing else of the caller's.
+ */
 export function violationOf(node: PlanNode, value: unknown): string | null {
+  const found = violationIn(node, value)
+  if (found === null) return null
+  return node.secret === undefined
+    ? textOf(found)
+    : `must ${found.wanted} (the field is secret: what was there is not shown)`
+}
+
+function textOf({ wanted, got }: Violation): string {
+  return `must ${wanted}, got ${got}`
+}
+
+function violationIn(node: PlanNode, value: unknown): Violation | null {
   switch (node.kind) {
     case 'bool':
       return typeof value === 'boolean' ? null : mustBe('a boolean', value)
@@ -117,7 +138,7 @@ export function violationOf(node: PlanNode, value: unknown): string | null {
     }
     case 'string':
       if (typeof value !== 'string') return mustBe('a string', value)
-      return countViolation(characterCount(value), {
+      return countIn(characterCount(value), {
         min: node.minLength,
         max: node.maxLength,
         verb: 'be',
@@ -130,7 +151,7 @@ export function violationOf(node: PlanNode, value: unknown): string | null {
     case 'bytes':
       if (!isBytes(value))
         return mustBe(node.length === null ? 'a Uint8Array' : `a Uint8Array of ${node.length} bytes`, value)
-      return countViolation(bytesLength(value), {
+      return countIn(bytesLength(value), {
         min: node.length ?? 0,
         max: node.maxLength,
         verb: 'be',
@@ -138,12 +159,12 @@ export function violationOf(node: PlanNode, value: unknown): string | null {
       })
     case 'maybe':
       if ((value === undefined && node.optional) || (value === null && node.nullable)) return null
-      return violationOf(node.inner, value)
+      return violationIn(node.inner, value)
     case 'object':
       return isObject(value) && !Array.isArray(value) ? null : mustBe('an object', value)
     case 'array':
       if (!Array.isArray(value)) return mustBe('an array', value)
-      return countViolation(value.length, { min: node.minLength, max: node.maxLength, verb: 'have', unit: 'elements' })
+      return countIn(value.length, { min: node.minLength, max: node.maxLength, verb: 'have', unit: 'elements' })
     case 'record':
       return isPlainObject(value) ? null : mustBe('a plain object', value)
     case 'union':
@@ -153,10 +174,19 @@ export function violationOf(node: PlanNode, value: unknown): string | null {
   }
 }
 
-export function countViolation(
-  count: number,
-  allowed: { min: number; max: number; verb: 'be' | 'have'; unit: string },
-): string | null {
+interface Allowed {
+  readonly min: number
+  readonly max: number
+  readonly verb: 'be' | 'have'
+  readonly unit: string
+}
+
+export function countViolation(count: number, allowed: Allowed): string | null {
+  const found = countIn(count, allowed)
+  return found === null ? null : textOf(found)
+}
+
+function countIn(count: number, allowed: Allowed): Violation | null {
   const { min, max, verb, unit } = allowed
   if (count >= min && count <= max) return null
   const range =
@@ -167,7 +197,7 @@ export function countViolation(
         : min === 0
           ? `at most ${max}`
           : `${min} to ${max}`
-  return `must ${verb} ${range} ${unit}, got ${count}`
+  return { wanted: `${verb} ${range} ${unit}`, got: String(count) }
 }
 
 const HIGH_SURROGATE = /[\uD800-\uDBFF]/
@@ -223,8 +253,8 @@ function isUnbounded(min: number, max: number): boolean {
   return min === -Number.MAX_VALUE && max === Number.MAX_VALUE
 }
 
-function mustBe(wanted: string, value: unknown, quoteStrings = false): string {
-  return `must be ${wanted}, got ${nameOf(value, quoteStrings)}`
+function mustBe(wanted: string, value: unknown, quoteStrings = false): Violation {
+  return { wanted: `be ${wanted}`, got: nameOf(value, quoteStrings) }
 }
 
 /** Numbers as they are, everything else by type alone: contents of events do not belong in logs. */

@@ -6,6 +6,7 @@
  * bigints. The wire knows no absent text or number: what a broker does not say is an empty string or 0.
  */
 import { z } from 'zod'
+import { secret } from '../secret.js'
 import { bytes, i64, u32, u64 } from '../types.js'
 
 /** No wildcard, no NUL (MQTT 3.1.1, 4.7). */
@@ -53,7 +54,7 @@ function makeMessages() {
     node: z.string(),
     clientid: z.string(),
     username: z.string(),
-    password: z.string(),
+    password: secret(z.string()),
     peerhost: z.string(),
     /** The broker's port. */
     sockport: u32(),

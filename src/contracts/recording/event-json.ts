@@ -14,9 +14,11 @@
  *                                   elsewhere, if it may be undefined: [] or [value]
  *   json                            as it is
  */
+import { fitsNode } from '../codec/fits.js'
 import { setOwn } from '../codec/json.js'
 import type { LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf, UnionNode } from '../codec/plan.js'
 import { Refusal, violationOf, within } from '../codec/refusal.js'
+import { unmarkSecret } from '../codec/secrets.js'
 import { formatPath } from '../errors.js'
 import { hideInJson, hidingOf, type LeafNode, type RedactedField, redactedWithin } from './redaction.js'
 
@@ -45,34 +47,18 @@ export function createEventJsonReader(plan: LayoutPlan): (json: unknown) => unkn
   }
 }
 
-/** Whether a valid value is of this node and not of another variant. */
-export function fitsNode(node: PlanNode, value: unknown): boolean {
-  if (node.kind === 'maybe') {
-    if (value === undefined) return node.optional || node.fallback !== null
-    return (value === null && node.nullable) || fitsNode(node.inner, value)
-  }
-  if (violationOf(node, value) !== null) return false
-  switch (node.kind) {
-    case 'object':
-      return node.fields.every((field) => fitsNode(field.node, (value as Record<string, unknown>)[field.key]))
-    case 'array':
-      return (value as unknown[]).every((item) => fitsNode(node.element, item))
-    case 'record':
-      return Object.values(value as object).every((item) => fitsNode(node.value, item))
-    case 'union':
-      return node.variants.some((variant) => fitsNode(variant, value))
-    case 'json':
-      return value !== undefined
-    default:
-      return true
-  }
-}
-
 function compileWrite(node: PlanNode, redacted: readonly RedactedField[], isInObject: boolean): WriteJson {
   const whole = redacted.find(({ parts }) => parts.length === 0)
   if (node.kind === 'maybe') return writeMaybe(node, compileWrite(node.inner, redacted, isInObject), isInObject)
   if (whole !== undefined && 'value' in whole) return () => whole.value
-  const isHidden = whole !== undefined
+  const standIn = node.secret?.standIn
+  if (standIn) {
+    const bare = structuredClone(node)
+    unmarkSecret(bare)
+    const json = compileWrite(bare, [], isInObject)(standIn.value)
+    return () => json
+  }
+  const isHidden = whole !== undefined || node.secret !== undefined
   switch (node.kind) {
     case 'object': {
       const fields = node.fields.map(({ key, node: field }) => {

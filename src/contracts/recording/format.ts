@@ -45,6 +45,7 @@ export const recordOptionsSchema = z.strictObject({
   hookpoints: z.array(z.string()).min(1).optional(),
   sample: z.number().gt(0).max(1).default(1),
   redact: z.union([z.array(z.string().min(1)), z.record(z.string().min(1), z.unknown())]).default([]),
+  reveal: z.array(z.string().min(1)).default([]),
   maxBytes: z
     .number()
     .int()

@@ -157,12 +157,10 @@ export class Dispatcher {
   }
 
   #trace(call: Call, event: unknown): void {
-    ensureRare(call).trace = traceStart({
-      contract: this.#contract.id,
-      hookpoint: call.hookpoint.name,
-      event,
-      traceId: call.rare.traceId,
-    })
+    const { name, traceMasks } = call.hookpoint
+    const shown = traceMasks.event(event)
+    const message = { contract: this.#contract.id, hookpoint: name, event: shown, traceId: call.rare.traceId }
+    ensureRare(call).trace = traceStart(message, traceMasks)
   }
 
   /** Reads the caller's options, whose getters may throw. */

@@ -10,6 +10,7 @@ import type { HookpointSpec } from '../../contracts/control.js'
 import { createReplyRoom } from '../../contracts/reply.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { HookpointRecorder } from '../telemetry/recorders.js'
+import { TraceMasks } from '../telemetry/tracing.js'
 import type { Route } from './route.js'
 
 export interface HookpointState {
@@ -23,6 +24,7 @@ export interface HookpointState {
   /** Decodes a respond's answer. */
   readonly replyReader: EventReader | null
   readonly recorder: HookpointRecorder
+  readonly traceMasks: TraceMasks
   /** Encoded bytes that the next event is expected to take, from the sizes of the last ones. */
   expectedBytes: number
   /** Reply areas in a slot's extent. */
@@ -53,6 +55,7 @@ export function createHookpointStates(
       reader: createReader(definition.plan),
       replyReader: definition.replyPlan === null ? null : createReader(definition.replyPlan),
       recorder: metrics.hookpointRecorder(name),
+      traceMasks: new TraceMasks(definition),
       expectedBytes: definition.plan.fixedBytes + 32,
       replyAreas: definition.kind === 'transform' ? 2 : definition.kind === 'respond' ? 1 : 0,
       replyRoom: createReplyRoom(definition, defaultReplyBytes),

@@ -7,6 +7,7 @@ import { deserialize } from 'node:v8'
 import type { Contract, ProvidedServices, Service, Services } from '../../contracts/contract.js'
 import { MAX_SERVICE_CALLS, type ServiceAnswer, type ServiceCall } from '../../contracts/control.js'
 import { type ErrorCode, formatPath, HookringError, thrownText } from '../../contracts/errors.js'
+import { holdsSecret, shownIssue } from '../../contracts/secret.js'
 import type { Bulkhead } from '../model/bulkhead.js'
 
 interface Grant {
@@ -112,11 +113,12 @@ function checkedInput(
   try {
     const checked = service.input.safeParse(valueIn(input))
     if (checked.success) return { ok: true, value: checked.data }
-    const [issue] = checked.error.issues
-    const where = formatPath([name, ...((issue?.path ?? []) as (string | number)[])])
-    return refusal('SERVICE_INPUT_INVALID', `${where}: ${issue?.message ?? 'invalid'}`)
+    const { path, message } = shownIssue(service.input, checked.error.issues[0] ?? { path: [], message: 'invalid' })
+    const where = formatPath([name, ...(path as (string | number)[])])
+    return refusal('SERVICE_INPUT_INVALID', `${where}: ${message}`)
   } catch (error) {
-    return refusal('SERVICE_INPUT_INVALID', `${name}: its input could not be checked: ${thrownText(error)}`)
+    const why = holdsSecret(service.input) ? 'why is not shown, as it holds a secret' : thrownText(error)
+    return refusal('SERVICE_INPUT_INVALID', `${name}: its input could not be checked: ${why}`)
   }
 }
 

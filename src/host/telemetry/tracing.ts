@@ -5,6 +5,8 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import { tracingChannel } from 'node:diagnostics_channel'
+import { maskOf } from '../../contracts/codec/secrets.js'
+import type { Hookpoint } from '../../contracts/contract.js'
 import type { Verdict } from '../../contracts/verdict.js'
 
 /** The message of every event of the channel; `result` and `error` are set when the call has settled. */
@@ -19,8 +21,35 @@ export interface CallTraceMessage {
 
 export interface CallTrace {
   readonly message: CallTraceMessage
+  readonly masks: TraceMasks
   /** Settlement happens in another context than the call was made in. */
   readonly resource: AsyncResource
+}
+
+/** What subscribers are shown of the values of a hookpoint: all but what its contract calls secret. */
+export class TraceMasks {
+  readonly #event: ((value: unknown) => unknown) | null
+  readonly #reply: ((value: unknown) => unknown) | null
+
+  constructor({ plan, replyPlan }: Hookpoint) {
+    this.#event = maskOf(plan.root)
+    this.#reply = replyPlan === null ? null : maskOf(replyPlan.root)
+  }
+
+  /** The event itself, where none of it is secret. It is as its caller made it: a getter may throw. */
+  event(event: unknown): unknown {
+    try {
+      return this.#event === null ? event : this.#event(event)
+    } catch {
+      return '[an event that cannot be read]'
+    }
+  }
+
+  shown(verdict: Verdict): Verdict {
+    if (verdict.kind === 'replace' && this.#event !== null) return { ...verdict, event: this.#event(verdict.event) }
+    if (verdict.kind === 'respond' && this.#reply !== null) return { ...verdict, value: this.#reply(verdict.value) }
+    return verdict
+  }
 }
 
 const channel = tracingChannel<CallTraceMessage>('hookring:call')
@@ -40,16 +69,16 @@ export function isTraced(): boolean {
  * Publishes start and end: the call is under way. Stores that are bound to start (`bindStore`) are there at every later
  * event of the call.
  */
-export function traceStart(message: CallTraceMessage): CallTrace {
+export function traceStart(message: CallTraceMessage, masks: TraceMasks): CallTrace {
   return start.runStores(message, () => {
     const resource = new AsyncResource('HOOKRING_CALL')
     end.publish(message)
-    return { message, resource }
+    return { message, masks, resource }
   })
 }
 
 export function traceEnd(trace: CallTrace, verdict: Verdict): void {
-  trace.message.result = verdict
+  trace.message.result = trace.masks.shown(verdict)
   finish(trace)
 }
 

@@ -4,6 +4,7 @@
  * a small record by the time that it leaves: clipped, its fields plain and shallow. A lane's thread, or its child process.
  */
 import { inspect } from 'node:util'
+import { SHOWN } from '../../contracts/codec/event-class.js'
 import type { LogBatch, LogLevel, LogLine } from '../../contracts/control.js'
 import {
   depthOf,
@@ -159,10 +160,17 @@ function plainValue(value: unknown): unknown {
   }
 }
 
+/** For JSON.stringify, which asks an event's toJSON first: a log shows it without what is secret. */
+function shownPart(this: Record<string, unknown>, key: string, part: unknown): unknown {
+  if (typeof part === 'bigint') return part.toString()
+  const shown = (this[key] as { [SHOWN]?: unknown } | null | undefined)?.[SHOWN]
+  return typeof shown === 'function' ? shown.call(this[key]) : part
+}
+
 /** A copy through JSON, so that structure survives; a description where JSON cannot hold the value, or it is large or deep. */
 function jsonValue(value: object): unknown {
   try {
-    const text = JSON.stringify(value, (_key, part) => (typeof part === 'bigint' ? part.toString() : part))
+    const text = JSON.stringify(value, shownPart)
     if (text.length <= MAX_MESSAGE_CHARS) {
       const copy: unknown = JSON.parse(text)
       if (depthOf(copy, MAX_FIELD_DEPTH) <= MAX_FIELD_DEPTH) return copy

@@ -3,6 +3,8 @@
  * nothing of a plugin's is shown to code that asks objects how they want to be shown. The lane's thread only, or a child
  * process.
  */
+
+import { SHOWN } from '../../../contracts/codec/event-class.js'
 import type { LogLevel } from '../../../contracts/control.js'
 import type { HookContext, PluginLogger } from '../../../plugin/index.js'
 import type { CallContext } from '../call-context.js'
@@ -13,12 +15,20 @@ const MAX_DEPTH = 6
 const MAX_ENTRIES = 64
 const MAX_TEXT_CHARS = 8192
 
+interface Shown {
+  [SHOWN](plain: object): unknown
+}
+
+/** How a log shows events that have secret fields. */
+const shownEvents = new WeakMap<object, (plain: object) => unknown>()
+
 /** An event as a hook in a compartment sees it: plain data, complete and frozen, and `copy()` for one to change. */
 export function frozenEvent(event: unknown): unknown {
   const { copy } = (event ?? {}) as { copy?: () => object }
   if (typeof copy !== 'function') return hardened(event)
   const plain = copy.call(event)
   const again = () => copied(plain)
+  if (SHOWN in (event as object)) shownEvents.set(plain, (event as Shown)[SHOWN].bind(event))
   return hardened(Object.defineProperty(plain, 'copy', { value: again }))
 }
 
@@ -126,6 +136,8 @@ function shownObject(value: object, depth: number): unknown {
   try {
     if (value instanceof Error) return `${String(value.name)}: ${String(value.message)}`.slice(0, MAX_TEXT_CHARS)
     if (depth >= MAX_DEPTH) return '[…]'
+    const show = shownEvents.get(value)
+    if (show !== undefined) return shownAs(show(value), depth + 1)
     if (Array.isArray(value)) return value.slice(0, MAX_ENTRIES).map((part) => shownAs(part, depth + 1))
     const shown: Record<string, unknown> = {}
     for (const key of Object.keys(value).slice(0, MAX_ENTRIES)) {

@@ -16,6 +16,7 @@ import type {
   PlanNodeOf,
   UnionNode,
 } from '../../../contracts/codec/plan.js'
+import { hasSecrets, isSecret } from '../../../contracts/codec/secrets.js'
 import type { HookpointSpec } from '../../../contracts/control.js'
 
 /**
@@ -32,7 +33,7 @@ export function eventSource(hookpoints: readonly HookpointSpec[]): string {
 ${writer.declarations.join('\n')}
 return {
   opens: [${opens.join(',\n')}],
-  copyOf(value) { ${writer.classes.map((name) => `if (${name}.is(value)) return ${name}.copy(value)`).join('\n')} },
+  copyOf(value, isLog) { ${writer.classes.map((name) => `if (${name}.is(value)) return isLog ? ${name}.shown(value) : ${name}.copy(value)`).join('\n')} },
 }
 })`
 }
@@ -246,12 +247,33 @@ class ${name} {
     if (m === null) throw expired(${quote(`${path}.copy()`)})
     return copy${name}(m, ${o.at(0)})
   }
+  static shown(value) {
+    let copy = ${name}.copy(value)
+    ${maskText(node, 'copy', 0)}
+    return copy
+  }
   ${getters.join('\n  ')}
   copy() { return ${name}.copy(this) }
   toJSON() { return ${name}.copy(this) }
 }
 define(${name}.prototype, 'constructor', { value: Object, writable: true, configurable: true })
 ${node.fields.map(({ key }) => `define(${name}.prototype, ${quote(key)}, { enumerable: true })`).join('\n')}`
+}
+
+/** Statements that hide what is secret in a plain copy of a node's value. */
+function maskText(node: PlanNode, value: string, depth: number): string {
+  if (node.kind === 'maybe') return maskText(node.inner, value, depth)
+  if (!hasSecrets(node)) return ''
+  if (node.kind === 'object' && node.secret === undefined) {
+    const fields = node.fields.map(({ key, node: field }) => maskText(field, `${value}[${quote(key)}]`, depth)).join('')
+    return `if (${value} != null) {${fields}}`
+  }
+  if (node.kind === 'array' && !isSecret(node)) {
+    const i = `i${depth}`
+    return `for (let ${i} = 0; ${i} < (${value} ?? []).length; ${i}++) {${maskText(node.element, `${value}[${i}]`, depth + 1)}}`
+  }
+  // Of a union or a record all is hidden: which of its values are secret is not told apart here.
+  return `if (${value} != null) ${value} = '[secret]';`
 }
 
 function canBeUndefined(node: PlanNode): boolean {

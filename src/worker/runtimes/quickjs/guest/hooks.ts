@@ -36,7 +36,7 @@ export interface GuestEvents {
   /** By hookpoint. */
   readonly opens: readonly ((call: GuestCall) => unknown)[]
   /** A plain copy, if the value is an event or part of one. */
-  copyOf(value: object): unknown
+  copyOf(value: object, isLog: boolean): unknown
 }
 
 /** What event-source.ts's text is a function of. */

@@ -16,14 +16,14 @@ export interface GuestText {
   clip(text: string, maxChars: number): string
 }
 
-/** @param room gives bytes that the lane can read, at least so many; @param copyOf a plain copy of an event, else undefined. */
+/** @param room gives bytes that the lane can read, at least so many; @param copyOf a plain copy of an event, without what is secret for a log, else undefined. */
 export function createGuestText(
   intrinsics: Intrinsics,
   protocol: Protocol,
   mark: typeof MARK,
   header: Int32Array,
   room: (bytes: number) => Uint8Array,
-  copyOf: (value: object) => unknown,
+  copyOf: (value: object, isLog: boolean) => unknown,
 ): GuestText {
   const { apply, keys, isArray, stringify, parse, isNumber, prototypeOf, define, slice } = intrinsics
   const { Bytes, Big, Num, Str, Calendar, Err } = intrinsics
@@ -103,7 +103,7 @@ export function createGuestText(
       addBytes(value as Uint8Array)
       return
     }
-    const copy = copyOf(value)
+    const copy = copyOf(value, isLog)
     if (copy !== undefined) addObject(copy as object, depth + 1)
     else if (isArray(value)) addArray(value, depth)
     else {

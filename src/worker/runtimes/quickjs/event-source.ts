@@ -247,17 +247,21 @@ class ${name} {
     if (m === null) throw expired(${quote(`${path}.copy()`)})
     return copy${name}(m, ${o.at(0)})
   }
-  static shown(value) {
-    let copy = ${name}.copy(value)
-    ${maskText(node, 'copy', 0)}
-    return copy
-  }
+  ${hasSecrets(node) ? shownText(name, node) : `static shown(value) { return ${name}.copy(value) }`}
   ${getters.join('\n  ')}
   copy() { return ${name}.copy(this) }
   toJSON() { return ${name}.copy(this) }
 }
 define(${name}.prototype, 'constructor', { value: Object, writable: true, configurable: true })
 ${node.fields.map(({ key }) => `define(${name}.prototype, ${quote(key)}, { enumerable: true })`).join('\n')}`
+}
+
+function shownText(name: string, node: ObjectNode): string {
+  return `static shown(value) {
+    let copy = ${name}.copy(value)
+    ${maskText(node, 'copy', 0)}
+    return copy
+  }`
 }
 
 /** Statements that hide what is secret in a plain copy of a node's value. */

@@ -81,7 +81,7 @@ export const BUILDINGS = {
   host: {
     rooms: [
       ...['.', 'plugins', 'lanes', 'calls', 'model', 'telemetry'],
-      ...['sources', 'sources/bundler', 'fields', 'primitives'],
+      ...['sources', ['sources/bundler', 'sources/compiler'], 'fields', 'primitives'],
     ],
     imports: ['contracts', 'ring', 'primitives', 'sandbox'],
     usesNode: true,
@@ -92,7 +92,7 @@ export const BUILDINGS = {
     rooms: [
       ...['.', 'process', 'calls'],
       ['runtimes/quickjs', 'runtimes/compartment', 'runtimes/wasm', 'runtimes/native', 'runtimes/exhook'],
-      ...['runtimes/quickjs/guest', 'runtimes/c-abi', 'runtimes', 'thread'],
+      ...['runtimes/quickjs/guest', 'runtimes/c-abi', 'runtimes', 'thread', 'modules'],
     ],
     imports: ['plugin', 'contracts', 'ring', 'primitives', 'sandbox'],
     usesNode: true,

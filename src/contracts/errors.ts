@@ -30,7 +30,8 @@ export const ERROR_CODES = {
   PLUGIN_UNKNOWN: 'the engine has no plugin of this name',
   PLUGIN_FAILED: "a plugin failed and its policy is 'raise', or it failed in hookring/testing",
   BULKHEAD_FULL: 'a bulkhead holds as many plugins as it can',
-  TYPESCRIPT_UNSUPPORTED: 'this Node.js cannot load TypeScript and esbuild is not installed',
+  TYPESCRIPT_UNSUPPORTED:
+    'this Node.js cannot load TypeScript, or not all that the plugin has of it, and esbuild is not installed',
   CONFIG_INVALID: 'a config file of hookring serve cannot be read, or is wrong where it says',
   SHUTDOWN_TIMEOUT: 'not everything had ended when the time for it was over',
   PLUGIN_BUNDLE_TIMEOUT: 'the sources of a plugin were not made into one file in time',

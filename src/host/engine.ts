@@ -24,6 +24,7 @@ import { ServiceRegistry } from './plugins/services.js'
 import { Recordings } from './recordings.js'
 import { type EngineParts, RunningEngine } from './running-engine.js'
 import { Shutdown } from './shutdown.js'
+import { Compiler } from './sources/compiler/index.js'
 import { createPluginSources } from './sources/locate.js'
 import { createDefaultLogger } from './telemetry/default-logger.js'
 import { createEmit } from './telemetry/events.js'
@@ -65,9 +66,10 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
   const hookpoints = createHookpointStates(contract, metrics, DEFAULTS.maxReplyBytes)
   const blame = (plugin: string) => registry.find(plugin)?.breaker.record('failure', monotonicMs())
 
-  const sources = createPluginSources({ timeoutMs: setupTimeoutMs })
+  const compiler = new Compiler()
+  const sources = createPluginSources({ timeoutMs: setupTimeoutMs, compiler })
   const callPath = createCallPath({ ...resolved, contract, emit })
-  const threads = new LaneThreads({ spares: resolved.spares, contract: contract.id })
+  const threads = new LaneThreads({ spares: resolved.spares, contract: contract.id, compiler })
   const supervisor = createSupervision({
     ...resolved,
     ...{ callPath, threads, hookpoints, emit, blame },

@@ -4,6 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import { threadId } from 'node:worker_threads'
+import type { CompilerLine } from '../contracts/compiling.js'
 import type { Contract } from '../contracts/contract.js'
 import type { ChildProfile } from '../contracts/process.js'
 import { exposeLane, hostControl } from './control.js'
@@ -24,9 +25,17 @@ export interface LaneTask {
   readonly child: ChildProfile | null
   /** `name@version` of what its plugins are written for. */
   readonly contract: string
+  /** For plugins in TypeScript; null: it has none. */
+  readonly compiler: CompilerLine<MessagePort> | null
 }
 
-export default async function runLaneThread({ lanePort, hostPort, child, contract }: LaneTask): Promise<void> {
+export default async function runLaneThread({
+  lanePort,
+  hostPort,
+  child,
+  contract,
+  compiler,
+}: LaneTask): Promise<void> {
   const host = hostControl(hostPort)
   const sender = new LogSender(host)
   captureOutput(sender)
@@ -41,6 +50,8 @@ export default async function runLaneThread({ lanePort, hostPort, child, contrac
   const lane = new LaneLife({ sender, prestarted, onLost: (loss) => void host.lost(loss), services })
   exposeLane(lanePort, lane)
   const warmUp = child === null ? await preload(contract) : () => {}
+  // After what is the thread's own, which the hooks need not see.
+  if (compiler !== null) (await import('./modules/index.js')).loadTypeScript(compiler)
   lanePort.postMessage({ ready: threadId })
   lanePort.on('message', prepareWhileIdle(warmUp))
   try {

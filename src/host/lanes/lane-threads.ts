@@ -14,6 +14,7 @@ import { Piscina } from 'piscina'
 import { thrownText } from '../../contracts/errors.js'
 import { LATE, within } from '../../primitives/within.js'
 import type { WorkerProfile } from '../model/bulkhead.js'
+import type { Compiler } from '../sources/compiler/index.js'
 import { BUNDLES_PREFIX } from '../sources/own-folder.js'
 import { LaneLink } from './lane-link.js'
 
@@ -49,6 +50,8 @@ export interface LaneThreadsOptions {
   readonly spares: number
   /** `name@version` of what the plugins are written for. */
   readonly contract: string
+  /** For threads that load TypeScript. */
+  readonly compiler: Pick<Compiler, 'connect'>
 }
 
 export class LaneThreads {
@@ -161,13 +164,15 @@ class Pool {
   }
 
   async #start(): Promise<LaneThread> {
-    const { child } = this.#profile
+    const { child, loadsTypeScript } = this.#profile
     const link = new LaneLink({ hasChild: child !== null })
     const abort = new AbortController()
     const { lanePort, hostPort } = link.ports
+    const { contract } = this.#options
+    const compiler = loadsTypeScript ? this.#options.compiler.connect() : null
     const task = this.#piscina.run(
-      { lanePort, hostPort, child, contract: this.#options.contract },
-      { transferList: [lanePort, hostPort], signal: abort.signal },
+      { lanePort, hostPort, child, contract, compiler },
+      { transferList: [lanePort, hostPort, ...(compiler === null ? [] : [compiler.port])], signal: abort.signal },
     )
     const ended: Promise<Error | null> = task.then(() => null, crashOf)
     const boot = watchBoot(this.#booting)

@@ -29,6 +29,8 @@ export interface WorkerProfile {
   readonly env: Readonly<Record<string, string>>
   /** Flags of Node.js for the thread. */
   readonly execArgv: readonly string[]
+  /** The plugins are TypeScript, which the thread loads in place. */
+  readonly loadsTypeScript: boolean
   /** The thread is locked down, for plugins in compartments. */
   readonly isHardened: boolean
   /** The child process in which the plugins run; null: they run in the thread. */

@@ -6,11 +6,13 @@
 import { realpath } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { COMPILED_SOURCE, type CompilerKind } from '../../contracts/compiling.js'
 import { HookringError } from '../../contracts/errors.js'
 import type { ResolvedPluginOptions } from '../../contracts/option-schemas.js'
 import { DEFAULTS } from '../../contracts/options.js'
 import type { Boundary, RuntimeName } from '../../contracts/runtimes.js'
 import { type BundleForm, Bundler, type PluginToBundle } from './bundler/index.js'
+import { type Compiler, compilerKind } from './compiler/index.js'
 import { findModule, providerUrl } from './find-module.js'
 import { OwnFolder } from './own-folder.js'
 import { copyPinned } from './pinned-copy.js'
@@ -47,20 +49,23 @@ export interface SourceNeeds extends Pick<Partial<ResolvedPluginOptions>, 'trust
 export interface PluginSourcesOptions {
   /** How long a bundle of a plugin that is not trusted may take. Left out: the default of setupTimeoutMs. */
   readonly timeoutMs?: number | undefined
+  /** Who loads what is located has TypeScript compiled by it, in place. Left out: TypeScript becomes a bundle too. */
+  readonly compiler?: Pick<Compiler, 'forget' | 'close'> | undefined
 }
 
-const TYPESCRIPT = /\.[cm]?ts$/
-
-export function createPluginSources({ timeoutMs = DEFAULTS.setupTimeoutMs }: PluginSourcesOptions = {}): PluginSources {
-  return new Sources(new Bundler({ timeoutMs }))
+export function createPluginSources(options: PluginSourcesOptions = {}): PluginSources {
+  const { timeoutMs = DEFAULTS.setupTimeoutMs, compiler } = options
+  return new Sources(new Bundler({ timeoutMs }), compiler)
 }
 
 class Sources implements PluginSources {
   readonly #bundler: Bundler
+  readonly #compiler: PluginSourcesOptions['compiler']
   readonly #folder = new OwnFolder()
 
-  constructor(bundler: Bundler) {
+  constructor(bundler: Bundler, compiler: PluginSourcesOptions['compiler']) {
     this.#bundler = bundler
+    this.#compiler = compiler
   }
 
   async locate(from: string | URL, needs: SourceNeeds = { runtime: 'module', boundary: 'thread' }): Promise<string> {
@@ -72,7 +77,11 @@ class Sources implements PluginSources {
     if (form === 'copy') {
       return this.#folder.make(extname(path), (file) => copyPinned(path, file, needs.integrity as string))
     }
-    if (form === 'module' && needs.integrity === undefined && !canCompile()) return typesStripped(url, path)
+    if (form === 'module' && needs.integrity === undefined) {
+      const kind = checkedCompiler(path, this.#compiler !== undefined)
+      this.#compiler?.forget()
+      if (this.#compiler !== undefined || kind === 'strip') return url
+    }
     const job = await jobOf(path, form, needs)
     return this.#folder.write(await this.#bundler.bundle(job))
   }
@@ -88,6 +97,7 @@ class Sources implements PluginSources {
   async close(): Promise<void> {
     await this.#bundler.close()
     await this.#folder.close()
+    await this.#compiler?.close()
   }
 }
 
@@ -96,7 +106,7 @@ function formOf({ runtime, boundary, integrity }: SourceNeeds, path: string): Bu
   if (runtime === 'wasm' || runtime === 'native') return integrity === undefined ? 'as it is' : 'copy'
   if (runtime !== 'module') return 'guest'
   if (boundary === 'process') return 'process'
-  return integrity !== undefined || TYPESCRIPT.test(path) ? 'module' : 'as it is'
+  return integrity !== undefined || COMPILED_SOURCE.test(path) ? 'module' : 'as it is'
 }
 
 async function jobOf(path: string, form: BundleForm, needs: SourceNeeds): Promise<PluginToBundle> {
@@ -111,18 +121,11 @@ async function jobOf(path: string, form: BundleForm, needs: SourceNeeds): Promis
   return { ...about, path: real, reach: 'roots', folders: await sourceFoldersOf(real, sourceRoots) }
 }
 
-function canCompile(): boolean {
-  try {
-    import.meta.resolve('esbuild')
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Without esbuild, Node's own type stripping where this Node has it. @throws HookringError TYPESCRIPT_UNSUPPORTED */
-function typesStripped(url: string, path: string): string {
-  if ((process.features as { typescript?: unknown }).typescript) return url
+/** @throws HookringError TYPESCRIPT_UNSUPPORTED */
+function checkedCompiler(path: string, isInPlace: boolean): CompilerKind {
+  const kind = compilerKind()
+  const isNative = Boolean((process.features as { typescript?: unknown }).typescript)
+  if (kind === 'esbuild' || (kind === 'strip' && (isInPlace || isNative))) return kind
   throw new HookringError(
     'TYPESCRIPT_UNSUPPORTED',
     `plugin ${path} is TypeScript, which Node.js ${process.version} does not load by itself: install esbuild, or Node.js 22.18 or later`,

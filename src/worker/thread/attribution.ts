@@ -7,6 +7,7 @@
  * known to be async, and only in lanes with more than one plugin.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { fileURLToPath } from 'node:url'
 
 const storage = new AsyncLocalStorage<string>()
 let running: string | undefined
@@ -44,8 +45,13 @@ export function blamedPlugin(error: unknown): string {
   const known = currentPlugin()
   if (known !== UNKNOWN) return known
   const stack = error instanceof Error ? String(error.stack) : ''
-  for (const [url, name] of filesOf) if (stack.includes(url)) return name
+  for (const [url, name] of filesOf) if (stack.includes(url) || stack.includes(placeOf(url))) return name
   return UNKNOWN
+}
+
+/** A stack that was mapped back to its sources names files by their paths. */
+function placeOf(url: string): string {
+  return url.startsWith('file:') ? fileURLToPath(url) : url
 }
 
 const UNKNOWN = '(lane)'

@@ -3,14 +3,22 @@ import { expect, it, onTestFinished } from 'vitest'
 import type { ChildProfile } from '../../../dist/contracts/process.js'
 import { LaneThreads } from '../../../dist/host/lanes/lane-threads.js'
 import type { WorkerProfile } from '../../../dist/host/model/bulkhead.js'
+import { Compiler } from '../../../dist/host/sources/compiler/index.js'
 import { until } from '../../support/lab.js'
 import { noSandbox, orphans, pluginProcesses } from '../../support/processes.js'
 
-const PROFILE: WorkerProfile = { memoryMb: 64, env: {}, execArgv: [], isHardened: false, child: null }
+const PROFILE: WorkerProfile = {
+  memoryMb: 64,
+  env: {},
+  execArgv: [],
+  loadsTypeScript: false,
+  isHardened: false,
+  child: null,
+}
 
 /** Threads with one spare to keep, and how many threads have been started. */
 function watched() {
-  const threads = new LaneThreads({ spares: 1, contract: 'delivery@1' })
+  const threads = new LaneThreads({ spares: 1, contract: 'delivery@1', compiler: new Compiler() })
   let started = 0
   const count = () => {
     started += 1
@@ -48,7 +56,7 @@ it.each([
 
 it.skipIf(noSandbox !== null)('a thread that is let go of while its child boots leaves no process behind', async () => {
   const before = new Set(orphans())
-  const threads = new LaneThreads({ spares: 0, contract: 'delivery@1' })
+  const threads = new LaneThreads({ spares: 0, contract: 'delivery@1', compiler: new Compiler() })
   const child: ChildProfile = {
     runtimes: ['module'],
     libraries: [],

@@ -26,7 +26,7 @@ export const BUILDINGS = {
     // Plugins are found as an engine finds them, which is none of the public doors' business.
     imports: [
       ...[...PUBLIC_DOORS, 'plugin/index.ts', 'testing/index.ts', 'hooks/index.ts', 'primitives'],
-      'host/sources/locate.ts',
+      ...['contracts/ask-schema.ts', 'host/sources/locate.ts'],
     ],
     only: {
       exhook: [...PUBLIC_DOORS, 'adapters/exhook/index.ts'],

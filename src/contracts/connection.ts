@@ -7,7 +7,7 @@
  * decodes nothing; and "no answer" stays apart from an answer that is nothing. `hookring/connection-plugin` has what decodes
  * them, and hooks in Rayforce's form: `open(handle)`, `sync(message)`.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { declareContract, type EventOutput } from './contract.js'
 import { gate, observe, respond, service } from './make-hookpoint.js'
 import { secret } from './secret.js'

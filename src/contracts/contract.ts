@@ -5,11 +5,11 @@
  * Contracts that ship make their schemas when they are first asked for. A layout plan is compiled when it is first read; a
  * lane never reads one: the host's comes with its orders.
  */
-import type { z } from 'zod'
 import { compileLayout } from './codec/compile.js'
 import type { LayoutPlan } from './codec/plan.js'
 import { HookringError, thrownText } from './errors.js'
 import { RESERVED_HOOK_NAMES } from './reserved-names.js'
+import { isSchema, refuseZod3, type Schema, type SchemaInput, type SchemaOutput } from './schema.js'
 import type { AnswerVerdict, GateVerdict, TransformVerdict } from './verdict.js'
 
 export const HOOKPOINT_KINDS = ['gate', 'observe', 'transform', 'respond'] as const
@@ -20,8 +20,8 @@ export type ChainOrder = 'sequential' | 'parallel'
 
 export interface Hookpoint<
   Kind extends HookpointKind = HookpointKind,
-  Event extends z.ZodType = z.ZodType,
-  Reply extends z.ZodType = z.ZodType,
+  Event extends Schema = Schema,
+  Reply extends Schema = Schema,
 > {
   readonly kind: Kind
   readonly event: Event
@@ -39,7 +39,7 @@ export interface Hookpoint<
 export type Hookpoints = Readonly<Record<string, Hookpoint>>
 
 /** Something that the server does for plugins that the operator grants it to. What crosses is structured-cloneable. */
-export interface Service<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> {
+export interface Service<Input extends Schema = Schema, Output extends Schema = Schema> {
   /** What a plugin passes; checked on the server's side. */
   readonly input: Input
   readonly output: Output
@@ -193,8 +193,10 @@ function compilePlans(point: Hookpoint, where: string): void {
 function checkServices(services: Services, where: string): void {
   for (const [key, offered] of Object.entries(services)) {
     const isNamed = /^[A-Za-z_][\w]{0,63}$/.test(key)
-    const isService =
-      typeof offered?.input?.safeParse === 'function' && typeof offered?.output?.safeParse === 'function'
+    for (const part of ['input', 'output'] as const) {
+      refuseZod3(offered?.[part], `${where}: services: ${key}: ${part}`, ['services', key, part])
+    }
+    const isService = isSchema(offered?.input) && isSchema(offered?.output)
     if (isNamed && isService) continue
     const what = isNamed ? 'must be made by service' : 'cannot name a service'
     throw new HookringError('CONTRACT_INVALID', `${where}: services: ${JSON.stringify(key)} ${what}`, {
@@ -204,26 +206,26 @@ function checkServices(services: Services, where: string): void {
 }
 
 /** Types: what a caller passes, what a hook is given, what a call comes to. */
-export type EventInput<H extends Hookpoint> = z.input<H['event']>
-export type EventOutput<H extends Hookpoint> = z.output<H['event']>
+export type EventInput<H extends Hookpoint> = SchemaInput<H['event']>
+export type EventOutput<H extends Hookpoint> = SchemaOutput<H['event']>
 export type ReplyOutput<H extends Hookpoint> =
-  H extends Hookpoint<'respond', z.ZodType, infer R extends z.ZodType> ? z.output<R> : never
+  H extends Hookpoint<'respond', Schema, infer R extends Schema> ? SchemaOutput<R> : never
 export type ReplyInput<H extends Hookpoint> =
-  H extends Hookpoint<'respond', z.ZodType, infer R extends z.ZodType> ? z.input<R> : never
+  H extends Hookpoint<'respond', Schema, infer R extends Schema> ? SchemaInput<R> : never
 
 /** What a plugin finds of a contract's services: those that it was granted. */
 export type GrantedServices<Offered extends Services> = {
   readonly [Name in keyof Offered]?: (
-    input: z.input<Offered[Name]['input']>,
-  ) => Promise<z.output<Offered[Name]['output']>>
+    input: SchemaInput<Offered[Name]['input']>,
+  ) => Promise<SchemaOutput<Offered[Name]['output']>>
 }
 
 /** What a server does for plugins. `caller` names the plugin that asks. */
 export type ProvidedServices<Offered extends Services> = {
   readonly [Name in keyof Offered]?: (
-    input: z.output<Offered[Name]['input']>,
+    input: SchemaOutput<Offered[Name]['input']>,
     caller: ServiceCaller,
-  ) => z.input<Offered[Name]['output']> | Promise<z.input<Offered[Name]['output']>>
+  ) => SchemaInput<Offered[Name]['output']> | Promise<SchemaInput<Offered[Name]['output']>>
 }
 
 export interface ServiceCaller {

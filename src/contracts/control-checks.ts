@@ -2,7 +2,7 @@
  * The schemas of the control protocol (control.ts): by them the host checks what a lane says, and a lane what the process
  * behind it says.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { ERROR_CODES, type ErrorCode } from './errors.js'
 
 const text = z.string().max(4096)

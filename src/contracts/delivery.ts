@@ -6,7 +6,7 @@
  * first reject. Only `onMessageEnqueue` can refuse an operation; all others are told of one that has happened, and it goes on
  * whatever they do. Payloads are encrypted end to end, so hooks see metadata only.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { declareContract, type EventInput, type EventOutput } from './contract.js'
 import { gate, observe } from './make-hookpoint.js'
 import { bytes, u64 } from './types.js'

@@ -10,6 +10,7 @@
 export const ERROR_CODES = {
   OPTIONS_INVALID: 'an option is missing, unknown or of the wrong type',
   CONTRACT_INVALID: 'a contract has a bad name, version or hookpoint',
+  ZOD_TOO_OLD: 'a schema was made by zod 3; schemas of zod 4, or of zod/v4 in zod 3.25, are taken',
   CONTRACT_UNENCODABLE: 'an event schema holds a type that cannot cross between threads',
   EVENT_INVALID: 'an event does not fit its hookpoint',
   EVENT_TOO_LARGE: 'an encoded event is larger than maxEventBytes',

@@ -2,7 +2,7 @@
  * Log lines as a lane's thread hands them to the host: one text for a batch, so that its length is known before anything is
  * made of it, with lines that are clipped already. The host keeps the bounds itself. Pure.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { LOG_LEVELS } from './log-levels.js'
 import {
   depthOf,

@@ -1,8 +1,8 @@
 /** What contracts are made with: the four kinds of hookpoint, and services. Any thread. */
-import type { z } from 'zod'
 import type { LayoutPlan } from './codec/plan.js'
 import type { ChainOrder, Hookpoint, HookpointKind, Service } from './contract.js'
 import { HookringError, thrownText } from './errors.js'
+import type { Schema } from './schema.js'
 
 export interface GateOptions {
   /** Of a gate: `parallel` asks all bulkheads of the chain at once; the first reject by priority decides. Default `sequential`. */
@@ -20,17 +20,17 @@ export interface TransformOptions extends ReplyOptions {
 }
 
 /** A hookpoint that asks: plugins continue or reject. */
-export function gate<E extends z.ZodType>(event: E, options: GateOptions = {}): Hookpoint<'gate', E, never> {
+export function gate<E extends Schema>(event: E, options: GateOptions = {}): Hookpoint<'gate', E, never> {
   return hookpoint('gate', event, null as never, { order: optionOf(options, 'order') })
 }
 
 /** A hookpoint that tells: plugins return nothing, the server does not wait. */
-export function observe<E extends z.ZodType>(event: E): Hookpoint<'observe', E, never> {
+export function observe<E extends Schema>(event: E): Hookpoint<'observe', E, never> {
   return hookpoint('observe', event, null as never, {})
 }
 
 /** A hookpoint whose plugins may replace the event, or reject. */
-export function transform<E extends z.ZodType>(
+export function transform<E extends Schema>(
   event: E,
   options: TransformOptions = {},
 ): Hookpoint<'transform', E, never> {
@@ -39,7 +39,7 @@ export function transform<E extends z.ZodType>(
 }
 
 /** A hookpoint whose first returned value is the answer. */
-export function respond<E extends z.ZodType, R extends z.ZodType>(
+export function respond<E extends Schema, R extends Schema>(
   event: E,
   reply: R,
   options: ReplyOptions = {},
@@ -48,7 +48,7 @@ export function respond<E extends z.ZodType, R extends z.ZodType>(
 }
 
 /** A service of a contract: `{ services: { publish: service(z.object({ topic: z.string() }), z.void()) } }`. */
-export function service<I extends z.ZodType, O extends z.ZodType>(input: I, output: O): Service<I, O> {
+export function service<I extends Schema, O extends Schema>(input: I, output: O): Service<I, O> {
   return { input, output }
 }
 
@@ -66,7 +66,7 @@ interface PointOptions {
   endsOn?: string | undefined
 }
 
-function hookpoint<Kind extends HookpointKind, E extends z.ZodType, R extends z.ZodType>(
+function hookpoint<Kind extends HookpointKind, E extends Schema, R extends Schema>(
   kind: Kind,
   event: E,
   reply: R,

@@ -2,7 +2,7 @@
  * What an operator says of a broker with hooks: bounds, times, and what becomes of what no plugin has decided. For
  * attachHooks and for `hookring serve`. Each default stands here, once, with its reason.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 
 const ms = z.number().finite().min(0).max(2_147_483_647)
 const count = z.int().min(0)

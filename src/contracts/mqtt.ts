@@ -4,7 +4,7 @@
  *
  * Rejections carry MQTT reason codes (5.0, section 2.4); a broker that speaks 3.1.1 to a client translates them.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { declareContract, type EventOutput, type ReplyOutput } from './contract.js'
 import { gate, observe, respond, service, transform } from './make-hookpoint.js'
 import { secret } from './secret.js'

@@ -2,7 +2,7 @@
  * The schemas of what operators write (options.ts): an engine's options when it is made, a plugin's when it is added. Host's
  * thread only.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import {
   DEFAULTS,
   type EngineSettings,
@@ -16,6 +16,9 @@ import {
 } from './options.js'
 import type { FailurePolicy } from './policy.js'
 import { BOUNDARIES, RUNTIMES } from './runtimes.js'
+
+/** Older versions of zod have no name for the type that newer ones give it. */
+export const url: z.ZodCustom<URL, URL> = z.instanceof(URL)
 
 const ms = z.number().finite().positive().max(2_147_483_647)
 const failureAction = z.enum(['deny', 'allow', 'raise'])
@@ -75,7 +78,7 @@ export const limitsSchema = z.strictObject({
 })
 
 export const pluginOptionsSchema = z.strictObject({
-  from: z.union([z.string().min(1), z.instanceof(URL)]),
+  from: z.union([z.string().min(1), url]),
   name: z
     .string()
     .regex(/^[a-z0-9][a-z0-9._-]*$/i, 'must be letters, digits, dots, dashes')
@@ -95,7 +98,7 @@ export const pluginOptionsSchema = z.strictObject({
     )
     .optional(),
   sourceRoots: z
-    .array(z.union([z.string().min(1), z.instanceof(URL)]))
+    .array(z.union([z.string().min(1), url]))
     .max(64)
     .optional(),
   env: z.union([z.array(z.string().min(1)), z.record(z.string().min(1), z.string())]).optional(),

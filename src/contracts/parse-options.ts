@@ -2,7 +2,7 @@
  * Holds options to their schemas and says what is wrong with them: what was given, what is taken, and which word was
  * probably meant. Host's thread only.
  */
-import type { z } from 'zod'
+import type { z } from 'zod/v4'
 import { PLUGIN_BRAND } from './brands.js'
 import { type ErrorCode, formatPath, HookringError, thrownText } from './errors.js'
 import { kindOf, nearestWord } from './option-words.js'

@@ -2,7 +2,7 @@
  * The process boundary's own words: what a lane's thread is told of the child behind it, what a lane says of a child that it
  * lost, and the schemas by which a lane checks what a child answers. Pure.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { ERROR_CODES, type ErrorCode } from './errors.js'
 import type { RuntimeName } from './runtimes.js'
 

@@ -2,7 +2,7 @@
  * The config of a remote provider that is mounted as a plugin (runtime `exhook`). The operator writes it, the lane that
  * holds the connection parses it.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 
 const text = z.string().min(1).max(256)
 const file = z.string().min(1)

@@ -2,11 +2,12 @@
  * What `hookring serve` is told: which servers to start, where they listen, and with which plugins. Written by operators,
  * in TypeScript, JavaScript or JSON.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { attachOptionsSchema } from './mqtt-options.js'
-import { pluginOptionsSchema } from './option-schemas.js'
+import { pluginOptionsSchema, url } from './option-schemas.js'
 import type { PluginOptions } from './options.js'
 import { parseOptions } from './parse-options.js'
+import { refuseZod3, type Schema } from './schema.js'
 
 /** The shipped plugins, as a config file that cannot call functions names them. */
 export const SHIPPED_HOOKS = [
@@ -53,7 +54,7 @@ const connectionAddress = z.union([tcpAddress, unixAddress.extend({ mode: mode.o
 const plugin = z
   .looseObject({
     hook: z.enum(SHIPPED_HOOKS).optional(),
-    from: z.union([z.string().min(1), z.instanceof(URL)]).optional(),
+    from: z.union([z.string().min(1), url]).optional(),
   })
   .refine(({ hook, from }) => (hook === undefined) !== (from === undefined), 'must have either from or hook')
 
@@ -169,9 +170,10 @@ export function checkPluginOptions(options: unknown, where: string): void {
   parseOptions(pluginOptionsSchema, options, where, 'CONFIG_INVALID')
 }
 
-/** A plugin's config, by the plugin's own schema. @throws HookringError PLUGIN_CONFIG_INVALID */
-export function checkPluginConfig(schema: z.ZodType, config: unknown, plugin: string): void {
-  parseOptions(schema, config, `plugin ${plugin}: config`, 'PLUGIN_CONFIG_INVALID')
+/** A plugin's config, by the plugin's own schema. @throws HookringError PLUGIN_CONFIG_INVALID, ZOD_TOO_OLD */
+export function checkPluginConfig(schema: Schema, config: unknown, plugin: string): void {
+  refuseZod3(schema, `plugin ${plugin}: its config schema`)
+  parseOptions(schema as unknown as z.ZodType, config, `plugin ${plugin}: config`, 'PLUGIN_CONFIG_INVALID')
 }
 
 /** Gives a config file its types: `export default defineConfig({ mqtt: { ... } })`. */

@@ -3,7 +3,7 @@
  * Imported by contract authors, on any thread. They are zod schemas like any other: `.optional()`, `.nullable()`,
  * `.describe()`, `.meta()` and `.refine()` work on them.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { bytesLength, isBytes } from './codec/memory.js'
 import { HookringError, thrownText } from './errors.js'
 

@@ -6,7 +6,7 @@
  * that denies a part does not cost a client all the rest. With `subscribe: 'contained'` it is granted only when all of its
  * topics may be read.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { MQTT_REASON, type MqttClientInfo, mqtt } from '../contracts/mqtt.js'
 import {
   containsFilter,

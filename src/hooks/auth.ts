@@ -4,7 +4,7 @@
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { pathToFileURL } from 'node:url'
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { MQTT_REASON, type MqttClientInfo, mqtt } from '../contracts/mqtt.js'
 import { definePlugin, reject } from '../plugin/index.js'
 import { digestOf, matchesHash, parseHash, type ScryptHash } from './password-hash.js'

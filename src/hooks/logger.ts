@@ -2,7 +2,7 @@
  * The logger plugin of mqtt@1: one line for each event of the levels chosen. Runs in a lane. What clients chose (ids,
  * names, topics) is escaped and cut, so that none can forge a line or drive a terminal; payloads are not logged.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { type MqttClientInfo, type MqttPublishPacket, mqtt } from '../contracts/mqtt.js'
 import { definePlugin } from '../plugin/index.js'
 import { escapeForLog } from './log-text.js'

@@ -4,7 +4,7 @@
  * cut, so that none can forge a line or drive a terminal.
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { delivery } from '../contracts/delivery.js'
 import { definePlugin } from '../plugin/index.js'
 import { escapeForLog, quoteForLog } from './log-text.js'

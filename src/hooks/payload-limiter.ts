@@ -2,7 +2,7 @@
  * The payload-limiter plugin: rejects messages whose payload is longer than `maxBytes`. Runs in a lane.
  * The payload size limiter of quicprochat's server hooks, its reason word for word.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { delivery } from '../contracts/delivery.js'
 import { definePlugin, reject } from '../plugin/index.js'
 

@@ -4,7 +4,7 @@
  * it is right when a client's events stay in one: `partitionBy: 'client.clientId'`, which rateLimit() sets. With `redis` it
  * is right over all nodes; while Redis is away the plugin's failure policy says what becomes of messages.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { MQTT_REASON, mqtt } from '../contracts/mqtt.js'
 import { definePlugin, reject } from '../plugin/index.js'
 import { redisAddress } from './redis/address.js'

@@ -4,7 +4,7 @@
  * (`?contract=shop@1`), and the plans of its events are in its config.
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import type { Contract } from '../contracts/contract.js'
 import { createEventWriter } from '../contracts/recording/event-json.js'
 import { RECORDER_SAYS, type RecorderConfig, type RecorderSays } from '../contracts/recording/format.js'

@@ -2,7 +2,7 @@
  * The sys plugin of mqtt@1: publishes nine retained `$SYS/broker/...` topics every interval, from what the broker itself
  * has counted. Runs in a lane; needs the host services `publish` and `stats`.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { mqtt } from '../contracts/mqtt.js'
 import { definePlugin } from '../plugin/index.js'
 

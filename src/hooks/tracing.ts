@@ -2,7 +2,7 @@
  * The tracing plugin: logs every event of delivery@1, as TracingHooks of quicprochat's server hooks does. Runs in a
  * lane. By default lines go through the lane's log to the host's logger; with `destination`, through pino to a file.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { delivery } from '../contracts/delivery.js'
 import { definePlugin, type PluginLogger } from '../plugin/index.js'
 import { escapeForLog, hexPrefix } from './log-text.js'

@@ -2,7 +2,6 @@
  * What a plugin author imports: definePlugin, reject, replace, and the types of hooks and their context. Tiny and free of
  * dependencies at run time, so that plugins bundle anywhere.
  */
-import type { z } from 'zod'
 import { PLUGIN_BRAND, VERDICT_BRAND } from '../contracts/brands.js'
 import type {
   Contract,
@@ -16,6 +15,7 @@ import type {
   ReplyInput,
   Services,
 } from '../contracts/contract.js'
+import type { Schema as AnySchema, SchemaOutput } from '../contracts/schema.js'
 
 /**
  * Lines reach the host's logger with the plugin's name. A message has 8,192 characters, and fields are 32 at most, of 16 KiB
@@ -97,7 +97,7 @@ export type PluginHooks<Points extends Hookpoints, Config = unknown, Offered ext
 
 export interface PluginOptions<
   Points extends Hookpoints,
-  Schema extends z.ZodType,
+  Schema extends AnySchema,
   Offered extends Services = Services,
 > {
   /** Lower-case letters, digits and dashes. */
@@ -105,11 +105,13 @@ export interface PluginOptions<
   /** Schema of the config; without one the config must be absent. */
   config?: Schema
   /** Runs once per lane, before its first call. Closures are the plugin's state; it lives as long as the lane. */
-  setup(context: SetupContext<z.output<Schema>, Offered>): MaybePromise<PluginHooks<Points, z.output<Schema>, Offered>>
+  setup(
+    context: SetupContext<SchemaOutput<Schema>, Offered>,
+  ): MaybePromise<PluginHooks<Points, SchemaOutput<Schema>, Offered>>
 }
 
 /** A plugin as its module exports it by default. */
-export interface Plugin<Points extends Hookpoints = Hookpoints, Schema extends z.ZodType = z.ZodType> {
+export interface Plugin<Points extends Hookpoints = Hookpoints, Schema extends AnySchema = AnySchema> {
   readonly [PLUGIN_BRAND]: 1
   readonly name: string
   readonly contract: {
@@ -127,7 +129,7 @@ export interface Plugin<Points extends Hookpoints = Hookpoints, Schema extends z
 export function definePlugin<
   Points extends Hookpoints,
   Offered extends Services,
-  Schema extends z.ZodType = z.ZodUndefined,
+  Schema extends AnySchema = AnySchema<undefined, undefined>,
 >(contract: Contract<Points, Offered>, options: PluginOptions<Points, Schema, Offered>): Plugin<Points, Schema> {
   const kinds: Record<string, HookpointKind> = {}
   for (const [key, point] of Object.entries(contract.hookpoints)) kinds[key] = point.kind

@@ -6,6 +6,7 @@
 import { PLUGIN_BRAND } from '../contracts/brands.js'
 import { formatPath, HookringError } from '../contracts/errors.js'
 import { RESERVED_HOOK_NAMES } from '../contracts/reserved-names.js'
+import { refuseZod3 } from '../contracts/schema.js'
 import type { Plugin, PluginLogger } from './index.js'
 
 /** By the service's name. */
@@ -60,7 +61,7 @@ export function ownNameOf(definition: Plugin, fallback: string): string {
   )
 }
 
-/** @throws HookringError PLUGIN_CONTRACT_MISMATCH, PLUGIN_CONFIG_INVALID, PLUGIN_SETUP_FAILED, HOOKPOINT_UNKNOWN */
+/** @throws HookringError PLUGIN_CONTRACT_MISMATCH, PLUGIN_CONFIG_INVALID, PLUGIN_SETUP_FAILED, HOOKPOINT_UNKNOWN, ZOD_TOO_OLD */
 export async function setUpPlugin(definition: Plugin, options: SetupOptions): Promise<PluginInstance> {
   const { name, log, hookpoints, services = NO_SERVICES } = options
   checkContract(definition, options)
@@ -93,6 +94,7 @@ function parseConfig(definition: Plugin, { name, config }: SetupOptions): unknow
     if (config === undefined) return undefined
     throw new HookringError('PLUGIN_CONFIG_INVALID', `plugin ${name} takes no config`)
   }
+  refuseZod3(schema, `plugin ${name}: its config schema`)
   if (typeof schema.safeParse !== 'function') {
     throw new HookringError('PLUGIN_CONFIG_INVALID', `plugin ${name}: its config schema is not a zod schema`)
   }

@@ -4,6 +4,7 @@
  */
 import { createReadStream } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { safeParse } from '../contracts/ask-schema.js'
 import type { Contract, EventInput, Hookpoints } from '../contracts/contract.js'
 import { HookringError } from '../contracts/errors.js'
 import { createEventJsonReader } from '../contracts/recording/event-json.js'
@@ -120,7 +121,7 @@ function readerFor(contract: Contract, hookpoint: string, { redacted }: Recordin
     } catch (error) {
       throw invalid(where, `the event does not fit ${hookpoint}: ${(error as Error).message}`, error)
     }
-    const checked = point.event.safeParse(event)
+    const checked = safeParse(point.event, event)
     if (checked.success) return event
     const { path, message } = shownIssue(point.event, checked.error.issues[0] ?? { path: [], message: 'invalid' })
     const at = path.length === 0 ? '' : `${path.join('.')}: `

@@ -64,11 +64,15 @@ export default async function runLaneThread({
 
 /** What nearly every plugin in the thread imports: a spare that has it takes over in milliseconds. @returns its first use. */
 async function preload(contract: string): Promise<() => void> {
-  const [shipped] = await Promise.all([import('../contracts/index.js'), import('../plugin/index.js')])
+  const [shipped, { safeParse }] = await Promise.all([
+    import('../contracts/index.js'),
+    import('../contracts/ask-schema.js'),
+    import('../plugin/index.js'),
+  ])
   const own = Object.values<unknown>(shipped).find((it): it is Contract => (it as Partial<Contract>).id === contract)
   return () => {
     // The schemas that its plugins will ask for; of a contract that does not ship, at least zod's own code.
     const [point] = Object.values(own?.hookpoints ?? shipped.delivery.hookpoints)
-    point?.event.safeParse({})
+    if (point !== undefined) safeParse(point.event, {})
   }
 }

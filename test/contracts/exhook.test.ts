@@ -2,6 +2,7 @@
 import { type Contract, EXHOOK_RPCS, EXHOOK_VERSIONS, exhook1, exhook2, exhook3 } from 'hookring/contracts'
 import { generateEvents } from 'hookring/testing'
 import { describe, expect, test } from 'vitest'
+import type { z } from 'zod'
 import { laneCodecOf } from '../support/codec-round.js'
 
 const CONTRACTS = { 1: exhook1, 2: exhook2, 3: exhook3 } as const
@@ -38,7 +39,7 @@ describe.each(EXHOOK_VERSIONS)('exhook@%d', (version) => {
   })
 
   test.each(EXHOOK_RPCS[version].map(({ hookpoint }) => hookpoint))('carries the events of %s whole', (name) => {
-    const { event: schema } = contract.hookpoints[name]!
+    const schema = contract.hookpoints[name]!.event as z.ZodType
     const next = generateEvents(contract, name, { seed: version })
     const codec = laneCodecOf(schema, name)
     for (let count = 0; count < 12; count += 1) {

@@ -2,14 +2,11 @@
  * The package as it is published: packed, installed into an empty folder without what its developers have, and used as
  * README says. Needs a package registry; without one its tests are skipped, and say so.
  */
-import { spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { node, packed, ROOT, run } from '../support/tarball.js'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const readme = await readFile(join(ROOT, 'README.md'), 'utf8')
 const { exports, dependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
   exports: Record<string, unknown>
@@ -18,40 +15,11 @@ const { exports, dependencies } = JSON.parse(await readFile(join(ROOT, 'package.
 /** Doors that need nothing but hookring's own dependencies. */
 const DOORS = ['.', './plugin', './contracts', './hooks', './testing']
 
-interface Ran {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
 let folder: string
 let tarball: string
 
-function run(command: string, args: readonly string[], cwd: string): Promise<Ran> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      cwd,
-      env: { ...process.env, NODE_OPTIONS: '' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    const said = { stdout: '', stderr: '' }
-    for (const stream of ['stdout', 'stderr'] as const) {
-      child[stream].setEncoding('utf8').on('data', (text: string) => {
-        said[stream] += text
-      })
-    }
-    child.once('error', reject)
-    child.once('close', (code) => resolve({ code, ...said }))
-  })
-}
-
-const node = (args: readonly string[], cwd: string) => run(process.execPath, args, cwd)
-
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'hookring-tarball-'))
-  const packed = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], ROOT)
-  expect(packed, packed.stderr).toMatchObject({ code: 0 })
-  tarball = join(folder, (JSON.parse(packed.stdout) as [{ filename: string }])[0].filename)
+  ;({ folder, tarball } = await packed('tarball'))
 }, 60_000)
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -174,6 +142,5 @@ test('it brings no dependency but its own few', () => {
     'import-meta-resolve',
     'piscina',
     'prom-client',
-    'zod',
   ])
 })

@@ -19,7 +19,7 @@ function take<T>(next: () => T, count: number): T[] {
 
 function expectAccepted(contract: Contract, hookpoint: string, event: unknown): void {
   const point = contract.hookpoints[hookpoint]!
-  const parsed = point.event.safeParse(event)
+  const parsed = z.safeParse(point.event as z.ZodType, event)
   if (!parsed.success) throw new Error(`${fc.stringify(event).slice(0, 500)}: ${parsed.error.message}`)
   const encoder = createEncoder(point.plan, { label: hookpoint })
   if (encoder.encode(memory, 0, 1024 * 1024, event) < 0) throw new Error('does not fit 1 MiB')

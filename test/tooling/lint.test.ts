@@ -37,8 +37,10 @@ const REFUSED: [sentence: string, folder: string, code: string, message: RegExp]
   ['a test importing the source', 'test/host', `import '../../src/host/engine.js'`, /Test what ships/],
   ['an example importing dist', 'examples/demo', `import '../../dist/index.js'`, /as its users do/],
 
-  ['zod at run time outside contracts', 'src/host', `import { z } from 'zod'`, ZOD],
-  ['zod handed on by plugin', 'src/plugin', `export { z } from 'zod'`, ZOD],
+  ['zod at run time outside contracts', 'src/host', `import { z } from 'zod/v4'`, ZOD],
+  ['zod handed on by plugin', 'src/plugin', `export { z } from 'zod/v4'`, ZOD],
+  ['the zod that is zod 3 in 3.25', 'src/contracts', `import { z } from 'zod'`, /Import zod\/v4/],
+  ['types of it', 'src/plugin', `import type { z } from 'zod'\nexport type A = z.ZodType`, /Import zod\/v4/],
   ['Atomics outside ring', 'src/worker', `Atomics.load(new Int32Array(1), 0)`, MEMORY],
   ['shared memory made outside ring', 'src/host', `export const memory = new SharedArrayBuffer(8)`, MEMORY],
   ['Atomics by way of globalThis', 'src/host', `export const { load } = globalThis.Atomics`, MEMORY],
@@ -59,13 +61,13 @@ const REFUSED: [sentence: string, folder: string, code: string, message: RegExp]
 
 const ALLOWED: [sentence: string, file: string, code: string][] = [
   ['ring within ring', 'src/ring/host-ring.ts', `import './layout.js'\nAtomics.load(new Int32Array(1), 0)`],
-  ['zod in contracts', 'src/contracts/options.ts', `import 'zod'\nimport './errors.js'`],
-  ['types of zod in plugin', 'src/plugin/index.ts', `import type { z } from 'zod'\nexport type A = z.ZodType`],
+  ['zod in contracts', 'src/contracts/options.ts', `import 'zod/v4'\nimport './errors.js'`],
+  ['types of zod in plugin', 'src/plugin/index.ts', `import type { z } from 'zod/v4'\nexport type A = z.ZodType`],
   ['a plugin imported by the worker', 'src/worker/calls/loader.ts', `export const load = (url: string) => import(url)`],
   ['the type of shared memory', 'src/host/lanes.ts', `export const pass = (memory: SharedArrayBuffer) => memory`],
   ['a getter of a class', 'src/ring/queue.ts', `export class Queue {\n  get size() {\n    return 0\n  }\n}`],
   ['the URL of the worker', 'src/host/entry.ts', `export const url = new URL('../worker/entry.js', import.meta.url)`],
-  ['a shipped plugin', 'src/hooks/noop.ts', `import 'zod'\nimport '../plugin/index.js'\nexport default 1`],
+  ['a shipped plugin', 'src/hooks/noop.ts', `import 'zod/v4'\nimport '../plugin/index.js'\nexport default 1`],
   ['the instruments of the benches', 'bench/instruments.ts', `export * from '../src/cli/measure/plot.js'`],
 ]
 

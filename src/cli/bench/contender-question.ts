@@ -3,7 +3,8 @@
  * thread the contender has for it. No deadlines, no isolation between plugins, no policy: what is thrown reaches the
  * caller.
  */
-import type { Contract } from '../../contracts/index.js'
+import { safeParse } from '../../contracts/ask-schema.js'
+import type { Contract, Schema } from '../../contracts/index.js'
 import { readResult } from '../../testing/index.js'
 import { findContract } from '../common/contracts.js'
 import { importPlugin } from '../common/plugin-modules.js'
@@ -35,7 +36,13 @@ export async function openEvents(options: ContenderOptions): Promise<Events> {
   const events = await eventsFor(contract, options.hookpoint, options)
   const { event: schema } = contract.hookpoints[options.hookpoint] as Contract['hookpoints'][string]
   // As hooks see them, defaults filled in: without hookring, a server would have them so.
-  return { events: events.map((event) => copyable(ownBytes(schema.parse(event)))) }
+  return { events: events.map((event) => copyable(ownBytes(parsed(schema, event)))) }
+}
+
+function parsed(schema: Schema, event: unknown): unknown {
+  const result = safeParse(schema, event)
+  if (result.success) return result.data
+  throw result.error
 }
 
 export async function openWork(options: ContenderOptions): Promise<Work> {

@@ -45,11 +45,11 @@ async function renameScripts(folder: string): Promise<void> {
 async function manifestOf(name: string, isTypeScript: boolean): Promise<object> {
   const own = JSON.parse(await readFile(new URL('package.json', PACKAGE), 'utf8')) as {
     version: string
-    dependencies: Record<string, string>
     peerDependencies: Record<string, string>
     engines: object
   }
-  const zod = own.dependencies.zod ?? own.peerDependencies.zod
+  // The newest of those that hookring takes.
+  const zod = own.peerDependencies.zod?.split('||').at(-1)?.trim()
   const dependencies = { hookring: `^${own.version}`, zod }
   const head = { name, version: '0.1.0', private: true, type: 'module', engines: own.engines }
   if (!isTypeScript) {

@@ -2,7 +2,7 @@
  * Reads zod's checks: the ones that a layout expresses become bounds in the plan, the rest are left to zod. Called by
  * compile.ts alone.
  */
-import type { z } from 'zod'
+import type { z } from 'zod/v4'
 import type { PlanNode } from './plan.js'
 
 type CheckDef = Readonly<Record<string, unknown>> & { readonly check: string }

@@ -2,7 +2,7 @@
  * What the parts of the compiler share: where the walk stands, how a schema becomes a check, when a default is plain data, how a refusal reads. Called by
  * compile.ts and its parts alone.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { formatPath, HookringError } from '../errors.js'
 import { holdsSecret, markOf, shownIssue } from '../secret.js'
 import type { PlanNode } from './plan.js'
@@ -10,6 +10,19 @@ import type { Checked, Refinement } from './refinements.js'
 import { markSecret, sampleOf } from './secrets.js'
 
 export type Schema = z.core.$ZodType
+
+/** What newer versions of zod say of a union, and older ones have no word for. */
+export interface UnionTraits {
+  /** False: exactly one option may take a value. */
+  readonly inclusive?: boolean
+}
+
+/** The same of a record. */
+export interface RecordTraits {
+  readonly mode?: 'strict' | 'loose'
+  /** Not every key of an enum need be there. */
+  readonly partial?: boolean
+}
 
 /** Where the walk over a schema stands. */
 export interface Walk {

@@ -5,9 +5,9 @@
  * as the layout alone decides. Where zod's further checks would decide between objects, the layout might keep other
  * fields than zod would, so such a union crosses as JSON or is refused.
  */
-import type { z } from 'zod'
+import type { z } from 'zod/v4'
 import { maybeNode, unionNode } from './arrange.js'
-import { checkOf, type Schema, unencodable, type Walk } from './compile-rules.js'
+import { checkOf, type Schema, type UnionTraits, unencodable, type Walk } from './compile-rules.js'
 import { CONTAINER_KINDS, kindsOf } from './kinds.js'
 import type { EnumValue, PlanNode } from './plan.js'
 import type { Refinement } from './refinements.js'
@@ -25,7 +25,12 @@ interface Variant {
   readonly found: Map<PlanNode, Refinement>
 }
 
-export function compileUnion(schema: Schema, def: z.core.$ZodUnionDef, walk: Walk, compiler: Compiler): PlanNode {
+export function compileUnion(
+  schema: Schema,
+  def: z.core.$ZodUnionDef & UnionTraits,
+  walk: Walk,
+  compiler: Compiler,
+): PlanNode {
   const isExclusive = !('discriminator' in def) && def.inclusive === false
   const isAlone = (option: Schema, type: string) =>
     option._zod.def.type === type && (option._zod.def.checks ?? []).length === 0

@@ -5,9 +5,10 @@
  * refinements: a node that needs zod is checked by it with everything below it, so nodes below one need no check of
  * their own. What has no layout crosses as JSON where JSON can hold it, and is refused where it cannot.
  */
-import type { z } from 'zod'
+import type { z } from 'zod/v4'
 import { formatPath, HookringError } from '../errors.js'
 import { markOf } from '../secret.js'
+import { type Schema as AnySchema, refuseZod3 } from '../schema.js'
 import { type LayoutHint, layoutHints } from '../types.js'
 import { bytesNode, maybeNode, objectNode, recordNode } from './arrange.js'
 import { bigintBounds, dateNode, hasOtherChecks, lengthsOf, numberNode } from './bounds.js'
@@ -16,6 +17,7 @@ import {
   fallbackOf,
   hide,
   hideJson,
+  type RecordTraits,
   type Schema,
   staticDefault,
   unencodable,
@@ -38,11 +40,11 @@ const RESERVED_FIELDS = new Set(['copy', 'toJSON', '__proto__'])
  * The plan of a schema, with its refinements attached (they stay behind when the plan is cloned).
  *
  * @throws HookringError CONTRACT_UNENCODABLE, with the path, for what cannot cross; CONTRACT_INVALID for a field name
- * that is taken and for what is no schema.
+ * that is taken and for what is no schema; ZOD_TOO_OLD for a schema of zod 3.
  */
-export function compileLayout(schema: z.ZodType, path: readonly (string | number)[]): LayoutPlan {
+export function compileLayout(schema: AnySchema, path: readonly (string | number)[]): LayoutPlan {
   const found = new Map<PlanNode, Refinement>()
-  const root = compileNode(schema, { path, ancestors: [], found })
+  const root = compileNode(schema as Schema, { path, ancestors: [], found })
   return attachRefinements({ root, fixedBytes: root.fixedBytes }, found)
 }
 
@@ -150,6 +152,7 @@ function refusalFor(type: keyof typeof REFUSED): readonly [what: string, advice:
 function defOf(schema: Schema, walk: Walk): Def {
   const def = (schema as Schema | undefined)?._zod?.def
   if (def !== undefined) return def as Def
+  refuseZod3(schema, formatPath(walk.path), walk.path)
   throw new HookringError('CONTRACT_INVALID', `${formatPath(walk.path)}: not a zod schema`, { path: walk.path })
 }
 
@@ -302,7 +305,7 @@ function compileObject(schema: Schema, walk: Walk, def: DefOf<'object'>): PlanNo
   })
 }
 
-function compileRecord(schema: Schema, walk: Walk, def: DefOf<'record'>): PlanNode {
+function compileRecord(schema: Schema, walk: Walk, def: DefOf<'record'> & RecordTraits): PlanNode {
   if (def.mode === 'loose') return compileJson(schema, walk, 'z.looseRecord()')
   const keyValues = def.keyType._zod.values
   const isStringEnum = keyValues !== undefined && [...keyValues].every((key) => typeof key === 'string')

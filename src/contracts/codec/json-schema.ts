@@ -1,7 +1,7 @@
 /**
  * Says whether JSON can hold whatever a schema admits, for the types that cross as JSON. Called by compile.ts alone.
  */
-import type { z } from 'zod'
+import type { z } from 'zod/v4'
 import { formatPath, HookringError } from '../errors.js'
 import { layoutHints } from '../types.js'
 

@@ -3,7 +3,7 @@
  * its document "Extension Hook" lists them. Imported by servers and plugins alike; immutable, readable from any thread.
  * What answers mean is said at exhook@3.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { declareContract } from '../contract.js'
 import { observe, transform } from '../make-hookpoint.js'
 import { u32 } from '../types.js'

@@ -2,7 +2,7 @@
  * exhook@2: the hookpoints of the ExHook protocol, package emqx.exhook.v2, that MQTT brokers from 5.0 to 5.8 speak.
  * Imported by servers and plugins alike; immutable, readable from any thread. What answers mean is said at exhook@3.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { declareContract } from '../contract.js'
 import { observe, transform } from '../make-hookpoint.js'
 import { u32 } from '../types.js'

@@ -7,7 +7,7 @@
  * replaces gives a value, which the next plugin sees (CONTINUE) or which is the last word (`isFinal`, STOP_AND_RETURN);
  * one that rejects has refused, and is the last that was asked.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { declareContract, type EventOutput } from '../contract.js'
 import { observe, transform } from '../make-hookpoint.js'
 import { LAST_WORD, messages, PUBLISH_REPLY_BYTES } from './messages.js'

@@ -6,7 +6,7 @@
  *   {"at":12.345,"hookpoint":"onAuth","event":{...}}          `at`: milliseconds from startedAt until the recorder saw it
  *   {"end":{"recorded":1,"dropped":0,"left":0}}               missing when the process ended without stopping
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import type { LayoutPlan } from '../codec/plan.js'
 import type { RedactedField } from './redaction.js'
 

@@ -2,7 +2,7 @@
  * What nodes say to each other, each on the channel of the one that is meant. Nothing that must arrive is said here alone:
  * messages for sessions are in their queues before anybody is told of them. In a lane.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import type { MqttPublishPacket } from '../../contracts/mqtt.js'
 import type { PluginLogger } from '../../plugin/index.js'
 import { LATE, within } from '../../primitives/within.js'

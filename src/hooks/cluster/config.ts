@@ -1,5 +1,5 @@
 /** The cluster plugin's options. Pure. */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { redisAddress } from '../redis/address.js'
 
 const WEEK_MS = 7 * 86_400_000

@@ -4,7 +4,7 @@
  * An address is `host:port`, the path of a unix socket, or a URL (`redis://user:password@host:port/db`, `rediss://` for
  * TLS). Whatever an operator writes there may hold a password, so nothing of it is shown before redact() has seen it.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 
 const pem = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])
 

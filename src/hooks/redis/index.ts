@@ -4,7 +4,7 @@
  * cluster plugin.
  */
 import { randomUUID } from 'node:crypto'
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { type MqttPublishPacket, mqtt } from '../../contracts/mqtt.js'
 import { definePlugin, type PluginLogger } from '../../plugin/index.js'
 import { redisAddress } from './address.js'

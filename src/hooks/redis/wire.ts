@@ -2,7 +2,7 @@
  * Messages as Redis has them: MessagePack. The one home of @msgpack/msgpack. In a lane. What is read is checked: anybody
  * who can reach Redis can write there.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { HookringError } from '../../contracts/errors.js'
 import type { MqttPublishPacket } from '../../contracts/mqtt.js'
 

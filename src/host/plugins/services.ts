@@ -4,6 +4,7 @@
  * Host's thread only.
  */
 import { deserialize } from 'node:v8'
+import { safeParse } from '../../contracts/ask-schema.js'
 import type { Contract, ProvidedServices, Service, Services } from '../../contracts/contract.js'
 import { MAX_SERVICE_CALLS, type ServiceAnswer, type ServiceCall } from '../../contracts/control.js'
 import { type ErrorCode, formatPath, HookringError, thrownText } from '../../contracts/errors.js'
@@ -111,7 +112,7 @@ function checkedInput(
   input: Uint8Array,
 ): { ok: true; value: unknown } | ServiceRefusal {
   try {
-    const checked = service.input.safeParse(valueIn(input))
+    const checked = safeParse(service.input, valueIn(input))
     if (checked.success) return { ok: true, value: checked.data }
     const { path, message } = shownIssue(service.input, checked.error.issues[0] ?? { path: [], message: 'invalid' })
     const where = formatPath([name, ...(path as (string | number)[])])

@@ -7,6 +7,7 @@ import { HookringError } from '../../contracts/errors.js'
 import { plausibleDelivery } from './delivery.js'
 import { createRandom, hashOf } from './random.js'
 import { compileSource } from './schema.js'
+import type { Schema } from './source.js'
 
 export interface GenerateOptions {
   /** Any number; default 1. The same seed gives the same events. */
@@ -38,8 +39,8 @@ export function generateEvents<Points extends Hookpoints, Name extends keyof Poi
     )
   }
   const { seed = 1, from = 0 } = options
-  const draw = compileSource(point.event, [hookpoint])
-  const drawPlausible = plausibleDelivery(point.event, draw) ?? draw
+  const draw = compileSource(point.event as Schema, [hookpoint])
+  const drawPlausible = plausibleDelivery(point.event as Schema, draw) ?? draw
   const salt = [hashOf(`${contract.id}.${hookpoint}`), hashOf(String(seed))]
   let index = from
   return () => {

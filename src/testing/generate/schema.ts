@@ -4,7 +4,9 @@
  * The walk mirrors compileLayout's. What bounds, lengths, formats and patterns say is drawn to fit; whatever else a
  * schema checks is asked of the schema itself, and drawn anew a bounded number of times.
  */
+
 import { hasOtherChecks, lengthsOf } from '../../contracts/codec/bounds.js'
+import type { RecordTraits, UnionTraits } from '../../contracts/codec/compile-rules.js'
 import { type Draw, deeper, drawBytes, drawCount, drawJson, isDeep, listOf, merge, ROOM } from './draws.js'
 import { bigints, choices, dates, hintedShape, isBytesClass, leaf, numbers, strings, templates } from './leaves.js'
 import type { Random } from './random.js'
@@ -186,7 +188,7 @@ function objects(def: DefOf<'object'>, part: PartOf, mustCheck: boolean): Shape 
   }
 }
 
-function records(def: DefOf<'record'>, part: PartOf, mustCheck: boolean): Shape {
+function records(def: DefOf<'record'> & RecordTraits, part: PartOf, mustCheck: boolean): Shape {
   const names = def.keyType._zod.values
   const [key, value] = [part(def.keyType, 'key'), part(def.valueType, 'value')]
   // zod takes a key for a number when it looks like one.
@@ -209,8 +211,10 @@ function records(def: DefOf<'record'>, part: PartOf, mustCheck: boolean): Shape 
   return { draw, measure: () => (names === undefined || def.partial === true ? 0 : value.height), mustCheck }
 }
 
-function unions(def: DefOf<'union'>, part: PartOf, mustCheck: boolean): Shape {
-  const options = def.options
+function unions(def: DefOf<'union'> & UnionTraits, part: PartOf, mustCheck: boolean): Shape {
+  // Older versions of zod say with a z.never() that not every key of a record need be there.
+  const possible = def.options.filter((option) => option._zod.def.type !== 'never')
+  const options = (possible.length > 0 ? possible : def.options)
     .map((option, index) => (option._zod.def.type === 'undefined' ? null : asJson(part(option, 'variants', index))))
     .map((source) => source ?? UNDEFINED)
   const lowest = () => Math.min(...options.map(({ height }) => height))

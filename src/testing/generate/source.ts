@@ -2,7 +2,7 @@
  * Sources of values, whatever they are made from, and how they are asked again until a value will do. Used by the event
  * generator; pure.
  */
-import type { z } from 'zod'
+import type { z } from 'zod/v4'
 import { checkOf } from '../../contracts/codec/compile-rules.js'
 import { formatPath, HookringError } from '../../contracts/errors.js'
 import { type Draw, isDeep, type Run } from './draws.js'

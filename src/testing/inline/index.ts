@@ -2,9 +2,9 @@
  * Runs a plugin's hooks in a test's own thread: no lane, no ring, no failure policy, but the plugin's own config schema,
  * its setup, and the real codec on both ways. What a hook throws reaches the test as it is.
  */
-import type { z } from 'zod'
 import type { Contract, EventInput, Hookpoints, VerdictOf } from '../../contracts/contract.js'
 import { DEFAULTS } from '../../contracts/options.js'
+import type { Schema as AnySchema, SchemaInput } from '../../contracts/schema.js'
 import type { CallOptions } from '../../index.js'
 import type { Plugin } from '../../plugin/index.js'
 import { definitionIn, ownNameOf, type PluginInstance, type PluginServices, setUpPlugin } from '../../plugin/setup.js'
@@ -20,11 +20,11 @@ export type InlineHooks<Points extends Hookpoints> = {
   ) => Promise<Points[Name]['kind'] extends 'observe' ? void : VerdictOf<Points[Name]>>
 }
 
-export interface InlineOptions<Points extends Hookpoints, Schema extends z.ZodType> {
+export interface InlineOptions<Points extends Hookpoints, Schema extends AnySchema> {
   /** The contract that the plugin is written for. */
   contract: Contract<Points>
   /** As the operator writes it, not yet parsed. */
-  config?: z.input<Schema> | undefined
+  config?: SchemaInput<Schema> | undefined
   /** What stands in for host services, by name; the others are not granted. */
   services?: PluginServices | undefined
   /** The operator's name for the plugin; default: its own. */
@@ -55,7 +55,7 @@ export interface InlineRun<Points extends Hookpoints> extends AsyncDisposable {
  * @throws HookringError PLUGIN_NO_EXPORT, PLUGIN_CONTRACT_MISMATCH, PLUGIN_CONFIG_INVALID, PLUGIN_SETUP_FAILED,
  * HOOKPOINT_UNKNOWN
  */
-export async function runInline<Points extends Hookpoints, Schema extends z.ZodType>(
+export async function runInline<Points extends Hookpoints, Schema extends AnySchema>(
   plugin: Plugin<Points, Schema> | { readonly default: Plugin<Points, Schema> },
   options: InlineOptions<Points, Schema>,
 ): Promise<InlineRun<Points>> {

@@ -1,4 +1,6 @@
-/** A plugin's config schema for people and machines. Pure; the schema's own code makes the JSON Schema. */
+/** A plugin's config schema for people and machines. Pure, but for the schema's own code. */
+import { jsonSchemaOf } from '../../../contracts/ask-schema.js'
+import type { Schema } from '../../../contracts/index.js'
 
 interface JsonSchema {
   readonly type?: string | readonly string[]
@@ -25,10 +27,9 @@ interface JsonSchema {
 
 /** JSON Schema of what the operator may write; null when there is none, or the schema cannot tell. */
 export function describeConfig(schema: unknown): unknown {
-  const { toJSONSchema } = (schema ?? {}) as { toJSONSchema?: (options: object) => object }
-  if (typeof toJSONSchema !== 'function') return null
+  if (schema === undefined) return null
   try {
-    const described = toJSONSchema.call(schema, { io: 'input', unrepresentable: 'any', override: nameDates })
+    const described = jsonSchemaOf(schema as Schema, { io: 'input', unrepresentable: 'any', override: nameDates })
     // Out of the plugin's hands: plain data, which can cross.
     return JSON.parse(JSON.stringify(described))
   } catch {
@@ -36,9 +37,9 @@ export function describeConfig(schema: unknown): unknown {
   }
 }
 
-function nameDates({ zodSchema, jsonSchema }: { zodSchema: unknown; jsonSchema: Record<string, unknown> }): void {
+function nameDates({ zodSchema, jsonSchema }: { zodSchema: unknown; jsonSchema: object }): void {
   const type = (zodSchema as { _zod?: { def?: { type?: unknown } } })._zod?.def?.type
-  if (type === 'date' || type === 'bigint') jsonSchema.type = type
+  if (type === 'date' || type === 'bigint') Object.assign(jsonSchema, { type })
 }
 
 /** A line per field: `rules[].user   string of 1 to 20 characters   required`. */

@@ -20,6 +20,10 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, ErrorHelp>> = {
     when: 'From defineContract: the name is not lower-case letters, digits and dashes, the version is no integer from 1 to 65,535, a hookpoint has a reserved name or was not made by gate, observe, transform or respond, or there is none.',
     todo: 'Mend what the message names. Plugins and servers must import the same contract.',
   },
+  ZOD_TOO_OLD: {
+    when: 'From defineContract, or when a plugin is set up: a schema was made by zod 3. In zod 3.25, `zod` is zod 3 and `zod/v4` is zod 4.',
+    todo: 'Install zod 4 (`npm install zod@4`), or import `z` from `zod/v4` in zod 3.25. Do so for the contract and its plugins alike.',
+  },
   CONTRACT_UNENCODABLE: {
     when: 'From defineContract, or from the first engine that has the contract: a schema holds a transform, a codec, a Map, a class instance or something else that has no form in shared memory. `error.path` leads to the field.',
     todo: 'Use a type of the schema table in the reference of contracts. Where a value has no such type, send a text or bytes and decode them in the plugin.',

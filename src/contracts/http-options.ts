@@ -2,7 +2,7 @@
  * What an operator says of an HTTP server with hooks: bounds, lists of headers, and what clients are told. For every door of
  * hookring/http and hookring/fastify. Each default stands here, once, with its reason.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 
 /** Shown to plugins unless the operator says otherwise: what rules are written about, and nothing that lets anybody in. */
 const SHOWN_HEADERS = [

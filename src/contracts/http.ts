@@ -6,7 +6,7 @@
  * what the client reads. Everything in an event but `clientAddress`, `tlsSubject` and `route` comes from the client: escape it
  * before it reaches a log or a terminal.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { declareContract, type EventOutput, type ReplyOutput } from './contract.js'
 import { gate, observe, respond } from './make-hookpoint.js'
 import { bytes, u16, u32 } from './types.js'

@@ -31,8 +31,8 @@ export * from './http.js'
 export { gate, observe, respond, service, type TransformOptions, transform } from './make-hookpoint.js'
 export * from './mqtt.js'
 export type { FailureAction, FailurePolicy } from './policy.js'
-export { type SecretOptions, secret } from './secret.js'
 export type { Schema, SchemaInput, SchemaOutput } from './schema.js'
+export { type SecretOptions, secret } from './secret.js'
 export { bytes, i32, i64, u8, u16, u32, u64 } from './types.js'
 export {
   type AnswerVerdict,

@@ -2,7 +2,7 @@
  * Secret fields: which schemas are marked, and what of a schema's refusal may be shown. Imported by contract authors and by
  * the codec, on any thread.
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { HookringError } from './errors.js'
 
 type Schema = z.core.$ZodType

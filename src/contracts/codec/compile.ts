@@ -7,8 +7,8 @@
  */
 import type { z } from 'zod/v4'
 import { formatPath, HookringError } from '../errors.js'
-import { markOf } from '../secret.js'
 import { type Schema as AnySchema, refuseZod3 } from '../schema.js'
+import { markOf } from '../secret.js'
 import { type LayoutHint, layoutHints } from '../types.js'
 import { bytesNode, maybeNode, objectNode, recordNode } from './arrange.js'
 import { bigintBounds, dateNode, hasOtherChecks, lengthsOf, numberNode } from './bounds.js'

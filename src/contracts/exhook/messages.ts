@@ -5,8 +5,9 @@
  * Names are those of protobuf's JSON mapping (`is_superuser` is `isSuperuser`, enums are their names); 64-bit integers are
  * bigints. The wire knows no absent text or number: what a broker does not say is an empty string or 0.
  */
-import { secret } from '../secret.js'
+
 import { z } from 'zod/v4'
+import { secret } from '../secret.js'
 import { bytes, i64, u32, u64 } from '../types.js'
 
 /** No wildcard, no NUL (MQTT 3.1.1, 4.7). */

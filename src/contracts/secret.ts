@@ -4,8 +4,8 @@
  */
 import { z } from 'zod/v4'
 import { HookringError } from './errors.js'
+import { refuseZod3, type Schema, type SchemaOutput } from './schema.js'
 
-type Schema = z.core.$ZodType
 type Def = z.core.$ZodTypes['_zod']['def']
 
 export interface SecretOptions<Value> {
@@ -30,23 +30,24 @@ const marks = z.registry<SecretMark>()
  * logged as a whole, and no error text quotes it. Everything inside a secret object, array, record or union is secret too; null and
  * undefined are shown. The type is that of the schema. Mark the finished schema: `.extend()`, `.pick()` and the like make another one.
  *
- * @throws HookringError CONTRACT_INVALID for what is no schema. defineContract throws it where the schema does not allow the
+ * @throws HookringError CONTRACT_INVALID for what is no schema; ZOD_TOO_OLD for one of zod 3. defineContract throws it where the schema does not allow the
  * default mask (a format, a pattern, a tuple): then say `masked`.
  */
 export function secret<Marked extends Schema>(
   schema: Marked,
-  options: SecretOptions<z.core.output<Marked>> = {},
+  options: SecretOptions<SchemaOutput<Marked>> = {},
 ): Marked {
+  refuseZod3(schema, 'secret()')
   if (schema?._zod?.def === undefined) {
     throw new HookringError('CONTRACT_INVALID', 'secret(): not a zod schema')
   }
-  const marked = z.core.clone(schema)
+  const marked = z.core.clone(schema as unknown as z.core.$ZodType)
   marks.add(marked, { isSecret: true, ...(options.masked === undefined ? {} : { masked: { value: options.masked } }) })
-  return marked
+  return marked as unknown as Marked
 }
 
 export function markOf(schema: Schema): SecretMark | undefined {
-  return marks.get(schema)
+  return marks.get(schema as z.core.$ZodType)
 }
 
 /** Whether a schema, or one inside it, is marked. */

@@ -256,3 +256,23 @@ describe('the temporary folder', () => {
     expect(readdirSync(temporary)).toEqual([])
   })
 })
+
+describe('a plugin in JavaScript', () => {
+  it('imports TypeScript of its own and of a workspace', async () => {
+    const made = project({
+      'packages/shared/package.json': '{ "name": "shared", "type": "module", "exports": "./index.ts" }',
+      'packages/shared/index.ts': 'export enum Size { Large = 3 }',
+      'plugin.mjs': answering(
+        '[one, Size.Large].join()',
+        "import { one } from './one.ts'\nimport { Size } from 'shared'",
+      ),
+      'one.ts': 'export const one: number = 1',
+    })
+    made.link('node_modules/shared', 'packages/shared')
+    const { hooks, engine } = await openLab({ plugins: [{ from: made.url('plugin.mjs') }] })
+    expect(await hooks.onRespond({})).toMatchObject({ value: { text: '1,3' } })
+    made.write('one.ts', 'export const one: number = 2')
+    await engine.reload('answering')
+    expect(await hooks.onRespond({})).toMatchObject({ value: { text: '2,3' } })
+  })
+})

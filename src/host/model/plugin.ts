@@ -19,6 +19,8 @@ export interface Registration {
   readonly options: ResolvedPluginOptions
   readonly runtime: RuntimeName
   readonly boundary: Boundary
+  /** Its lanes load TypeScript in place. Set as well when a module turns out to import some. */
+  loadsTypeScript: boolean
   /** file: URL of what lanes load: a module, a bundle or a binary. A remote provider's: its address. */
   readonly url: string
   /** How many registrations came before it: plugins of equal priority run in this order. */

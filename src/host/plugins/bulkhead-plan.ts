@@ -3,7 +3,6 @@
  * host's thread.
  */
 import { fileURLToPath } from 'node:url'
-import { COMPILED_SOURCE } from '../../contracts/compiling.js'
 import { HookringError } from '../../contracts/errors.js'
 import type { ResolvedEngineOptions } from '../../contracts/option-schemas.js'
 import { DEFAULTS, MAX_PLUGINS_PER_BULKHEAD } from '../../contracts/options.js'
@@ -144,7 +143,7 @@ function profileOf(
       memoryMb: memoryMb ?? defaults.limits.memoryMb,
       env,
       execArgv: isTrusted ? defaults.execArgv : [],
-      loadsTypeScript: group.some(isTypeScript),
+      loadsTypeScript: group.some((registration) => registration.loadsTypeScript),
       isHardened: isHardened === true,
       child: null,
     }
@@ -161,11 +160,6 @@ function profileOf(
   }
   // The thread runs nothing of a plugin's.
   return { memoryMb: defaults.limits.memoryMb, env: {}, execArgv: [], loadsTypeScript: false, isHardened: false, child }
-}
-
-/** Pinned ones are bundles by now. */
-function isTypeScript({ runtime, url }: Registration): boolean {
-  return runtime === 'module' && COMPILED_SOURCE.test(url)
 }
 
 /** A thread is hardened once and for all, which modules that share it would not survive. */

@@ -1,5 +1,6 @@
 /** Turns what an operator writes about a plugin into a registration. Host's thread only. */
 import { basename } from 'node:path'
+import { COMPILED_SOURCE } from '../../contracts/compiling.js'
 import { HookringError } from '../../contracts/errors.js'
 import {
   pluginOptionsSchema,
@@ -23,7 +24,7 @@ export interface RegistrationsOptions {
 }
 
 /** What a later version of a plugin has of the one before. */
-type Identity = Pick<Registration, 'order' | 'ownBulkhead' | 'name'>
+type Identity = Pick<Registration, 'order' | 'ownBulkhead' | 'name' | 'loadsTypeScript'>
 
 export class Registrations {
   readonly #options: RegistrationsOptions
@@ -59,6 +60,7 @@ export class Registrations {
       options,
       runtime,
       boundary,
+      loadsTypeScript: identity?.loadsTypeScript || isTypeScript(runtime, url),
       url,
       order,
       ownBulkhead: identity?.ownBulkhead ?? `${provisional}-${order}`,
@@ -79,6 +81,11 @@ export class Registrations {
 /** A provider elsewhere has the time that EMQX gives it, unless the operator has said another for all plugins. */
 function defaultTimeoutMs(runtime: RuntimeName, engineMs: number): number {
   return runtime === 'exhook' && engineMs === DEFAULTS.timeoutMs ? DEFAULTS.providerTimeoutMs : engineMs
+}
+
+/** Pinned ones are bundles by now, and so are those behind a process. */
+function isTypeScript(runtime: RuntimeName, url: string): boolean {
+  return runtime === 'module' && COMPILED_SOURCE.test(url)
 }
 
 /** A breaker that only an operator opens. */

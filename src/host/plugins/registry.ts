@@ -16,6 +16,7 @@ import { type HookpointState, hookpointSpecs } from '../model/hookpoint-state.js
 import type { ActivePlugin, Registration } from '../model/plugin.js'
 import { compileRoute, type Snapshot, stepsIn } from '../model/route.js'
 import { InFlightCount } from '../primitives/in-flight-count.js'
+import { compilerKind } from '../sources/compiler/index.js'
 import type { Emit } from '../telemetry/events.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { BulkheadGauges } from '../telemetry/recorders.js'
@@ -136,7 +137,7 @@ export class Registry {
         running.set(plan.name, kept)
         return
       }
-      const fresh = await this.#startBulkhead(plan)
+      const fresh = await this.#startWithCompiler(plan)
       started.push(fresh)
       running.set(plan.name, fresh)
     })
@@ -144,6 +145,21 @@ export class Registry {
     const failed = (await Promise.allSettled(starting)).find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     return running
+  }
+
+  /** A plugin in JavaScript that imports TypeScript, which its lane could not load: once more, with a compiler. */
+  async #startWithCompiler(plan: BulkheadPlan): Promise<RunningBulkhead> {
+    try {
+      return await this.#startBulkhead(plan)
+    } catch (error) {
+      if ((error as Partial<HookringError>).code !== 'TYPESCRIPT_UNSUPPORTED') throw error
+      const importers = plan.registrations.filter(
+        ({ runtime, boundary }) => runtime === 'module' && boundary === 'thread',
+      )
+      if (plan.profile.loadsTypeScript || importers.length === 0 || compilerKind() === null) throw error
+      for (const registration of importers) registration.loadsTypeScript = true
+      return this.#startBulkhead({ ...plan, profile: { ...plan.profile, loadsTypeScript: true } })
+    }
   }
 
   async #startBulkhead(plan: BulkheadPlan): Promise<RunningBulkhead> {

@@ -80,10 +80,15 @@ export class BackgroundWatch {
   }
 
   #made(type: string): void {
-    if (this.#isOwn || PASSING.has(type)) return
+    if (this.#isOwn || PASSING.has(type) || (type === 'MESSAGEPORT' && isOfAnImport())) return
     this.#hasBackground = true
     this.#hook.disable()
   }
+}
+
+/** Where module hooks have a thread of their own, each import asks it over a port that is gone when it is over. */
+function isOfAnImport(): boolean {
+  return String(new Error().stack).includes('HooksProxy.makeAsyncRequest')
 }
 
 function nextId(): number {

@@ -1,6 +1,4 @@
-/**
- * The engine as a server sees it: its options, its hooks, its methods. Types alone; engine.ts makes one.
- */
+/** The engine as a server sees it: its options, its hooks, its methods. Types only; engine.ts makes an engine. */
 import type { Contract, Hookpoints, ProvidedServices, Services } from '../contracts/contract.js'
 import type { EngineSettings, PluginOptions } from '../contracts/options.js'
 import type { EngineHooks } from './calls/hooks.js'
@@ -11,11 +9,11 @@ import type { EngineEvents } from './telemetry/events.js'
 import type { MetricsRegistry } from './telemetry/metrics.js'
 
 export interface EngineOptions<Points extends Hookpoints, Offered extends Services = Services> extends EngineSettings {
-  /** What `defineContract` made, or a contract that ships: the engine has its hookpoints. */
+  /** The contract, from `defineContract` or one that ships. The engine has its hookpoints. */
   contract: Contract<Points, Offered>
-  /** What the server does for plugins whose option `services` names it; more with `provide`. */
+  /** Host services, for plugins whose option `services` names them. Add more with `provide`. */
   services?: ProvidedServices<Offered>
-  /** The plugins to start with; more with `add`. */
+  /** The plugins to start with. Add more with `add`. */
   plugins?: readonly PluginOptions[]
 }
 
@@ -27,40 +25,60 @@ export interface HookEngine<Points extends Hookpoints = Hookpoints, Offered exte
   readonly registry: MetricsRegistry
   readonly plugins: readonly PluginStatus[]
   /**
-   * Whether a call of the hookpoint would reach a plugin now: what a server reads that would do more for a call than make
-   * it. True on a closed engine, whose calls fail. @throws HookringError HOOKPOINT_UNKNOWN
+   * Whether a call of the hookpoint would reach a plugin now. Ask it before work that only plugins need. True on a closed
+   * engine, whose calls fail.
+   * @throws HookringError HOOKPOINT_UNKNOWN
    */
   isSubscribed(hookpoint: keyof Points & string): boolean
-  /** Starts a plugin beside the others; calls made from then on pass it. @throws HookringError */
+  /**
+   * Starts a plugin beside the others. Calls made after it has started pass it.
+   * @throws HookringError
+   */
   add(plugin: PluginOptions): Promise<void>
-  /** Takes a plugin out; calls that are under way still pass it. @throws HookringError PLUGIN_UNKNOWN */
+  /**
+   * Removes a plugin. Calls that are under way still pass it.
+   * @throws HookringError PLUGIN_UNKNOWN
+   */
   remove(name: string): Promise<void>
   /**
-   * Loads a plugin's file anew, with the options given in place of the old ones. Stays with the old one if that fails. The
-   * lanes of its bulkhead are replaced, so that plugins beside it start anew as well.
+   * Loads a plugin's file again, with `changes` in place of its present options. If that fails, the old plugin stays. The
+   * lanes of its bulkhead are replaced, so the other plugins of the bulkhead start again too.
    *
-   * A function is given the options as they are when its turn comes, after the changes asked for before it, and says what
-   * to change; null: nothing, and nothing is reloaded. @throws HookringError
+   * A function gets the plugin's options when all earlier changes have been applied, and returns the changes; null:
+   * reload nothing.
+   * @throws HookringError
    */
   reload(name: string, changes?: Partial<PluginOptions> | PluginChange): Promise<void>
-  /** Host services, in place of those of the same name. @throws HookringError OPTIONS_INVALID */
+  /**
+   * Adds host services; one of the same name is replaced.
+   * @throws HookringError OPTIONS_INVALID
+   */
   provide(services: ProvidedServices<Offered>): void
   /**
-   * Writes the events of real calls to a new file, for `replayEvents` of hookring/testing, `hookring bench --replay` and
-   * `hookring check --replay`. Its cost to the server is that of one more plugin in a lane of its own, whose calls nobody
-   * waits for; what the lane has no room for is dropped and counted. `close()` stops it.
+   * Records the events of real calls in a new file, for `replayEvents` of hookring/testing, `hookring bench --replay` and
+   * `hookring check --replay`. It costs the server as much as one more plugin in a lane of its own whose calls nobody
+   * waits for. Events for which that lane has no room are dropped and counted. `stop()` ends the recording.
    *
    * @throws HookringError OPTIONS_INVALID (also for a file that exists), HOOKPOINT_UNKNOWN
    */
   record(file: string | URL, options?: RecordOptions<Points>): Promise<Recording>
-  /** Calls the plugin no more until it is released. @throws HookringError PLUGIN_UNKNOWN */
+  /**
+   * Stops calling the plugin until `release`.
+   * @throws HookringError PLUGIN_UNKNOWN
+   */
   quarantine(name: string): void
   release(name: string): void
-  /** Resolves when every observation made so far is delivered, or named as undelivered. */
+  /** Resolves when every observation made so far has been delivered, or reported as a dead letter. */
   flush(): Promise<void>
-  /** Tells the plugins that the server is shutting down, its connections still being open. Once; calls go on. */
+  /**
+   * Tells the plugins that the server is shutting down, while its connections are still open. Calls go on. It happens
+   * once.
+   */
   shutdown(): Promise<void>
-  /** shutdown(), then refuses new calls, waits for those under way, destroys the plugins and ends the threads. */
+  /**
+   * Does what shutdown() does, then refuses new calls, waits for those under way, destroys the plugins and ends the
+   * threads.
+   */
   close(): Promise<void>
   on<Name extends keyof EngineEvents>(name: Name, listener: (...args: EngineEvents[Name]) => void): this
   once<Name extends keyof EngineEvents>(name: Name, listener: (...args: EngineEvents[Name]) => void): this

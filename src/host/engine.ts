@@ -1,6 +1,6 @@
 /**
- * The engine: what a server holds. Its parts are made here, in the order in which they need each other; what each does, it
- * says itself. Host's thread only.
+ * The engine: what a server holds. Its parts are made here, in the order in which they need each other. Host's thread
+ * only.
  */
 import { EventEmitter } from 'node:events'
 import type { Contract, Hookpoints, Services } from '../contracts/contract.js'
@@ -33,10 +33,10 @@ import { PluginLogs } from './telemetry/plugin-logs.js'
 import { createQuarantineNews } from './telemetry/quarantine-news.js'
 
 /**
- * Makes an engine and starts its plugins; resolves when every lane serves.
+ * Makes an engine and starts its plugins. Resolves when every lane serves.
  *
  * @throws HookringError OPTIONS_INVALID, UNTRUSTED_RUNTIME, PLUGIN_..., HOOKPOINT_UNKNOWN, BULKHEAD_FULL,
- * TYPESCRIPT_UNSUPPORTED; nothing is left running then.
+ * TYPESCRIPT_UNSUPPORTED. Nothing is left running then.
  */
 export async function createHookEngine<Points extends Hookpoints, Offered extends Services = Services>(
   options: EngineOptions<Points, Offered>,

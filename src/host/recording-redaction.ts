@@ -1,6 +1,6 @@
 /**
- * What `engine.record({ redact, reveal })` means for the events of a contract: which fields are crossed out, what is written in
- * their place, and which secret fields are not masked. Host's thread only.
+ * The options `redact` and `reveal` of `engine.record()`: which fields of a contract's events are redacted, what is written
+ * in their place, and which secret fields are not masked. Host's thread only.
  */
 import { fitsNode } from '../contracts/codec/fits.js'
 import type { LayoutPlan } from '../contracts/codec/plan.js'
@@ -12,7 +12,10 @@ import { fieldNames, nodesAt, type RedactedField } from '../contracts/recording/
 
 type Plans = ReadonlyMap<string, LayoutPlan>
 
-/** By hookpoint. A path names a field of every event that has it, or, behind a hookpoint's name, of that one's. */
+/**
+ * Returns the redacted fields of each hookpoint. A path names the field in every event that has it; with a hookpoint's
+ * name in front, only in that one's events.
+ */
 export function compileRedact(
   plans: Plans,
   redact: readonly string[] | Readonly<Record<string, unknown>>,
@@ -65,12 +68,12 @@ function placesOf(plans: Plans, path: string, option: 'redact' | 'reveal'): { ho
   const known = [...plans].map(([hookpoint, { root }]) => `${hookpoint} (${fieldNames(root).join(', ')})`).join('; ')
   throw new HookringError(
     'OPTIONS_INVALID',
-    `record: ${option}: no event that is recorded has a field ${JSON.stringify(path)}; there are ${known}`,
+    `record: ${option}: no recorded event has a field ${JSON.stringify(path)}; the fields are ${known}`,
     { path: [option, path] },
   )
 }
 
-/** In JSON form. */
+/** The replacement, in JSON form. */
 function replacementFor(plans: Plans, hookpoint: string, parts: readonly string[], path: string, value: unknown) {
   const plan = plans.get(hookpoint) as LayoutPlan
   for (const node of nodesAt(plan.root, parts)) {
@@ -82,12 +85,12 @@ function replacementFor(plans: Plans, hookpoint: string, parts: readonly string[
   }
   throw new HookringError(
     'OPTIONS_INVALID',
-    `record: redact: the value given for ${path} is none that ${hookpoint} allows there`,
+    `record: redact: ${hookpoint} does not allow the value given for ${path}`,
     { path: ['redact', path], hookpoint },
   )
 }
 
-/** A format or pattern does not admit crossed out text: then the operator must say what to write. */
+/** A format or a pattern does not admit a run of x: then the operator must give a value. */
 function checkHidden(plans: Plans, hookpoint: string, parts: readonly string[], path: string): void {
   const plan = plans.get(hookpoint) as LayoutPlan
   for (const node of nodesAt(plan.root, parts)) {
@@ -98,8 +101,8 @@ function checkHidden(plans: Plans, hookpoint: string, parts: readonly string[], 
     if (check('x'.repeat(length)).ok) continue
     throw new HookringError(
       'OPTIONS_INVALID',
-      `record: redact: ${path} of ${hookpoint} does not allow x in place of its characters; ` +
-        `say what to write, with redact: { ${JSON.stringify(path)}: 'a value that fits' }`,
+      `record: redact: ${path} of ${hookpoint} does not allow a value that is all x; ` +
+        `give one that fits, with redact: { ${JSON.stringify(path)}: 'a value that fits' }`,
       { path: ['redact', path], hookpoint },
     )
   }

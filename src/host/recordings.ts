@@ -1,6 +1,6 @@
 /**
- * Recordings: `engine.record()`. A recording is a shadow plugin of our own in a bulkhead of its own, so that the ring, its
- * bounds and its counters serve it as they serve any plugin; this file begins and ends the file. Host's thread only.
+ * Recordings: `engine.record()`. A recording is a shadow plugin in a bulkhead of its own, so the ring, its bounds and its
+ * counters serve it like any plugin. This file begins and ends the recording's file. Host's thread only.
  */
 import { appendFile, open, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
@@ -25,42 +25,42 @@ import { within } from '../primitives/within.js'
 import { compileRedact, maskedFields, revealedPlans } from './recording-redaction.js'
 import { type PluginRecorder, VERDICT_INDEX } from './telemetry/recorders.js'
 
-/** A slow disk holds up the recorder's lane, not the server: events wait, and then are dropped and counted. */
+/** A slow disk delays the recorder's lane, not the server: events wait there, and are then dropped and counted. */
 const RECORDER_TIMEOUT_MS = 30_000
 
 export interface RecordOptions<Points extends Hookpoints = Hookpoints> {
   /** Hookpoints whose calls are recorded. Default: all of the contract. */
   hookpoints?: readonly (keyof Points & string)[]
-  /** Share of calls that are recorded, above 0 and up to 1. Default 1. */
+  /** Share of calls that are recorded: above 0, at most 1. Default 1. */
   sample?: number
   /**
-   * Fields whose values must not reach the file: `username`, `client.address`, `onAuth.username`, `headers.*`, through
-   * lists as well (`events.senderIdentity`). Others of the same type and length are written instead. Where the schema
-   * allows none (a format, a pattern), say what to write: `{ email: 'someone@example.com', username: true }`.
+   * Fields whose values must not reach the file: `username`, `client.address`, `onAuth.username`, `headers.*`, also
+   * through lists (`events.senderIdentity`). Other values of the same type and length are written. If the schema allows
+   * none (a format, a pattern), give a value: `{ email: 'someone@example.com', username: true }`.
    */
   redact?: readonly string[] | Readonly<Record<string, unknown>>
   /**
-   * Secret fields of the contract (`secret()`) whose real values the file may hold: `onConnect.password`, `ticket`. All others
-   * are masked, with values that the schema allows. What is redacted as well stays redacted. Default: none.
+   * Secret fields of the contract (`secret()`) whose real values the file may contain: `onConnect.password`, `ticket`. Other
+   * secret fields are masked with values that the schema allows. A field that is also in `redact` is redacted. Default: none.
    */
   reveal?: readonly string[]
-  /** The recording stops when the file has so many bytes. Default 256 MiB. */
+  /** The recording stops when the file has this many bytes. Default 256 MiB. */
   maxBytes?: number
 }
 
 /** A recording under way. */
 export interface Recording extends AsyncDisposable {
-  /** Its absolute path. */
+  /** The file's absolute path. */
   readonly file: string
-  /** The name of the shadow plugin that writes it: that of its metrics and log lines. */
+  /** The name of the shadow plugin that writes the file, as its metrics and log lines have it. */
   readonly plugin: string
-  /** Events that its lane has taken so far. */
+  /** Events that the recorder's lane has taken so far. */
   readonly recorded: number
-  /** Events that its lane had no room for, or lost. */
+  /** Events that the recorder's lane had no room for, or lost. */
   readonly dropped: number
-  /** Why it has stopped by itself (full, a disk that does not write), or null. */
+  /** Why the recording has stopped by itself (the file is full, the disk does not write); otherwise null. */
   readonly problem: string | null
-  /** Writes what is left and ends the file. Again: the same promise. */
+  /** Writes what is left and ends the file. Called again, it returns the same promise. */
   stop(): Promise<RecordingSummary>
 }
 
@@ -70,7 +70,7 @@ export interface RecordingSummary {
   readonly recorded: number
   /** Events that the recorder's lane had no room for, or lost. */
   readonly dropped: number
-  /** Events that came when the file was full or could not be written any more. */
+  /** Events that came when the file was full or could no longer be written. */
   readonly left: number
   readonly problem: string | null
 }
@@ -78,7 +78,7 @@ export interface RecordingSummary {
 export interface RecordingsOptions {
   readonly contract: Contract
   readonly logger: Logger
-  /** How long the recorder may take to write what it has, once it is told to stop. */
+  /** How long the recorder may take to write what it has when it is told to stop, in milliseconds. */
   readonly stopTimeoutMs: number
   add(plugin: PluginOptions): Promise<void>
   remove(name: string): Promise<void>
@@ -132,7 +132,7 @@ export class Recordings {
     return recording
   }
 
-  /** Takes a line that a recorder meant for its host; false for all others. */
+  /** Takes a line that a recorder logged for its host. False: it is an ordinary log line. */
   hears({ plugin, fields }: LogLine): boolean {
     const said = fields?.[RECORDER_SAYS]
     const heard = said === undefined ? undefined : this.#running.get(plugin)
@@ -224,13 +224,13 @@ class RunningRecording implements Recording {
     this.#problem ??= said.message
     const { logger } = this.#options
     logger.warn({ recording: this.file, dropped: this.dropped }, `recording has stopped: ${said.message}`)
-    // Nothing more can be written: its events need not cross any more.
+    // Nothing more can be written, so its events need not cross any more.
     void this.stop().catch(() => {})
   }
 
   async #stop(): Promise<RecordingSummary> {
     await this.#options.remove(this.plugin).catch((error: HookringError) => {
-      // Somebody has taken the plugin out: it ends in the same way.
+      // The plugin has been removed already: the recording ends in the same way.
       if (error.code !== 'PLUGIN_UNKNOWN') throw error
     })
     if (this.#closed === null) await within(this.#whenClosed, this.#options.stopTimeoutMs)
@@ -238,7 +238,7 @@ class RunningRecording implements Recording {
     const closed = this.#closed as Extract<RecorderSays, { state: 'closed' }> | null
     const { recorded, left } = closed ?? { recorded: this.recorded, left: 0 }
     const end = { recorded, dropped: this.dropped, left }
-    if (closed === null) this.#problem ??= 'the recorder did not say that it has written everything'
+    if (closed === null) this.#problem ??= 'the recorder did not confirm that it has written everything'
     else {
       await appendFile(this.file, `${JSON.stringify({ end })}\n`).catch((error: Error) => {
         this.#problem ??= error.message
@@ -264,7 +264,7 @@ function planOf(contract: Contract, hookpoint: string): LayoutPlan {
 
 async function begin(file: string, header: RecordingHeader): Promise<void> {
   try {
-    // What it is to hold is nobody else's business; and what stands there already may be the recording that matters.
+    // Only the operator may read the file, and an existing one is not overwritten: it may be the recording that matters.
     const handle = await open(file, 'wx', 0o600)
     try {
       await handle.writeFile(`${JSON.stringify(header)}\n`)
@@ -273,7 +273,7 @@ async function begin(file: string, header: RecordingHeader): Promise<void> {
     }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    const why = code === 'EEXIST' ? 'it exists already; name another file, or remove it' : message
+    const why = code === 'EEXIST' ? 'it exists already; name another file, or remove this one' : message
     throw new HookringError('OPTIONS_INVALID', `record: ${file} cannot be made: ${why}`, {
       path: ['file'],
       cause: error,

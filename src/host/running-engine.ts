@@ -1,4 +1,4 @@
-/** The engine as a server holds it: each method hands on to the part that does it. Host's thread only. */
+/** The engine as a server holds it: each method calls the part that does it. Host's thread only. */
 import type { EventEmitter } from 'node:events'
 import type { Contract, Hookpoints, ProvidedServices, Services } from '../contracts/contract.js'
 import { HookringError } from '../contracts/errors.js'

@@ -1,7 +1,7 @@
 /**
- * The end of an engine, in two steps that a server can take apart. First its plugins are told that it is shutting down, while
- * calls go on. Then calls are refused, the accepted ones are awaited, and everything that the engine holds is released, each
- * part before what it needs. Host's thread only.
+ * The end of an engine, in two steps that a server can take separately. First its plugins are told that it is shutting
+ * down, while calls go on. Then calls are refused, the accepted ones are awaited, and everything that the engine holds is
+ * released, each part before the parts that it needs. Host's thread only.
  */
 import { LATE, within } from '../primitives/within.js'
 import type { Expiry } from './calls/expiry.js'
@@ -13,7 +13,7 @@ import type { PluginSources } from './sources/locate.js'
 import type { Metrics } from './telemetry/metrics.js'
 
 export interface ShutdownOptions {
-  /** For calls that were accepted; what is left then is named and given up. */
+  /** How long accepted calls may take, in milliseconds. What is left then is reported and given up. */
   readonly closeTimeoutMs: number
   readonly registry: Registry
   readonly supervisor: Supervisor
@@ -36,13 +36,13 @@ export class Shutdown {
   #shuttingDown: Promise<void> | null = null
   #closing: Promise<void> | null = null
 
-  /** @param engine calls are refused once it is closed. */
+  /** @param engine it is closed when calls are to be refused */
   constructor(engine: Openness, options: ShutdownOptions) {
     this.#engine = engine
     this.#options = options
   }
 
-  /** Tells the plugins. Again: the same promise. */
+  /** Tells the plugins. Called again, it returns the same promise. */
   begin(): Promise<void> {
     const { registry, supervisor } = this.#options
     this.#shuttingDown ??= Promise.all(registry.bulkheads.map((bulkhead) => supervisor.shutdown(bulkhead))).then(
@@ -51,7 +51,7 @@ export class Shutdown {
     return this.#shuttingDown
   }
 
-  /** Ends everything. Again: the same promise. */
+  /** Ends everything. Called again, it returns the same promise. */
   close(): Promise<void> {
     this.#closing ??= this.#closeAll()
     return this.#closing
@@ -71,7 +71,7 @@ export class Shutdown {
     metrics.close()
   }
 
-  /** Waits for what was accepted; names what is left after closeTimeoutMs. */
+  /** Waits for accepted calls; after closeTimeoutMs it reports what is left. */
   async #drained(): Promise<void> {
     const { registry, expiry, closeTimeoutMs } = this.#options
     if ((await within(registry.whenSettled(), closeTimeoutMs)) !== LATE) return

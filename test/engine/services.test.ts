@@ -64,7 +64,7 @@ describe('a host service', () => {
     const { engine, asked } = await open({ services: ['never', 'double'] }, { services: {} })
     expect(await asked('double', { value: 1 })).toMatchObject({
       code: 'SERVICE_UNAVAILABLE',
-      message: 'nobody provides double to this engine',
+      message: 'the server does not provide double',
     })
     engine.provide({ double: ({ value }) => value * 3 })
     expect(await asked('double', { value: 1 })).toEqual({ output: 3 })
@@ -99,7 +99,7 @@ describe('a host service', () => {
     expect(await asked('double', { value: 4, ignored: 'x'.repeat(300_000) })).toEqual({ output: 8 })
     expect(await asked('double', { value: 4, ignored: 'x'.repeat(1_000_000) })).toEqual({
       code: 'SERVICE_INPUT_INVALID',
-      message: expect.stringMatching(/^double: its input takes 10000\d\d bytes, maxServiceBytes is 1000000$/),
+      message: expect.stringMatching(/^double: its input takes 10000\d\d bytes, and maxServiceBytes is 1000000$/),
     })
   })
 

@@ -169,7 +169,7 @@ function bigintCheck({ kind, min, max }: PlanNodeOf<'u64' | 'i64'>, name: string
   return `${name} < ${min}n || ${name} > ${max}n`
 }
 
-/** A store of 32 bits: a DataView looks at more than an array of words before each. */
+/** Stores 32 bits. A DataView checks more before each store than an array of words does. */
 function wordCode(offset: number, value: string, setter: 'setInt32' | 'setUint32', { isAligned }: Generation): string {
   return isAligned && offset % 4 === 0
     ? `i32[i + ${offset >> 2}] = ${value}`

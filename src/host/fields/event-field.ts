@@ -1,31 +1,31 @@
 /**
- * Fields of events by path: finding one in a layout plan, and reading it from the caller's event. Paths are compiled when a
- * plugin is registered; the compiled readers run once per call, on the host's thread.
+ * Fields of events by path: finds a field in a layout plan, and reads it from the caller's event. Paths are compiled when
+ * a plugin is registered; the compiled readers run for each call, on the host's thread.
  */
 import type { EnumValue, LayoutPlan, PlanNode } from '../../contracts/codec/plan.js'
 import { HookringError } from '../../contracts/errors.js'
 
-/** A hookpoint, as far as its event's fields are concerned. */
+/** A hookpoint's name and the shape of its event. */
 export interface EventShape {
   readonly hookpoint: string
   readonly plan: LayoutPlan
 }
 
-/** What a field can hold, as JavaScript sees it. `integer64` is a bigint or a number, `any` is not known. */
+/** The types that a field's value can have in JavaScript. `integer64`: a bigint or a number. `any`: not known. */
 export type FieldType = 'null' | 'boolean' | 'number' | 'integer64' | 'string' | 'bytes' | 'date' | 'compound' | 'any'
 
 export interface FieldFacts {
   readonly types: ReadonlySet<FieldType>
-  /** The field, or something on the way to it, may be null or left out. */
+  /** The field, or something on its path, may be null or left out. */
   readonly isOptional: boolean
-  /** What a field that is left out may stand for: defaults of the schema, and null where there is none. */
+  /** What a field that is left out can stand for: defaults of the schema, or null if there is none. */
   readonly whenMissing: readonly unknown[]
 }
 
-/** Reads a field of an event; undefined where something on the way is missing. Throws what the event's getters do. */
+/** Reads a field of an event; undefined if something on the path is missing. Throws what the event's getters throw. */
 export type FieldReader = (event: unknown) => unknown
 
-/** Compiles `client.username` into a reader. Array elements are reached by index: `events.0.seq`. */
+/** Compiles a path such as `client.username` into a reader. Array elements are reached by index: `events.0.seq`. */
 export function compileFieldReader(path: string): FieldReader {
   const parts = path.split('.')
   const first = parts[0]!
@@ -39,7 +39,7 @@ function readParts(root: unknown, parts: readonly string[]): unknown {
   return value
 }
 
-/** What the plan says of the field at `path`; null when the event has no such field. */
+/** What the plan says about the field at `path`; null: the event has no such field. */
 export function findField(plan: LayoutPlan, path: string): FieldFacts | null {
   const facts: CollectedFacts = { types: new Set(), whenMissing: new Set() }
   const isOptional = collect(plan.root, path.split('.'), facts)
@@ -69,7 +69,7 @@ interface CollectedFacts {
   readonly whenMissing: Set<unknown>
 }
 
-/** Adds what the field can be to `facts`; returns whether it may be missing. */
+/** Adds what the field can be to `facts`. Returns whether it may be missing. */
 function collect(node: PlanNode, parts: readonly string[], facts: CollectedFacts): boolean {
   if (node.kind === 'maybe') {
     collect(node.inner, parts, facts)

@@ -1,6 +1,6 @@
-/** A 32-bit hash of a value of an event: the key by which calls choose their lane. Pure, host's thread. */
+/** A 32-bit hash of a field's value: the key by which calls choose their lane. Pure, host's thread. */
 
-/** Longer strings and byte arrays are hashed by their length, head and tail: the key may be as large as the event. */
+/** Of longer strings and byte arrays only length, head and tail are hashed: the key may be as large as the event. */
 const MAX_HASHED_LENGTH = 1024
 const HASHED_END_LENGTH = MAX_HASHED_LENGTH / 2
 
@@ -9,9 +9,9 @@ const FNV_PRIME = 0x01000193
 const TWO_32 = 2 ** 32
 
 /**
- * A 32-bit hash of a key, the same in every process: FNV-1a with murmur's finalizer. Equal keys have equal hashes, a
- * number and a bigint of one value included; null and undefined are one key. A Date counts as its milliseconds, any
- * other object as one key.
+ * A 32-bit hash of a key, the same in every process: FNV-1a with murmur's finalizer. Equal keys have equal hashes, also a
+ * number and a bigint of the same value. null and undefined are one key. A Date is hashed by its milliseconds; all other
+ * objects are one key.
  */
 export function hashKey(value: unknown): number {
   switch (typeof value) {

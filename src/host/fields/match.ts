@@ -1,10 +1,10 @@
 /**
- * Match: compiles an operator's `match` option into a predicate of the event. Compiled when a plugin is registered; the
- * predicate runs per call, on the host's thread and on the caller's own object, before the event is encoded.
+ * Compiles an operator's `match` option into a predicate of the event. It is compiled when a plugin is registered. The
+ * predicate runs for each call, on the host's thread and on the caller's own object, before the event is encoded.
  *
- * Where it cannot tell, it answers true: a plugin that is called once too often costs a trip through the ring, a gate
- * that is not called lets something pass. So the predicate never throws, and an event whose field is not of the
- * contract's type matches: the encoder refuses such an event by name.
+ * If it cannot decide, it returns true: calling a plugin once too often costs a trip through the ring, but a gate that is
+ * not called lets something pass. So the predicate never throws, and it matches an event whose field has a type that the
+ * contract does not allow: the encoder then refuses that event with an error that names the field.
  */
 import { HookringError } from '../../contracts/errors.js'
 import { compileFilter } from '../../contracts/mqtt-topics.js'
@@ -19,9 +19,9 @@ import {
 } from './event-field.js'
 
 export interface MatchContext {
-  /** The hookpoints that the plugin has hooks for; every field that is named must exist in all of their events. */
+  /** The hookpoints for which the plugin has hooks. Every field named must exist in all of their events. */
   shapes: readonly EventShape[]
-  /** Called once, with the first error that evaluating the predicate threw. */
+  /** Called once, with the first error that the predicate threw. */
   onError(error: unknown): void
 }
 
@@ -30,8 +30,8 @@ export type EventPredicate = (event: unknown) => boolean
 /**
  * Compiles a match option. All conditions must hold; a field that is left out counts as its default, or as null.
  *
- * @throws HookringError OPTIONS_INVALID for a field that an event does not have, a condition that a field of its type
- * can never meet, and a malformed topic filter.
+ * @throws HookringError OPTIONS_INVALID for a field that an event does not have, a condition that the field's type can
+ * never meet, and a malformed topic filter.
  */
 export function compileMatch(option: MatchOption, context: MatchContext): EventPredicate {
   const predicate = typeof option === 'function' ? synchronous(option) : compileConditions(option, context.shapes)
@@ -58,7 +58,7 @@ function synchronous(option: (event: unknown) => unknown): EventPredicate {
     const result = option(event)
     if (typeof result === 'boolean') return result
     if (isThenable(result)) {
-      // Its rejection would otherwise end the process.
+      // Its rejection would otherwise be unhandled and end the process.
       result.then(undefined, () => {})
       throw new TypeError('a match function must answer at once, it returned a promise')
     }
@@ -119,7 +119,7 @@ function compileCondition(path: string, condition: MatchCondition): Test {
     tests.push((value) => !equals(value))
   }
   if (anyOf !== undefined) tests.push(oneOf(anyOf))
-  // JavaScript compares a bigint with a number by their exact values.
+  // JavaScript compares a bigint with a number exactly.
   if (gt !== undefined) tests.push((value) => isNumeric(value) && value > gt)
   if (gte !== undefined) tests.push((value) => isNumeric(value) && value >= gte)
   if (lt !== undefined) tests.push((value) => isNumeric(value) && value < lt)
@@ -148,7 +148,7 @@ function oneOf(list: readonly Scalar[]): Test {
   return (value) => wanted.has(normalize(value))
 }
 
-/** One form for a number and a bigint of the same value, without loss. */
+/** Gives a number and a bigint of the same value one form, without loss. */
 function normalize(value: unknown): unknown {
   if (typeof value === 'bigint') {
     return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value
@@ -156,7 +156,7 @@ function normalize(value: unknown): unknown {
   return Number.isInteger(value) && !Number.isSafeInteger(value) ? BigInt(value as number) : value
 }
 
-/** Whether an event's value is of a type that the contract gives the field. */
+/** Whether an event's value has a type that the contract allows for the field. */
 function isOfType(value: unknown, types: ReadonlySet<FieldType>): boolean {
   if (types.has('any')) return true
   switch (typeof value) {
@@ -181,7 +181,7 @@ interface CheckedField {
   readonly hookpoint: string
 }
 
-/** Refuses what can never hold: such a plugin would never be called, and nobody would notice. */
+/** Refuses a condition that can never hold: the plugin would never be called, and nobody would notice. */
 function checkCondition(path: string, condition: MatchCondition, field: CheckedField): void {
   if (field.types.has('any')) return
   if (Array.isArray(condition)) {

@@ -1,10 +1,10 @@
-/** Which error a lane that could not be started comes to, and which plugin it blames. For the supervisor. */
+/** Turns the failed start of a lane into an error, and names the plugin to blame. For the supervisor. */
 import type { Manifest } from '../../contracts/control.js'
 import { HookringError, thrownText } from '../../contracts/errors.js'
 import type { Bulkhead } from '../model/bulkhead.js'
 import type { Lane } from '../model/lane.js'
 
-/** Its thread did not come up. The reason is the thread's own, or Node's. */
+/** The thread did not boot. The reason is the thread's own, or Node's. */
 export function bootFailure({ name, options }: Bulkhead, error: unknown): HookringError {
   const { code } = (error ?? {}) as { code?: unknown }
   const advice =
@@ -38,7 +38,7 @@ export function loadFailure(lane: Lane, error: unknown, setupTimeoutMs: number):
   })
 }
 
-/** What came of a start, as an error with a code. */
+/** The failure of a start, as an error with a code. */
 export function startFailure(error: unknown): HookringError {
   if (error instanceof HookringError) return error
   return new HookringError('PLUGIN_CRASHED', thrownText(error), { cause: error })

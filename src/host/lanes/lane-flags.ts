@@ -1,7 +1,7 @@
-/** Flags of Node.js that lanes have in common with their server: where a plugin's code is found, and how it is shown. Pure. */
+/** The Node.js flags that lanes share with their server: how modules are found and shown. Pure. */
 import { HookringError } from '../../contracts/errors.js'
 
-/** Those that change what a module of the server's would mean, in a thread as in the process; whether a value follows. */
+/** Flags that change how modules are resolved or shown, in threads too; true: the flag takes a value. */
 const FLAGS: ReadonlyMap<string, boolean> = new Map([
   ['--enable-source-maps', false],
   ['--import', true],
@@ -24,12 +24,12 @@ const FLAGS: ReadonlyMap<string, boolean> = new Map([
   ['--trace-warnings', false],
 ])
 
-/** Of the server's own, by its command line and NODE_OPTIONS. */
+/** Those of the server's own flags, from its command line and NODE_OPTIONS. */
 export function inheritedFlags(execArgv: readonly string[], nodeOptions = ''): string[] {
   return [...known(wordsOf(nodeOptions)), ...known(execArgv)].flatMap(({ words }) => words)
 }
 
-/** @throws HookringError OPTIONS_INVALID for one that a thread does not take */
+/** @throws HookringError OPTIONS_INVALID for a flag that a thread does not take */
 export function checkFlags(execArgv: readonly string[]): void {
   const taken = known(execArgv).flatMap(({ words }) => words)
   const other = execArgv.find((word) => !taken.includes(word))
@@ -56,7 +56,10 @@ function known(words: readonly string[]): { readonly words: readonly string[] }[
   return found
 }
 
-/** As Node.js reads NODE_OPTIONS: by spaces, with double quotes around what has some, and backslashes inside of them. */
+/**
+ * Splits NODE_OPTIONS as Node.js does: at spaces, with double quotes around a value that has spaces, and backslashes as
+ * escapes inside the quotes.
+ */
 function wordsOf(options: string): string[] {
   return [...options.matchAll(/(?:"(?:\\.|[^"\\])*"|\S)+/g)].map(([word]) =>
     word.replace(/"((?:\\.|[^"\\])*)"/g, (_, quoted: string) => quoted.replace(/\\(.)/g, '$1')),

@@ -1,6 +1,6 @@
 /**
- * The host's end of the control plane: comlink over two MessagePorts. Every call has a deadline, everything that comes
- * back is checked. Host's thread only.
+ * The host's end of the control plane: comlink over two MessagePorts. Every call has a deadline, and everything that
+ * comes back is checked. Host's thread only.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { type Endpoint, expose, type Remote, releaseProxy, wrap } from 'comlink'
@@ -22,7 +22,7 @@ import { ChildWatch } from './child-watch.js'
 const NO_SERVICE: ServiceAnswer = { ok: false, code: 'SERVICE_UNAVAILABLE', message: 'there is no such service' }
 
 export class LaneLink {
-  /** To transfer to the thread. */
+  /** The ports to transfer to the thread. */
   readonly ports: { readonly lanePort: MessagePort; readonly hostPort: MessagePort }
   /** Resolves with the thread's id once it has booted. */
   readonly booted: Promise<number>
@@ -39,7 +39,7 @@ export class LaneLink {
   #serve: (call: ServiceCall) => Promise<ServiceAnswer> = async () => NO_SERVICE
   #announce: () => void = () => {}
 
-  /** @param hasChild whether its plugins run in a child process */
+  /** @param hasChild whether the lane's plugins run in a child process */
   constructor({ hasChild }: { hasChild: boolean } = { hasChild: false }) {
     const lanePort = this.#toLane.port1
     this.ports = { lanePort: this.#toLane.port2, hostPort: this.#toHost.port2 }
@@ -51,17 +51,17 @@ export class LaneLink {
     this.booted = bootedOn(lanePort)
     if (this.#child !== null) lanePort.on('message', (message) => this.#child?.hear(message))
     this.#lane = wrap<LaneControl>(nodeEndpoint(lanePort))
-    // The task that runs in the thread keeps the process alive, not the ports.
+    // The Piscina task keeps the process alive, not the ports.
     lanePort.unref()
     this.#toHost.port1.unref()
   }
 
-  /** @throws HookringError CONTROL_TIMEOUT, PLUGIN_SETUP_FAILED for an answer that is none */
+  /** @throws HookringError CONTROL_TIMEOUT, PLUGIN_SETUP_FAILED for a malformed answer */
   async load(spec: LaneSpec, timeoutMs: number): Promise<LoadResult> {
     const answer = await this.#ask<unknown>(() => this.#lane.load(spec) as Promise<unknown>, timeoutMs, 'load')
     const checked = loadResultSchema.safeParse(answer)
     if (checked.success) return checked.data
-    throw new HookringError('PLUGIN_SETUP_FAILED', 'a lane answered load with something that is no result')
+    throw new HookringError('PLUGIN_SETUP_FAILED', 'a lane gave a malformed answer to load')
   }
 
   /** @throws HookringError CONTROL_TIMEOUT */
@@ -74,30 +74,33 @@ export class LaneLink {
     return this.#ask(() => this.#lane.stop(isSucceeded), timeoutMs, 'stop')
   }
 
-  /** Where log batches go from here on; a spare has no lane yet. */
+  /** Sets who receives log batches. A spare has no lane yet. */
   onLog(receive: (batch: ReadBatch) => void | Promise<void>): void {
     this.#receiveLog = receive
   }
 
-  /** Told when the lane says that its child process is lost. */
+  /** Sets who is called when the lane reports that its child process is lost. */
   onLost(receive: (loss: LaneLoss) => void): void {
     this.#receiveLoss = receive
   }
 
-  /** Who answers when a plugin asks for a host service. */
+  /** Sets who answers when a plugin calls a host service. */
   onServe(serve: (call: ServiceCall) => Promise<ServiceAnswer>): void {
     this.#serve = serve
   }
 
-  /** Called after each message that the thread must be woken for. */
+  /** Sets what is called after each message for which the thread must be woken. */
   onSent(announce: () => void): void {
     this.#announce = announce
   }
 
-  /** Ends the lane's child process, if it has one, once it has booted, and waits up to `graceMs` for the lane to take note. */
+  /**
+   * Kills the lane's child process, if it has one, once it has booted. Waits up to `graceMs` for the lane to report its
+   * exit.
+   */
   async endChild(graceMs: number): Promise<void> {
     if (this.#child === null) return
-    // What the lane said last may still be on its way.
+    // The lane's last messages may still be in the port.
     for (;;) {
       const said = receiveMessageOnPort(this.#toLane.port1)
       if (said === undefined) break
@@ -115,7 +118,7 @@ export class LaneLink {
     this.#toHost.port1.close()
   }
 
-  /** What the lane may call. */
+  /** The functions that the lane may call. */
   #hostControl(): HostControl {
     return {
       log: (text) => this.#log(text),
@@ -132,7 +135,7 @@ export class LaneLink {
     }
   }
 
-  /** The lane waits for it before it sends the next batch. One that does not wait is not heard meanwhile. */
+  /** A lane waits for the answer before it sends the next batch. A batch that comes meanwhile is ignored. */
   async #log(text: unknown): Promise<void> {
     if (this.#isLogging) return
     this.#isLogging = true
@@ -149,7 +152,7 @@ export class LaneLink {
       const refuse = (why: string) =>
         reject(new HookringError('CONTROL_TIMEOUT', `a lane did not answer ${what}: ${why}`))
       timer = setTimeout(() => refuse(`${timeoutMs} ms have passed`), timeoutMs)
-      // A call whose port is closed never settles by itself.
+      // comlink never settles a call whose port is closed.
       void this.#closed.then(() => refuse('its thread was terminated'))
     })
     try {
@@ -164,7 +167,7 @@ export class LaneLink {
 
 /**
  * comlink would follow any path that a message names, and read, set, call or construct what it finds there. Only calls of
- * the protocol get through to it.
+ * the protocol get through.
  */
 function callsOnly(port: MessagePort): Endpoint {
   const endpoint = nodeEndpoint(port)

@@ -1,7 +1,6 @@
 /**
- * The memory of lanes. It is large, and lanes hand it down: a seat has two, the one that its last lane used and one that
- * is ready for the next. Making new memory each time would set off garbage collections, which every call waits for. Host's
- * thread only.
+ * The memory of lanes. It is large, and generations hand it down: a seat has two, the one that its last lane used and one
+ * for the next. New memory each time would cause garbage collections, which every call waits for. Host's thread only.
  */
 import { extentBytes } from '../../ring/layout.js'
 import type { HookpointState } from '../model/hookpoint-state.js'
@@ -10,9 +9,12 @@ import { createLaneMemory, type LaneMemory } from '../model/lane-bytes.js'
 import type { SupervisedSeat } from './seat.js'
 
 const MEMORIES = 2
-/** A seat's second memory is made this long after its first lane began to serve: the calls that waited come first. */
+/**
+ * A seat's second memory is made this long after its first lane began to serve, so that the calls which waited for the
+ * lane come first.
+ */
 const PREPARE_AFTER_MS = 20
-/** Bytes of trace id that may stand behind an event. */
+/** The longest trace id that may follow an event, in bytes. */
 const TRACE_BYTES = 256
 
 export class LaneMemories {
@@ -31,12 +33,12 @@ export class LaneMemories {
     return seat.memories.pop() ?? this.#make(seat)
   }
 
-  /** Makes the seat's other memory, if it has none. */
+  /** Makes the seat's second memory, if it has none. */
   prepare(seat: SupervisedSeat): void {
     if (!seat.bulkhead.isClosing && seat.memories.length === 0) seat.memories.push(this.#make(seat))
   }
 
-  /** The same soon, but not while a lane is being replaced. */
+  /** Makes the seat's second memory soon, but not while a lane is being replaced. */
   prepareSoon(seat: SupervisedSeat): void {
     setTimeout(() => {
       if (seat.leaving === 0) this.prepare(seat)

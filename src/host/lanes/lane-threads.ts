@@ -1,9 +1,8 @@
 /**
- * Threads for lanes: Piscina pools in which one task is the whole life of one lane. There is one pool for each distinct
- * worker profile, and in each pool some spares that have booted and wait. The only module that knows Piscina. Host's thread
- * only.
+ * The threads of lanes: Piscina pools in which one task is the whole life of one lane. Each distinct worker profile has a
+ * pool, and each pool keeps some spares that have booted and wait. No other module uses Piscina. Host's thread only.
  *
- * A thread serves one lane and ends with it: what plugins leave behind in it never meets another lane.
+ * A thread serves one lane and ends with it: what plugins leave behind in a thread never meets another lane.
  */
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -20,35 +19,38 @@ import { LaneLink } from './lane-link.js'
 
 export interface LaneThread {
   readonly link: Pick<LaneLink, 'load' | 'shutdown' | 'stop' | 'onLog' | 'onLost' | 'onServe' | 'onSent'>
-  /** Resolves when the thread has ended: with null after stop(), else with the crash. Never rejects. */
+  /** Resolves when the thread has ended: with null after stop(), otherwise with the crash. Never rejects. */
   readonly ended: Promise<Error | null>
-  /** Resolves when a thread that was told to terminate has exited; a zombie's may never. */
+  /** Resolves when a thread that was told to terminate has exited. A zombie's may never resolve. */
   readonly gone: Promise<void>
-  /** Kills the thread. Resolves true when it is gone, false when it is a zombie after `graceMs`. */
+  /** Kills the thread. Resolves with true when it has exited, with false when it is a zombie after `graceMs`. */
   terminate(graceMs: number): Promise<boolean>
 }
 
-/** Spares boot this much later: a boot takes most of a core, and would hold up the lane that loads its plugins. */
+/** Spares boot this much later. A boot takes most of a core, and would delay the lane that is loading its plugins. */
 const REFILL_AFTER_MS = 30
 /**
- * A thread that boots is not terminated before: Node.js 20 aborts the process when that meets a module that is being
- * linked. It takes some tens of milliseconds, a second or two where everything is slow.
+ * How long a thread may take to boot. It takes some tens of milliseconds, or a second or two on a slow machine. A booting
+ * thread is not terminated earlier: Node.js 20 aborts the process if that hits a module that is being linked.
  */
 const BOOT_MS = 20_000
-/** The kernel ends a process at once; a lane that does not see it by then is in trouble itself. */
+/**
+ * How long a child process may take to end. The kernel ends it at once; a lane that has not noticed by then is itself in
+ * trouble.
+ */
 const CHILD_END_MS = 2_000
-/** For a spare, in which nothing of a plugin's runs. */
+/** The same for a spare, in which no plugin code runs. */
 const SPARE_END_MS = 1_000
 /** More than any machine runs; Piscina needs a bound. */
 const MAX_THREADS = 4096
-/** V8's own defaults for threads, said here so that a server's flags do not widen them. */
+/** V8's own defaults for threads. They are repeated here so that a server's flags do not raise them. */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 48, stackSizeMb: 4 } as const
 const ENTRY = fileURLToPath(new URL('../../worker/entry.js', import.meta.url))
 
 export interface LaneThreadsOptions {
   /** Booted threads that each pool keeps ready. */
   readonly spares: number
-  /** `name@version` of what the plugins are written for. */
+  /** The contract of the plugins, `name@version`. */
   readonly contract: string
   /** For threads that load TypeScript. */
   readonly compiler: Pick<Compiler, 'connect'>
@@ -63,8 +65,8 @@ export class LaneThreads {
   }
 
   /**
-   * A booted thread: a spare if there is one. If a lane was lost and no spare had booted, the pool keeps one spare more
-   * from then on: what hung or crashed does so again.
+   * Takes a booted thread: a spare, if there is one. If a lane was lost and no spare had booted, the pool keeps one spare
+   * more from then on, because what hung or crashed will do so again.
    *
    * @throws Error when the thread cannot be started.
    */
@@ -78,7 +80,7 @@ export class LaneThreads {
     return pool.take(isReplacement)
   }
 
-  /** Ends the spares and the pools. Threads that were taken must have been terminated before. */
+  /** Ends the spares and the pools. Terminate the threads that were taken before. */
   async close(): Promise<void> {
     const pools = [...this.#pools.values()]
     this.#pools.clear()
@@ -97,9 +99,9 @@ class Pool {
   readonly #options: LaneThreadsOptions
   readonly #piscina: Piscina
   readonly #spares: Spare[] = []
-  /** Spares to keep. */
+  /** How many spares to keep. */
   #wanted: number
-  /** Told when a thread dies before it can be given a task: Piscina tells nobody whom it was for. */
+  /** Called when a thread dies before it gets its task: Piscina does not say whose task it was to get. */
   readonly #booting = new Set<(error: Error) => void>()
   #isClosed = false
 
@@ -113,7 +115,7 @@ class Pool {
       maxThreads: MAX_THREADS,
       idleTimeout: 0,
       concurrentTasksPerWorker: 1,
-      // 'sync' would freeze a thread's event loop between tasks; there is no between.
+      // 'sync' would block a thread's event loop between tasks; here there is only one task.
       atomics: 'disabled',
       recordTiming: false,
       trackUnmanagedFds: true,
@@ -121,9 +123,9 @@ class Pool {
       env: { ...profile.env },
       execArgv: execArgvOf(profile),
     })
-    // A task's failure rejects its promise. What is emitted besides is the same failure again, or that of a boot.
+    // A task's failure rejects its promise. What Piscina emits is that failure again, or the failure of a boot.
     this.#piscina.on('error', (error: Error) => {
-      // Any plugin can make this one up.
+      // Any plugin can cause this one.
       if (!error.message.startsWith('Unexpected message')) for (const fail of this.#booting) fail(error)
     })
   }
@@ -183,7 +185,7 @@ class Pool {
       link.close()
       throw threadId ?? new Error('the lane thread ended while it booted')
     }
-    // Found now: Piscina forgets a worker the moment its task is aborted.
+    // Look it up now: Piscina forgets a worker as soon as its task is aborted.
     const worker = this.#piscina.threads.find((thread) => thread.threadId === threadId)
     return new PoolThread({ link, ended, worker, abort })
   }
@@ -205,7 +207,7 @@ class PoolThread implements LaneThread {
   }
 
   async terminate(graceMs: number): Promise<boolean> {
-    // First the child, by a thread that lives and can take note of its end.
+    // End the child first, while its lane's thread lives and can reap it.
     await Promise.race([this.link.endChild(Math.min(graceMs, CHILD_END_MS)), this.ended])
     this.#abort.abort()
     this.link.close()
@@ -216,8 +218,8 @@ class PoolThread implements LaneThread {
 }
 
 /**
- * Threads of compartments hold nothing that would be missed, so they may as well be kept from files, programs, threads and
- * addons. They read what the lane itself is made of, and bundles; whatever else a plugin might reach, it reaches no file.
+ * A compartment's thread needs no files, programs, threads or addons, so Node's permission model denies them. It may read
+ * the package's own modules and bundles: a plugin that breaks out of its compartment still cannot read other files.
  */
 function execArgvOf({ isHardened, execArgv }: WorkerProfile): string[] {
   if (!isHardened) return [...execArgv]
@@ -237,7 +239,7 @@ function execArgvOf({ isHardened, execArgv }: WorkerProfile): string[] {
 }
 
 interface BootWatch {
-  /** Resolves when the boot has failed, or takes too long. */
+  /** Resolves when the boot has failed or takes too long. */
   readonly failure: Promise<Error>
   stop(): void
 }
@@ -255,7 +257,7 @@ function watchBoot(booting: Set<(error: Error) => void>): BootWatch {
   return { failure, stop }
 }
 
-/** An error whose message is text: a plugin can throw anything. */
+/** Makes an Error with a text as its message: a plugin can throw anything. */
 function crashOf(thrown: unknown): Error {
   if (thrown instanceof Error && typeof thrown.message === 'string') return thrown
   return new Error(thrownText(thrown), { cause: thrown })

@@ -1,12 +1,12 @@
 /**
- * Seats as supervision sees them. The call path needs a seat's number, its lane and what waits for it (model/bulkhead.ts);
- * here stands what it takes to start its lanes and to end them. Host's thread only.
+ * Seats as supervision needs them: to start and end their lanes. The call path needs only a seat's number, its lane and
+ * its waiting calls (model/bulkhead.ts). Host's thread only.
  */
 import type { Bulkhead, Seat } from '../model/bulkhead.js'
 import type { LaneMemory } from '../model/lane-bytes.js'
 import type { LaneThread } from './lane-threads.js'
 
-/** A start that failed is tried again after this long, doubling up to the second figure. */
+/** A failed start is tried again after this long; the pause doubles up to the second figure. */
 const RETRY_MS = 100
 const RETRY_MAX_MS = 5_000
 
@@ -14,17 +14,17 @@ export class SupervisedSeat {
   readonly bulkhead: Bulkhead
   readonly seat: Seat
   thread: LaneThread | null = null
-  /** Memory for the next generation: made when there is time for it, handed down from then on. */
+  /** Memory for the next generations: made when there is time for it, then handed down. */
   readonly memories: LaneMemory[] = []
-  /** Generations whose threads were told to end and have not exited. */
+  /** How many generations' threads were told to end and have not exited. */
   leaving = 0
-  /** The start of the next generation, while it is under way; never rejects. */
+  /** The start of the next generation while it is under way; never rejects. */
   starting: Promise<void> | null = null
-  /** It is being stopped, and waits for no lane any more: nobody would end one that began to serve now. */
+  /** The seat is being stopped and waits for no lane: nobody would end a lane that began to serve now. */
   isEnded = false
-  /** Lanes in a row that served for a moment, gave nothing back and died: the next one waits longer. */
+  /** How many lanes in a row died soon and gave nothing back. The next one waits longer. */
   shortLives = 0
-  /** Starts in a row that failed: the next one waits longer. */
+  /** How many starts in a row failed. The next one waits longer. */
   failedStarts = 0
   #generation = 0
   #endPause: () => void = () => {}
@@ -34,7 +34,7 @@ export class SupervisedSeat {
     this.seat = seat
   }
 
-  /** Whether the next lane is not the first. */
+  /** Whether the next lane replaces another. */
   get isReplacement(): boolean {
     return this.#generation > 0
   }
@@ -64,7 +64,7 @@ export class SupervisedSeat {
   }
 }
 
-/** What supervision knows of each seat, made when it first asks. */
+/** What supervision knows of each seat; made when it is first asked for. */
 export class SupervisedSeats {
   readonly #seats = new WeakMap<Seat, SupervisedSeat>()
 

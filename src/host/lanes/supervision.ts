@@ -1,6 +1,6 @@
 /**
- * Who watches over the lanes of a call path: the watchdog, which finds lanes that do not come back, and the supervisor, which
- * starts and replaces them. Wired here, for the engine and for the proof of interleavings. Host's thread only.
+ * Wires the supervision of a call path's lanes: the watchdog finds lanes that do not come back, and the supervisor starts
+ * and replaces lanes. For the engine and for the proof of interleavings. Host's thread only.
  */
 import { monotonicMs } from '../../ring/clock.js'
 import type { CallPath, LaneOverseer } from '../calls/call-path.js'
@@ -13,7 +13,7 @@ export interface SupervisionOptions
   extends Omit<SupervisorOptions, 'expiry' | 'pump' | 'watchdog' | 'listener' | 'onCrashBlamed'> {
   readonly callPath: CallPath
   readonly hangMs: number
-  /** What lanes are to tell; the call path's when left out. */
+  /** What lanes report to. Default: the call path. */
   readonly listener?: LaneListener
   /** A plugin has failed outside any call. */
   blame(plugin: string): void
@@ -21,7 +21,7 @@ export interface SupervisionOptions
   onViolation?(kind: ViolationKind): void
 }
 
-/** Takes over the call path's lanes. */
+/** Takes over the lanes of a call path. */
 export function createSupervision(given: SupervisionOptions): Supervisor {
   const { callPath, hangMs, listener, blame, onViolation, ...options } = given
   const { expiry, pump, timer } = callPath

@@ -1,5 +1,5 @@
 /**
- * The lives of lanes: they are started in their seats, replaced, and ended. Host's thread only.
+ * The lives of lanes: starts them in their seats, replaces them and ends them. Host's thread only.
  *
  *   seat: empty -> starting -> serving -> (hang | crash | violation | stall) -> starting (next generation) ...
  *                                 \-> draining -> stopped
@@ -24,7 +24,7 @@ import { type SupervisedSeat, SupervisedSeats } from './seat.js'
 import { ThreadExits } from './thread-exits.js'
 import type { Watchdog } from './watchdog.js'
 
-/** A lane that dies sooner and has given nothing back will die again. */
+/** A lane that dies sooner than this, and has given nothing back, will probably die again. */
 const SHORT_LIFE_MS = 1_000
 /** The host waits this much longer than a lane gives its plugins. */
 const ANSWER_SLACK_MS = 500
@@ -41,17 +41,17 @@ export interface SupervisorOptions {
   readonly shutdownTimeoutMs: number
   readonly terminateGraceMs: number
   readonly maxEventBytes: number
-  /** Before a lane loads plugins from these URLs; when left out they are there. */
+  /** Called before a lane loads plugins from these URLs. Left out: the files are in place. */
   ensureSources?(urls: readonly string[]): Promise<void>
   onLog(bulkhead: Bulkhead, batch: ReadBatch): void | Promise<void>
-  /** What answers a lane's plugins when they ask for a host service. */
+  /** Answers the host services that plugins of the bulkhead's lanes call. */
   servicesFor(bulkhead: Bulkhead): (call: ServiceCall) => Promise<ServiceAnswer>
   /** A lane died while `plugin` ran, outside any call. */
   onCrashBlamed(plugin: string): void
   onZombie(change: 1 | -1): void
 }
 
-/** Why a lane is given up, for the operator. */
+/** Why a lane is given up, in words for the operator. */
 export interface Loss {
   readonly plugin?: string | undefined
   readonly hookpoint?: string | undefined
@@ -77,7 +77,10 @@ export class Supervisor {
     })
   }
 
-  /** Starts every seat of a bulkhead. @throws HookringError PLUGIN_..., LANE_BOOT_FAILED; none of its threads is left then. */
+  /**
+   * Starts every seat of a bulkhead.
+   * @throws HookringError PLUGIN_..., LANE_BOOT_FAILED. None of its threads is left then.
+   */
   async start(bulkhead: Bulkhead): Promise<readonly Manifest[]> {
     try {
       const results = await Promise.allSettled(this.#seats.of(bulkhead).map((seat) => this.#startSeat(seat)))
@@ -93,14 +96,14 @@ export class Supervisor {
     }
   }
 
-  /** The lane's generation is given up: its calls are seen to, and the next generation starts. */
+  /** Gives the lane's generation up: its calls are moved or fail, and the next generation starts. */
   replace(lane: Lane, reason: RestartReason, loss: Loss): void {
     if (lane.state === 'dead') return
     const sinceMs = monotonicMs()
     const { bulkhead } = lane
     const seat = this.#seats.at(bulkhead, lane.seat)
     const { thread } = seat
-    // What has come back counts, except from a worker that no longer follows the protocol.
+    // What has come back counts, unless the worker broke the protocol.
     if (reason !== 'violation') lane.drain(Number.POSITIVE_INFINITY)
     this.#vacate(seat, lane)
     bulkhead.recorder?.recordRestart(reason)
@@ -108,7 +111,7 @@ export class Supervisor {
     seat.shortLives = isShortLived ? seat.shortLives + 1 : 0
     if (!bulkhead.isClosing) {
       const starting = this.#startAgain(seat, { lane: lane.id, reason, loss, sinceMs }).finally(() => {
-        // A lane that died as it began to serve has a successor by now.
+        // A lane that died just as it began to serve may have a successor already.
         if (seat.starting === starting) seat.starting = null
       })
       seat.starting = starting
@@ -118,15 +121,15 @@ export class Supervisor {
     if (thread !== null) this.#exits.terminateMeanwhile({ seat, lane, thread, plugin: loss.plugin })
   }
 
-  /** Runs onShutdown in every lane. Failures are logged by the lanes. */
+  /** Runs onShutdown in every lane. Lanes log failures. */
   async shutdown(bulkhead: Bulkhead): Promise<void> {
     const timeoutMs = this.#options.shutdownTimeoutMs + ANSWER_SLACK_MS
     await Promise.allSettled(this.#seats.of(bulkhead).map(({ thread }) => thread?.link.shutdown(timeoutMs)))
   }
 
-  /** Runs destroy in every lane, then ends its threads. Again: the same promise. Never rejects. */
+  /** Runs destroy in every lane, then ends its threads. Called again, it returns the same promise. Never rejects. */
   stop(bulkhead: Bulkhead): Promise<void> {
-    // A second stop must not end the threads in which the first one still destroys.
+    // A second stop must not end the threads while plugins are being destroyed in them.
     let stopping = this.#stops.get(bulkhead)
     if (stopping === undefined) {
       stopping = this.#end(bulkhead)
@@ -135,12 +138,12 @@ export class Supervisor {
     return stopping
   }
 
-  /** Resolves when every thread of a replaced lane has exited, or is a zombie. Never rejects. */
+  /** Resolves when every thread of a replaced lane has exited or is a zombie. Never rejects. */
   settled(): Promise<void> {
     return this.#exits.settled()
   }
 
-  /** Boots, loads, and puts the lane in its seat; it serves from then on. */
+  /** Boots a thread, loads the plugins and puts the lane in its seat, where it serves. */
   async #startSeat(seat: SupervisedSeat): Promise<readonly Manifest[]> {
     const { bulkhead } = seat
     const thread = await this.#takeThread(seat)
@@ -167,7 +170,7 @@ export class Supervisor {
     }
   }
 
-  /** @throws HookringError OPTIONS_INVALID when there is no memory, ENGINE_CLOSED; the thread is ended then. */
+  /** @throws HookringError OPTIONS_INVALID when there is not enough memory, ENGINE_CLOSED. The thread is ended then. */
   #laneIn(seat: SupervisedSeat, thread: LaneThread): Lane {
     try {
       checkWanted(seat)
@@ -244,7 +247,7 @@ export class Supervisor {
     })
   }
 
-  /** The lane lives, but the process that runs its plugins does not. */
+  /** The lane's thread lives, but the process that runs its plugins does not. */
   #lost(lane: Lane, { reason, plugin: index, hookpoint, message }: LaneLoss): void {
     if (lane.state !== 'serving') return
     const { plugins } = lane.bulkhead
@@ -298,14 +301,14 @@ export class Supervisor {
       const { isSucceeded } = seat.bulkhead
       await Promise.race([thread.link.stop(2 * shutdownTimeoutMs + ANSWER_SLACK_MS, isSucceeded), thread.ended])
     } catch {
-      // It does not answer: it is terminated below like one that does.
+      // It does not answer: it is terminated below, like one that does.
     }
     lane.drain(Number.POSITIVE_INFINITY)
     this.#vacate(seat, lane)
     await this.#exits.terminate({ seat, lane, thread, plugin: undefined })
   }
 
-  /** From here on nobody gives the lane calls, or listens to it. */
+  /** Takes the lane out of its seat: nobody gives it calls or listens to it any more. */
   #vacate(seat: SupervisedSeat, lane: Lane): void {
     lane.state = 'dead'
     seat.seat.lane = null
@@ -320,11 +323,11 @@ interface Replacement {
   readonly lane: string
   readonly reason: RestartReason
   readonly loss: Loss
-  /** When it was given up (monotonic ms). */
+  /** When the lane was given up (monotonic ms). */
   readonly sinceMs: number
 }
 
-/** The lane runs on, but does not come back. */
+/** The lane's thread runs on, but gives nothing back. */
 function howLost(reason: RestartReason): 'hang' | 'crash' | 'violation' {
   if (isStandstill(reason)) return 'hang'
   return reason === 'violation' ? 'violation' : 'crash'
@@ -334,7 +337,10 @@ function isStandstill(reason: RestartReason): boolean {
   return reason === 'hang' || reason === 'stall'
 }
 
-/** Plugins that nobody waits for any more are not set up, and their lane does not serve. @throws HookringError ENGINE_CLOSED */
+/**
+ * Ends a start that is no longer wanted: its plugins are not set up, and the lane does not serve.
+ * @throws HookringError ENGINE_CLOSED
+ */
 function checkWanted({ bulkhead: { name }, isEnded }: SupervisedSeat): void {
   if (isEnded) throw new HookringError('ENGINE_CLOSED', `bulkhead ${name} was closed while a lane of it started`)
 }

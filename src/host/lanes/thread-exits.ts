@@ -1,5 +1,5 @@
 /**
- * How a lane's thread ends: it is told to terminate, and when it has not exited after a while it is counted as a zombie
+ * Ends the threads of lanes. A thread is told to terminate; if it has not exited after a while, it is counted as a zombie
  * and no longer waited for. Host's thread only.
  */
 import type { Lane } from '../model/lane.js'
@@ -16,12 +16,12 @@ export interface ThreadExitsOptions {
   onZombie(change: 1 | -1): void
 }
 
-/** A lane that is given up, with the thread that ran it. */
+/** A lane that is given up, and the thread that ran it. */
 export interface LeavingLane {
   readonly seat: SupervisedSeat
   readonly lane: Lane
   readonly thread: LaneThread
-  /** Who is to blame, where that is known. */
+  /** The plugin to blame, if it is known. */
   readonly plugin: string | undefined
 }
 
@@ -34,9 +34,12 @@ export class ThreadExits {
     this.#options = options
   }
 
-  /** Resolves when the thread has exited, or is a zombie. Again: the same promise. Never rejects. */
+  /**
+   * Terminates the thread. Resolves when it has exited or is a zombie. Called again, it returns the same promise. Never
+   * rejects.
+   */
   terminate(leaving: LeavingLane): Promise<void> {
-    // A lane that hangs while it is stopped is ended from two sides, and is one zombie at most.
+    // A lane that hangs while it is being stopped is ended from two sides; it must be one zombie at most.
     let exit = this.#exits.get(leaving.thread)
     if (exit === undefined) {
       exit = this.#end(leaving)
@@ -45,17 +48,17 @@ export class ThreadExits {
     return exit
   }
 
-  /** The same, with nobody waiting but, in the end, `settled`. */
+  /** Terminates the thread; only `settled` waits for it. */
   terminateMeanwhile(leaving: LeavingLane): void {
     this.#track(this.terminate(leaving))
   }
 
-  /** Ends a thread that no lane was made for: nothing of a plugin's runs in it. */
+  /** Ends a thread that got no lane, and so has no plugin code. */
   discard(thread: LaneThread): void {
     this.#track(thread.terminate(this.#options.terminateGraceMs))
   }
 
-  /** Resolves when every thread that was terminated meanwhile has exited, or is a zombie. Never rejects. */
+  /** Resolves when every thread of `terminateMeanwhile` has exited or is a zombie. Never rejects. */
   async settled(): Promise<void> {
     await Promise.all(this.#underWay)
   }
@@ -74,7 +77,7 @@ export class ThreadExits {
       memories.keep(seat, lane)
       return
     }
-    // A zombie may write to its own memory for ever.
+    // A zombie may go on writing to its memory for ever.
     memories.prepare(seat)
     onZombie(1)
     emit('zombie', { bulkhead: seat.bulkhead.name, lane: lane.id, plugin, graceMs: terminateGraceMs })

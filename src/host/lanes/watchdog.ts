@@ -1,17 +1,20 @@
 /**
- * Finds lanes that do not come back: a hook has taken a good part of its time (late: what waits behind it moves to another
- * lane), a hook runs on past its time (hang), or a worker neither runs a hook nor completes anything (stall). Each busy
- * lane has one entry in the timing wheel, set to the earliest moment at which there could be something to see. So a hang
- * is found to the tick, and a healthy lane costs a look every few milliseconds at most. Host's thread only.
+ * Finds lanes that do not come back. Late: a hook has used a good part of its time, so the calls behind it move to another
+ * lane. Hang: a hook runs past its time and hangMs. Stall: a worker neither runs a hook nor completes anything. Each busy
+ * lane has one entry in the timing wheel, set to the earliest time at which there may be something to see. So a hang is found
+ * to the tick, and a healthy lane costs one look every few milliseconds at most. Host's thread only.
  */
 import { blameOf, marksOf, progressOf } from '../calls/marks.js'
 import { OrphanedSlot } from '../model/call.js'
 import type { Lane } from '../model/lane.js'
 import type { Deadline } from '../primitives/timing-wheel.js'
 
-/** Calls behind a hook that has taken this share of its time do better in another lane, with most of their own left. */
+/**
+ * When a hook has used this share of its time, the calls behind it do better in another lane: they have most of theirs
+ * left.
+ */
 const LATE_SHARE = 0.25
-/** A lane that completes nothing for its plugins' own time and this much more is stalled. */
+/** A lane is stalled when it completes nothing for its plugins' own time and this much more. */
 const STALL_MS = 250
 /** The longest time between two looks, however long the plugins' timeouts are. */
 const MAX_LOOK_AWAY_MS = 50
@@ -22,7 +25,7 @@ export class Watch implements Deadline {
   dueMs = 0
   readonly lane: Lane
   completionsSeen = 0
-  /** When the lane last gave something back, or began to have something to give. */
+  /** When the lane last gave something back, or got its first call. */
   progressMs = 0
   isArmed = false
 
@@ -39,11 +42,11 @@ export interface Hang {
 }
 
 export interface WatchdogOptions {
-  /** Past a plugin's time, how long a hook may run before its lane counts as hung. */
+  /** How long a hook may run past its plugin's time before its lane counts as hung, in milliseconds. */
   readonly hangMs: number
   readonly deadlines: () => { add(watch: Watch, nowMs: number): void; cancel(watch: Watch): void }
   readonly now: () => number
-  /** How long the process stood still since then, in milliseconds: no lane had that time. */
+  /** How long the process stood still since `sinceMs`, in milliseconds. No lane had that time. */
   lostMsSince(sinceMs: number, nowMs: number): number
   onHang(lane: Lane, hang: Hang): void
   /** The running hook has taken LATE_SHARE of its time. */
@@ -58,7 +61,7 @@ export class Watchdog {
     this.#options = options
   }
 
-  /** The lane has calls in flight. Cheap when it is watched already. */
+  /** The lane has calls in flight. Cheap for a lane that is already watched. */
   busy(lane: Lane): void {
     let watch = this.#watches.get(lane)
     if (watch === undefined) {
@@ -72,7 +75,7 @@ export class Watchdog {
     this.#arm(watch, nowMs + lookAwayMs(lane), nowMs)
   }
 
-  /** The lane is given up. */
+  /** Stops watching a lane that is given up. */
   forget(lane: Lane): void {
     const watch = this.#watches.get(lane)
     if (watch === undefined) return
@@ -80,11 +83,11 @@ export class Watchdog {
     this.#options.deadlines().cancel(watch)
   }
 
-  /** The timing wheel's callback. */
+  /** The lane's entry in the timing wheel is due. */
   check(watch: Watch, nowMs: number): void {
     const { lane } = watch
     watch.isArmed = false
-    // Armed again with the next submission.
+    // The next submission arms it again.
     if (lane.inFlight === 0 || lane.state === 'dead') return
     if (lane.completions !== watch.completionsSeen) {
       watch.completionsSeen = lane.completions
@@ -96,7 +99,7 @@ export class Watchdog {
     else this.#checkRunning(watch, slot, occupant instanceof OrphanedSlot ? 0 : occupant.tripMs, nowMs)
   }
 
-  /** No hook runs, by the worker's account. */
+  /** Checks a lane whose worker says that no hook runs. */
   #checkIdle(watch: Watch, nowMs: number): void {
     const { lane } = watch
     const quietMs = nowMs - watch.progressMs - this.#options.lostMsSince(watch.progressMs, nowMs)
@@ -116,12 +119,12 @@ export class Watchdog {
     const progressMs = watch.progressMs + lostMsSince(watch.progressMs, nowMs)
     const blame = blameOf(lane, slot, nowMs)
     const timeoutMs = blame?.plugin?.timeoutMs ?? lookAwayMs(lane) / LATE_SHARE
-    // The marks are the worker's word: one that moves them on for ever is held to what it gives back.
+    // The marks are the worker's word. If it moves them on for ever, what it gives back is the limit.
     const limitMs = Math.min(sinceMs + timeoutMs + hangMs, progressMs + this.#mostQuietMs(lane))
     if (limitMs > nowMs) {
       const lateMs = sinceMs + timeoutMs * LATE_SHARE
       if (lateMs <= nowMs && !lane.isLate) onLate(lane)
-      // A hook that is late is looked at again when it hangs; the next one may be late before that.
+      // A late hook is looked at again when it would hang. The next hook may be late before that.
       const nextMs = lateMs > nowMs ? lateMs : nowMs + lookAwayMs(lane)
       this.#arm(watch, Math.min(nextMs, limitMs), nowMs)
       return
@@ -142,7 +145,7 @@ export class Watchdog {
     this.#options.deadlines().add(watch, nowMs)
   }
 
-  /** A lane in which every plugin takes all its time gives something back after this long. */
+  /** The longest time without a completion when every plugin of the lane uses all of its time. */
   #mostQuietMs({ bulkhead }: Lane): number {
     let allMs = 0
     for (const { timeoutMs } of bulkhead.plugins) allMs += timeoutMs
@@ -157,7 +160,10 @@ function lookAwayMs({ bulkhead }: Lane): number {
   return Math.max(1, Math.min(shortestMs * LATE_SHARE, MAX_LOOK_AWAY_MS))
 }
 
-/** No hook runs by the worker's account, so the plugin to blame is the only one in the lane, or the only one with claimed calls. */
+/**
+ * The worker says that no hook runs, so the plugin to blame is the only one in the lane, or the only one with claimed
+ * calls.
+ */
 function stallOf(lane: Lane, quietMs: number, nowMs: number): Hang {
   const claimed = [...lane.calls()].filter((call) => lane.ring.isClaimed(call.slot))
   const suspects = new Set(claimed.map((call) => progressOf(lane, call, nowMs).current.name))

@@ -1,4 +1,4 @@
-/** Makes a plugin as the engine runs it, once its lanes have said what it hooks. Host's thread only. */
+/** Makes the plugin that the engine runs, once its lanes have said what it hooks. Host's thread only. */
 import { HookringError } from '../../contracts/errors.js'
 import type { EventShape } from '../fields/event-field.js'
 import { compileMatch } from '../fields/match.js'
@@ -12,7 +12,7 @@ import type { PluginRecorder } from '../telemetry/recorders.js'
 export interface ActivationOptions {
   readonly registration: Registration
   readonly bulkhead: Bulkhead
-  /** Its index in the bulkhead's lanes. */
+  /** The plugin's index in its bulkhead. */
   readonly index: number
   readonly hooks: ReadonlySet<string>
   readonly hookpoints: readonly HookpointState[]
@@ -46,7 +46,7 @@ export function activate(options: ActivationOptions): ActivePlugin {
   }
 }
 
-/** The events of the hookpoints that are hooked. */
+/** The events of the hookpoints in `hooks`. */
 export function shapesOf(hookpoints: readonly HookpointState[], hooks: ReadonlySet<string>): EventShape[] {
   return hookpoints
     .filter(({ name }) => hooks.has(name))

@@ -1,6 +1,6 @@
 /**
- * Decides which plugins share a bulkhead and what its lanes are made of. Used when the registry changes, on the
- * host's thread.
+ * Decides which plugins share a bulkhead, and what its lanes are made of. Used when the registry changes, on the host's
+ * thread.
  */
 import { fileURLToPath } from 'node:url'
 import { HookringError } from '../../contracts/errors.js'
@@ -26,18 +26,24 @@ export interface Limits {
 }
 
 export interface PlanDefaults {
-  /** A call in a child process that is past its time by this much ends it. */
+  /** A call in a child process that is past its time by this much ends the process. */
   readonly hangMs: number
-  /** The server's: where the tools of the process boundary are looked for, and what plugins may be given of it. */
+  /**
+   * The server's environment. The tools of the process boundary are looked for in its PATH, and plugins may be given
+   * parts of it.
+   */
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Flags of Node.js for the threads of trusted plugins. */
+  /** Node.js flags for the threads of trusted plugins. */
   readonly execArgv: readonly string[]
   /** Lanes of the bulkhead that trusted plugins share. */
   readonly workers: number
   readonly limits: Limits
 }
 
-/** What the operator says of all plugins. @throws HookringError OPTIONS_INVALID */
+/**
+ * The operator's options for all plugins.
+ * @throws HookringError OPTIONS_INVALID
+ */
 export function planDefaults({ hangMs, workers, limits, execArgv }: ResolvedEngineOptions): PlanDefaults {
   if (execArgv !== undefined) checkFlags(execArgv)
   return {
@@ -54,10 +60,10 @@ export function planDefaults({ hangMs, workers, limits, execArgv }: ResolvedEngi
   }
 }
 
-/** Where trusted plugins live that ask for nothing of their own. */
+/** The bulkhead of trusted plugins that ask for nothing of their own. */
 const SHARED = 'trusted'
 
-/** @throws HookringError BULKHEAD_FULL, OPTIONS_INVALID for plugins of one bulkhead that ask for different things */
+/** @throws HookringError BULKHEAD_FULL, OPTIONS_INVALID for plugins of one bulkhead whose options contradict each other */
 export function planBulkheads(
   registrations: readonly Registration[],
   defaults: PlanDefaults,
@@ -73,7 +79,10 @@ export function planBulkheads(
   return new Map([...groups].map(([name, group]) => [name, planGroup(name, group, defaults)]))
 }
 
-/** Untrusted plugins, shadows, plugins with walls of their own, remote providers and plugins with lanes of their own making share with nobody unless they are told to. */
+/**
+ * These get a bulkhead of their own unless the operator names one: untrusted plugins, shadows, plugins with a runtime or
+ * boundary of their own, remote providers, and plugins with options for their lanes.
+ */
 function bulkheadOf({ options, ownBulkhead, runtime, boundary }: Registration): string {
   if (options.bulkhead !== undefined) return options.bulkhead
   const isOwn =
@@ -90,7 +99,7 @@ function bulkheadOf({ options, ownBulkhead, runtime, boundary }: Registration): 
 
 function planGroup(name: string, group: readonly Registration[], defaults: PlanDefaults): BulkheadPlan {
   if (group.length > MAX_PLUGINS_PER_BULKHEAD) {
-    const message = `bulkhead ${name} has ${group.length} plugins, ${MAX_PLUGINS_PER_BULKHEAD} are the most; give some another bulkhead`
+    const message = `bulkhead ${name} has ${group.length} plugins, and at most ${MAX_PLUGINS_PER_BULKHEAD} can share one; give some of them another bulkhead`
     throw new HookringError('BULKHEAD_FULL', message)
   }
   const limits: Partial<Limits> = {}
@@ -117,7 +126,7 @@ function planGroup(name: string, group: readonly Registration[], defaults: PlanD
   }
 }
 
-/** What the lanes' threads are made of, and the processes behind them. */
+/** The kind of thread that the bulkhead's lanes need, and of the process behind it. */
 function profileOf(
   bulkhead: string,
   group: readonly Registration[],
@@ -153,27 +162,27 @@ function profileOf(
     libraries: group.filter(({ runtime }) => runtime === 'native').map(({ url }) => fileURLToPath(url)),
     memoryMb: group.reduce((sum, { options }) => sum + (options.limits?.memoryMb ?? DEFAULTS.guestMemoryMb), 0),
     hangMs: defaults.hangMs,
-    // A process around a trusted plugin is a second wall, and better than none.
+    // A process around a trusted plugin is a second wall: use what of it the machine offers.
     sandbox: sandbox ?? (group.some(({ options }) => options.trust === 'untrusted') ? 'required' : 'best-effort'),
     env,
     searchPath: defaults.env.PATH ?? '',
   }
-  // The thread runs nothing of a plugin's.
+  // No plugin code runs in the thread.
   return { memoryMb: defaults.limits.memoryMb, env: {}, execArgv: [], loadsTypeScript: false, isHardened: false, child }
 }
 
-/** A thread is hardened once and for all, which modules that share it would not survive. */
+/** Compartments need a locked-down thread or process, in which other plugins would not work. */
 function hardened(bulkhead: string, { runtime, boundary, name: plugin }: Registration, others: boolean | undefined) {
   const isHardened = runtime === 'compartment'
   if (others === undefined || others === isHardened) return isHardened
   throw new HookringError(
     'OPTIONS_INVALID',
-    `plugin ${plugin}: plugins of runtime compartment share no ${boundary} with others; give it a bulkhead apart from ${bulkhead}`,
+    `plugin ${plugin}: runtime compartment cannot share a ${boundary} with other runtimes; give it another bulkhead than ${bulkhead}`,
     { plugin, path: ['bulkhead'] },
   )
 }
 
-/** Of the server's environment what is named, or values of the operator's own. */
+/** Picks the named variables from the server's environment, or takes the operator's own values. */
 function envOf(
   wanted: readonly string[] | Readonly<Record<string, string>> | undefined,
   server: PlanDefaults['env'],
@@ -199,7 +208,7 @@ function agreed<T>(
   )
 }
 
-/** The next power of two. An integer to the compiler too: `**` yields a double, and so would all that the ring reckons with it. */
+/** The next power of two. With `**` V8 would compute a double, and with it everything in the ring that is derived from it. */
 function powerOfTwo(count: number): number {
   return 1 << (32 - Math.clz32(count - 1))
 }

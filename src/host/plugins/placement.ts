@@ -1,7 +1,6 @@
 /**
- * Which runtime and boundary a plugin gets, and whether that will do for the trust that the operator has in it. Pure.
- * Used when a plugin is registered, on the host's thread. Trust is the operator's word alone: nothing that a plugin says
- * of itself is asked.
+ * Decides a plugin's runtime and boundary, and whether they are enough for the trust that the operator has in it. Only
+ * the operator decides about trust: nothing that a plugin says of itself counts. Pure; used when a plugin is registered.
  */
 import { HookringError } from '../../contracts/errors.js'
 import type { ResolvedPluginOptions } from '../../contracts/option-schemas.js'
@@ -24,37 +23,39 @@ export function placementOf(options: ResolvedPluginOptions): Placement {
   if (chosen === 'exhook') return remotePlacement(options)
   checkKind(path, chosen)
   if (options.version !== undefined) {
-    const message = `plugin ${path}: version is that of a remote provider's protocol, and runtime is ${chosen}`
+    const message = `plugin ${path}: version is the protocol version of a remote provider, but runtime is ${chosen}`
     throw new HookringError('OPTIONS_INVALID', message, { path: ['version'] })
   }
   if (sandbox !== undefined && boundary !== 'process') {
-    const message = `plugin ${path}: sandbox says how strict the process boundary is, and boundary is ${boundary}`
+    const message = `plugin ${path}: sandbox says how strict the process boundary is, but boundary is ${boundary}`
     throw new HookringError('OPTIONS_INVALID', message, { path: ['sandbox'] })
   }
   if (options.sourceRoots !== undefined && (chosen === 'wasm' || chosen === 'native')) {
-    const message = `plugin ${path}: sourceRoots is for plugins that import, and runtime is ${chosen}`
+    const message = `plugin ${path}: sourceRoots is for runtimes that import modules, but runtime is ${chosen}`
     throw new HookringError('OPTIONS_INVALID', message, { path: ['sourceRoots'] })
   }
   if (trust === 'untrusted' && boundary !== 'process' && !CONFINING_RUNTIMES.has(chosen)) throw refusal(path, chosen)
   if (services.length > 0 && (chosen !== 'module' || boundary !== 'thread')) {
-    const message = `plugin ${path}: host services reach plugins of runtime module in a thread, not ${chosen} in a ${boundary}`
+    const message = `plugin ${path}: host services are for runtime module in a thread, not for ${chosen} in a ${boundary}`
     throw new HookringError('OPTIONS_INVALID', message, { path: ['services'] })
   }
   return { runtime: chosen, boundary }
 }
 
-/** A provider runs elsewhere: what is said of files and walls has no meaning for it. */
+/** A provider runs elsewhere, so options about files and boundaries do not apply. */
 function remotePlacement(options: ResolvedPluginOptions): Placement {
   const { from, boundary = 'thread', workers = 1, partitionBy } = options
   const refuse = (option: keyof ResolvedPluginOptions, problem: string) =>
     new HookringError('OPTIONS_INVALID', `plugin ${String(from)}: ${problem}`, { path: [option] })
-  if (boundary !== 'thread') throw refuse('boundary', 'a remote provider is a process of its own already: leave it out')
+  if (boundary !== 'thread')
+    throw refuse('boundary', 'a remote provider is a process of its own already: leave boundary out')
   for (const option of ['sandbox', 'integrity', 'sourceRoots'] as const) {
-    if (options[option] !== undefined) throw refuse(option, `${option} is for code that runs here, not for a provider`)
+    if (options[option] !== undefined)
+      throw refuse(option, `${option} is for code that runs here, not for a remote provider`)
   }
-  if ((options.services ?? []).length > 0) throw refuse('services', 'host services do not reach a remote provider')
+  if ((options.services ?? []).length > 0) throw refuse('services', 'a remote provider cannot call host services')
   if (workers > 1 && partitionBy === undefined) {
-    throw refuse('workers', 'a provider gets the events of a client in order, which takes one worker, or partitionBy')
+    throw refuse('workers', 'a provider must get the events of each client in order: use one worker, or partitionBy')
   }
   return { runtime: 'exhook', boundary }
 }
@@ -65,7 +66,7 @@ function runtimeByName(path: string, trust: ResolvedPluginOptions['trust']): Run
   return trust === 'untrusted' ? 'quickjs' : 'module'
 }
 
-/** A package's name says nothing of what is in it; a file's name does. */
+/** A file's name says what is in it; a package's name does not. */
 function checkKind(path: string, runtime: RuntimeName): void {
   const wanted = WASM.test(path) ? ['wasm'] : SHARED_LIBRARY.test(path) ? ['native'] : undefined
   const isWrong =
@@ -73,7 +74,7 @@ function checkKind(path: string, runtime: RuntimeName): void {
       ? JAVASCRIPT_OR_TYPESCRIPT.test(path) && (runtime === 'wasm' || runtime === 'native')
       : !wanted.includes(runtime)
   if (!isWrong) return
-  const message = `plugin ${path}: runtime ${runtime} cannot run such a file; leave runtime out to have it chosen by the file's name`
+  const message = `plugin ${path}: runtime ${runtime} cannot run such a file; leave runtime out, and the file's name decides`
   throw new HookringError('OPTIONS_INVALID', message, { path: ['runtime'] })
 }
 

@@ -1,11 +1,11 @@
-/** Adding, removing and reloading plugins by name, as a server asks for it. Host's thread only. */
+/** Adds, removes and reloads plugins by name. Host's thread only. */
 import type { PluginOptions } from '../../contracts/options.js'
 import type { Registration } from '../model/plugin.js'
 import type { PluginLookup } from './plugin-lookup.js'
 import type { Registrations } from './registrations.js'
 import type { Registry } from './registry.js'
 
-/** What to change of a plugin's options, given the present ones; null: nothing. Must not wait. */
+/** Returns the changes to a plugin's options, given the present ones; null: change nothing. Must be synchronous. */
 export type PluginChange = (present: Readonly<PluginOptions>) => Partial<PluginOptions> | null
 
 export interface PluginChangesOptions {
@@ -25,7 +25,7 @@ export class PluginChanges {
     this.#lookup = lookup
   }
 
-  /** The engine's first plugins, all at once. */
+  /** Adds the engine's first plugins, all at once. */
   async addFirst(plugins: readonly unknown[]): Promise<void> {
     const first: Registration[] = []
     for (const [index, plugin] of plugins.entries())
@@ -33,7 +33,7 @@ export class PluginChanges {
     await this.#registry.change(() => first)
   }
 
-  /** Changes are made one after the other, so plugins that are added at once stand in the order of their calls. */
+  /** Changes are made one after the other, so plugins that are added at the same time keep the order of the calls. */
   async add(plugin: unknown): Promise<void> {
     await this.#registry.change(async (current) => [...current, await this.#registrations.create(plugin, 'plugin')])
   }

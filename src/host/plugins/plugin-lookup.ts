@@ -1,6 +1,4 @@
-/**
- * An engine's plugins by name, as a server asks for them. Host's thread only.
- */
+/** Finds an engine's plugins by name. Host's thread only. */
 import { HookringError } from '../../contracts/errors.js'
 import type { MatchOption } from '../../contracts/options.js'
 import type { Registration } from '../model/plugin.js'
@@ -11,9 +9,9 @@ export interface PluginStatus {
   readonly bulkhead: string
   readonly hooks: readonly string[]
   readonly mode: 'enforce' | 'shadow'
-  /** The operator's option. */
+  /** The operator's option `match`. */
   readonly match: MatchOption | undefined
-  /** What its failures become, by the kind of the hookpoint: the operator's `onFailure`, and the defaults. */
+  /** What its failures become, by kind of hookpoint: from the operator's `onFailure` and the defaults. */
   readonly policies: Registration['policies']
   readonly state: 'active' | 'probing' | 'quarantined' | 'held'
 }
@@ -45,7 +43,7 @@ export class PluginLookup {
     throw this.unknown(name)
   }
 
-  /** PLUGIN_UNKNOWN: what was asked for, and what there is. */
+  /** The error PLUGIN_UNKNOWN, which names the plugins that there are. */
   unknown(name: unknown): HookringError {
     const known = this.#registry.registrations.map((registration) => registration.name).join(', ') || 'none'
     if (typeof name !== 'string') {

@@ -1,4 +1,4 @@
-/** Turns what an operator writes about a plugin into a registration. Host's thread only. */
+/** Turns an operator's options for a plugin into a registration. Host's thread only. */
 import { basename } from 'node:path'
 import { COMPILED_SOURCE } from '../../contracts/compiling.js'
 import { HookringError } from '../../contracts/errors.js'
@@ -23,12 +23,12 @@ export interface RegistrationsOptions {
   onBreaker(registration: Registration, change: BreakerChange): void
 }
 
-/** What a later version of a plugin has of the one before. */
+/** What a later version of a plugin keeps from the one before. */
 type Identity = Pick<Registration, 'order' | 'ownBulkhead' | 'name' | 'loadsTypeScript'>
 
 export class Registrations {
   readonly #options: RegistrationsOptions
-  /** How many there have been. */
+  /** Registrations made so far. */
   #count = 0
 
   constructor(options: RegistrationsOptions) {
@@ -40,7 +40,10 @@ export class Registrations {
     return this.#make(parsePluginEntry(pluginOptionsSchema, options, what))
   }
 
-  /** The same plugin from its file as it is now, with the options given in place of the old ones. @throws as `create` does. */
+  /**
+   * The same plugin, read from its file again, with `changes` in place of its options.
+   * @throws as `create` does
+   */
   async renew(registration: Registration, changes: object): Promise<Registration> {
     const wanted = { ...registration.options, ...changes }
     return this.#make(parseOptions(pluginOptionsSchema, wanted, `plugin ${registration.name}`), registration)
@@ -78,27 +81,27 @@ export class Registrations {
   }
 }
 
-/** A provider elsewhere has the time that EMQX gives it, unless the operator has said another for all plugins. */
+/** The default for a remote provider is EMQX's own, unless the operator has set one for all plugins. */
 function defaultTimeoutMs(runtime: RuntimeName, engineMs: number): number {
   return runtime === 'exhook' && engineMs === DEFAULTS.timeoutMs ? DEFAULTS.providerTimeoutMs : engineMs
 }
 
-/** Pinned ones are bundles by now, and so are those behind a process. */
+/** Whether it is a TypeScript file. A pinned plugin is a bundle by now, and so is one in a child process. */
 function isTypeScript(runtime: RuntimeName, url: string): boolean {
   return runtime === 'module' && COMPILED_SOURCE.test(url)
 }
 
-/** A breaker that only an operator opens. */
+/** The breaker of a plugin that only the operator quarantines. */
 const NEVER = { windowMs: 1000, minFailures: Number.POSITIVE_INFINITY, ratio: 1, cooldownMs: 1000 }
 
-/** Config crosses to the lanes by structured clone. */
+/** Lanes get `config` as a structured clone. */
 function checkConfig({ config, from }: ResolvedPluginOptions): void {
   try {
     structuredClone(config)
   } catch (error) {
     throw new HookringError(
       'OPTIONS_INVALID',
-      `plugin ${String(from)}: config must be plain data, it crosses to another thread: ${(error as Error).message}`,
+      `plugin ${String(from)}: config must be plain data, because it is sent to another thread: ${(error as Error).message}`,
       { path: ['config'], cause: error },
     )
   }
@@ -106,7 +109,7 @@ function checkConfig({ config, from }: ResolvedPluginOptions): void {
 
 function fileName(from: string): string {
   const path = from.replace(/[?#].*$/, '').replace(/\.(?:[cm]?[jt]s|wasm|so|dylib|dll)$/, '')
-  // A folder's door is named after its folder.
+  // A folder's `index` file is named after the folder.
   const name = basename(path.replace(/\/index$/, ''))
   return name.replace(/[^a-z0-9._-]/gi, '-') || 'plugin'
 }

@@ -1,7 +1,7 @@
 /**
- * The plugins of an engine, and what they make of its hookpoints: registrations, bulkheads, routes. Changes are made one
- * after the other, each as a whole: a new snapshot is started beside the present one and takes over; what only the old one
- * used is stopped when its last call has settled. If something does not start, nothing changes. Host's thread only.
+ * The plugins of an engine, and the bulkheads and routes that they need. Changes are made one after the other, and each
+ * as a whole: a new snapshot is started beside the present one, then takes over. What only the old one used is stopped
+ * when its last call has settled. If something does not start, nothing changes. Host's thread only.
  */
 import type { Contract } from '../../contracts/contract.js'
 import type { LaneSpec, Manifest } from '../../contracts/control.js'
@@ -33,11 +33,11 @@ export interface RegistryOptions {
   readonly lane: Pick<LaneSpec, 'wait' | 'spinUs' | 'shutdownTimeoutMs' | 'setupTimeoutMs' | 'maxServiceBytes'>
   /** No lane loads from these URLs any more. */
   releaseSources(urls: readonly string[]): void
-  /** A bulkhead has come to be: for the engine to wire it to the pump. */
+  /** A bulkhead was made; the engine connects it to the pump. */
   onBulkhead(bulkhead: Bulkhead): void
 }
 
-/** The registrations that are to be in place of the present ones. */
+/** Returns the registrations that replace the present ones. */
 type Change = (current: readonly Registration[]) => readonly Registration[] | Promise<readonly Registration[]>
 
 interface PluginSnapshot extends Snapshot {
@@ -55,9 +55,9 @@ interface RunningBulkhead {
 export class Registry {
   readonly #options: RegistryOptions
   #current: PluginSnapshot = { calls: new InFlightCount(), registrations: [], bulkheads: new Map(), plugins: [] }
-  /** Snapshots that were replaced and have calls under way. */
+  /** Snapshots that were replaced and still have calls under way. */
   readonly #leaving = new Set<PluginSnapshot>()
-  /** Snapshots whose last call has settled, until what only they used has stopped. */
+  /** Snapshots whose last call has settled, with the promise that what only they used has stopped. */
   readonly #stopping = new Map<PluginSnapshot, Promise<unknown>>()
   #lastChange: Promise<unknown> = Promise.resolve()
 
@@ -65,18 +65,18 @@ export class Registry {
     this.#options = options
   }
 
-  /** Of the present snapshot. */
+  /** The present snapshot's. */
   get registrations(): readonly Registration[] {
     return this.#current.registrations
   }
 
-  /** Of the present snapshot, and of those that calls are still under way in. */
+  /** Those of the present snapshot, and of earlier ones that still have calls under way. */
   get bulkheads(): readonly Bulkhead[] {
     const all = [this.#current, ...this.#leaving].flatMap(({ bulkheads }) => [...bulkheads.values()])
     return [...new Set(all.map(({ bulkhead }) => bulkhead))]
   }
 
-  /** Calls and observations that have not settled, of whichever snapshot. */
+  /** Calls and observations that have not settled, of all snapshots. */
   get unsettled(): number {
     return [this.#current, ...this.#leaving].reduce((count, { calls }) => count + calls.count, 0)
   }
@@ -85,14 +85,17 @@ export class Registry {
     return this.#current.plugins.find(({ name }) => name === plugin)
   }
 
-  /** Puts what `next` gives in place of all registrations. @throws HookringError PLUGIN_..., OPTIONS_INVALID, BULKHEAD_FULL */
+  /**
+   * Replaces all registrations by those that `next` returns.
+   * @throws HookringError PLUGIN_..., OPTIONS_INVALID, BULKHEAD_FULL
+   */
   change(next: Change): Promise<void> {
     const mine = this.#lastChange.then(async () => this.#install(await next(this.#current.registrations)))
     this.#lastChange = mine.catch(() => {})
     return mine
   }
 
-  /** A breaker has changed its state. */
+  /** Updates the routes after a breaker has changed its state. */
   refreshGuards(): void {
     for (const { route } of this.#options.hookpoints) {
       if (route === null) continue
@@ -125,7 +128,7 @@ export class Registry {
     }
   }
 
-  /** Starts those bulkheads that differ from the present ones, and adds them to `started` as they come. */
+  /** Starts the bulkheads that differ from the present ones, and adds each to `started` when it has started. */
   async #start(
     plans: ReadonlyMap<string, BulkheadPlan>,
     started: RunningBulkhead[],
@@ -141,7 +144,7 @@ export class Registry {
       started.push(fresh)
       running.set(plan.name, fresh)
     })
-    // All of them, so that none starts behind the back of whoever stops what has started.
+    // Wait for all of them: none may start after a failure has stopped those in `started`.
     const failed = (await Promise.allSettled(starting)).find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     return running
@@ -202,7 +205,10 @@ export class Registry {
     }
   }
 
-  /** What its plugins said of themselves is known now: their names and hooks. @throws HookringError OPTIONS_INVALID */
+  /**
+   * Its plugins have reported their names and hooks.
+   * @throws HookringError OPTIONS_INVALID
+   */
   #activate(bulkhead: Bulkhead, { registrations, partitionBy }: BulkheadPlan, manifests: readonly Manifest[]): void {
     const { hookpoints, metrics, emit } = this.#options
     for (const [index, registration] of registrations.entries()) registration.name = (manifests[index] as Manifest).name
@@ -232,9 +238,9 @@ export class Registry {
     void previous.calls.whenZero().then(() => this.#retire(previous))
   }
 
-  /** The snapshot's last call has settled: bulkheads that no other snapshot uses are stopped. */
+  /** The snapshot's last call has settled: stops the bulkheads that no other snapshot uses. */
   async #retire(snapshot: PluginSnapshot): Promise<void> {
-    // First of all, so that of two snapshots that end together one stops what they share.
+    // Do this first, so that of two snapshots that end together one stops what they share.
     this.#leaving.delete(snapshot)
     const kept = new Set([this.#current, ...this.#leaving].flatMap(({ bulkheads }) => [...bulkheads.values()]))
     const over = [...snapshot.bulkheads.values()].filter((running) => !kept.has(running))
@@ -245,14 +251,14 @@ export class Registry {
     this.#releaseUnused(snapshot.registrations)
   }
 
-  /** A change has failed: plugins that it alone had are counted no more than they are loaded. */
+  /** A change has failed: removes the metrics of plugins that only it had. */
   #forgetUnused(registrations: readonly Registration[]): void {
     const { metrics } = this.#options
     for (const { name } of registrations) if (this.find(name) === undefined) metrics.removePlugin(name)
     this.#releaseUnused(registrations)
   }
 
-  /** What was made of plugins that no snapshot has any more. */
+  /** Releases the sources of plugins that no snapshot has any more. */
   #releaseUnused(registrations: readonly Registration[]): void {
     const snapshots = [this.#current, ...this.#leaving, ...this.#stopping.keys()]
     const used = new Set(snapshots.flatMap((snapshot) => snapshot.registrations))
@@ -260,8 +266,8 @@ export class Registry {
   }
 
   /**
-   * A provider that leaves is told so before it is loaded again: it would end up without its state. Nobody waits for ever
-   * for calls that pass it still.
+   * A remote provider must be told that it is unloaded before it is loaded again; otherwise it would lose its new state.
+   * Calls that still pass it are waited for, but not for ever.
    */
   async #lastStops(): Promise<void> {
     const settled = Promise.all([...this.#leaving].map(({ calls }) => calls.whenZero()))
@@ -285,7 +291,10 @@ function inChainOrder(a: ActivePlugin, b: ActivePlugin): number {
   return second.options.priority - first.options.priority || first.order - second.order
 }
 
-/** An operator's quarantine is of the plugin, not of a version; it may have come or gone while the new one started. */
+/**
+ * An operator's quarantine is of the plugin, not of one version. It may have begun or ended while the new version
+ * started.
+ */
 function keepHeld(before: readonly Registration[], after: readonly Registration[]): void {
   for (const registration of after) {
     const old = before.find((other) => other.order === registration.order)

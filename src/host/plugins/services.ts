@@ -1,6 +1,6 @@
 /**
- * Host services: what the server does for plugins that the operator grants it to, by name. Everything that a lane says is
- * checked: that the plugin was granted the service, that somebody provides it, and its input by the contract's schema.
+ * Host services: what the server does for plugins, by name, if the operator has granted it to them. What a lane says is
+ * checked: that the plugin was granted the service, that the server provides it, and the input by the contract's schema.
  * Host's thread only.
  */
 import { deserialize } from 'node:v8'
@@ -22,7 +22,7 @@ type Provided = (input: unknown, caller: { readonly plugin: string }) => unknown
 
 export class ServiceRegistry {
   readonly #contract: Contract
-  /** Of an input, serialised. */
+  /** The largest input, in bytes after serialisation. */
   readonly #maxServiceBytes: number
   readonly #provided = new Map<string, Provided>()
 
@@ -31,7 +31,10 @@ export class ServiceRegistry {
     this.#maxServiceBytes = maxServiceBytes
   }
 
-  /** Functions by the names of services; of those given twice the later ones count. @throws HookringError OPTIONS_INVALID */
+  /**
+   * Adds functions by the names of services; a later function replaces an earlier one.
+   * @throws HookringError OPTIONS_INVALID
+   */
   provide(services: ProvidedServices<Services>): void {
     for (const [name, serve] of Object.entries(services)) {
       this.#checkName(name, 'services')
@@ -49,11 +52,11 @@ export class ServiceRegistry {
     for (const name of granted) this.#checkName(name, `plugin ${plugin}: services`)
   }
 
-  /** Answers the plugins of one lane of the bulkhead. */
+  /** Answers the service calls of one lane of the bulkhead. */
   forLane(bulkhead: Bulkhead): (call: ServiceCall) => Promise<ServiceAnswer> {
     let underWay = 0
     return async (call) => {
-      // An honest lane keeps to this by itself.
+      // An honest lane keeps to this bound by itself.
       if (underWay >= MAX_SERVICE_CALLS) return refusal('SERVICE_OVERLOAD', 'too many host services are under way')
       underWay += 1
       try {
@@ -80,10 +83,10 @@ export class ServiceRegistry {
       return refusal('SERVICE_UNAVAILABLE', `plugin ${grant?.plugin ?? '(unknown)'} was not granted ${service}`)
     }
     const serve = this.#provided.get(service)
-    if (serve === undefined) return refusal('SERVICE_UNAVAILABLE', `nobody provides ${service} to this engine`)
+    if (serve === undefined) return refusal('SERVICE_UNAVAILABLE', `the server does not provide ${service}`)
     const most = this.#maxServiceBytes
     if (input.length > most) {
-      const message = `${service}: its input takes ${input.length} bytes, maxServiceBytes is ${most}`
+      const message = `${service}: its input takes ${input.length} bytes, and maxServiceBytes is ${most}`
       return refusal('SERVICE_INPUT_INVALID', message)
     }
     const checked = checkedInput(this.#contract.services[service]!, service, input)
@@ -97,15 +100,15 @@ export class ServiceRegistry {
   }
 }
 
-/** @param index of the plugin in the bulkhead's lanes */
+/** @param index the plugin's index in the bulkhead */
 function grantOf(bulkhead: Bulkhead, index: number): Grant | undefined {
-  // While the lane starts, its plugins are known by what is to be loaded alone.
+  // While the lane starts, only its spec says which plugin that is.
   const { services, name } = bulkhead.spec?.plugins[index] ?? {}
   if (services === undefined || name === undefined) return undefined
   return { plugin: bulkhead.plugins[index]?.name ?? name, services }
 }
 
-/** What the schema makes of an input. It may throw as well: for an input that is nested too deeply for it, say. */
+/** Validates an input. A schema may throw, for example for an input that is nested too deeply for it. */
 function checkedInput(
   service: Service,
   name: string,
@@ -123,7 +126,7 @@ function checkedInput(
   }
 }
 
-/** A symbol, which no schema takes, for bytes that are no value or are nested too deeply for V8. */
+/** The value in `input`; a symbol, which no schema accepts, if there is none or it is nested too deeply for V8. */
 function valueIn(input: Uint8Array): unknown {
   try {
     return deserialize(input)

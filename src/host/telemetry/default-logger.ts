@@ -1,4 +1,4 @@
-/** The logger of an engine that was given none: what plugins print must not vanish. Lines on standard error. */
+/** The logger of an engine that was given none. It writes lines to standard error, so that what plugins log is not lost. */
 import { inspect } from 'node:util'
 import type { Logger } from '../../contracts/options.js'
 
@@ -9,6 +9,6 @@ export function createDefaultLogger(write: (line: string) => void = (line) => pr
     const more = Object.keys(rest).length === 0 ? '' : ` ${inspect(rest, { breakLength: Number.POSITIVE_INFINITY })}`
     write(`[${who}] ${level}: ${message}${more}\n`)
   }
-  // Debug lines are for those who ask for them with a logger of their own.
+  // Debug lines are only for loggers that the server passes.
   return { debug: () => {}, info: at('info'), warn: at('warn'), error: at('error') }
 }

@@ -1,6 +1,4 @@
-/**
- * What an engine tells its operator: typed events, one listener's failure never another's. Host's thread only.
- */
+/** The events that an engine emits for its operator, with their types. Host's thread only. */
 import type { EventEmitter } from 'node:events'
 import type { HookringError } from '../../contracts/errors.js'
 import type { ThrownError } from '../../contracts/verdict.js'
@@ -9,7 +7,7 @@ import type { RestartReason } from './recorders.js'
 /** An observation that was accepted and not delivered to a plugin. */
 export interface DeadLetter {
   readonly hookpoint: string
-  /** The plugin that was not told, or may have been interrupted while it was. */
+  /** The plugin that was not told, or that was interrupted while it was. */
   readonly plugin: string
   /** The event, decoded from the engine's own copy. */
   readonly event: unknown
@@ -20,23 +18,23 @@ export interface LaneReplaced {
   readonly bulkhead: string
   readonly lane: string
   readonly reason: RestartReason
-  /** Who ran when it happened, where that is known. */
+  /** The plugin that ran when it happened, if that is known. */
   readonly plugin: string | undefined
   readonly hookpoint: string | undefined
-  /** From the decision to replace the lane to its successor serving, in milliseconds. */
+  /** Milliseconds from the decision to replace the lane until its successor serves. */
   readonly tookMs: number
   readonly message: string
 }
 
 export interface PluginQuarantined {
   readonly plugin: string
-  /** By its failures, or by an operator. */
+  /** Because of its failures, or by an operator. */
   readonly by: 'failures' | 'operator'
   readonly calls: number
   readonly failures: number
 }
 
-/** A hook threw; the call's verdict has the same as `failure.error`. */
+/** A hook threw. The call's verdict has the same error in `failure.error`. */
 export interface PluginError {
   readonly plugin: string
   readonly hookpoint: string
@@ -47,7 +45,7 @@ export interface Zombie {
   readonly bulkhead: string
   readonly lane: string
   readonly plugin: string | undefined
-  /** How long the thread was given to exit, in milliseconds. */
+  /** How long the thread had to exit, in milliseconds. */
   readonly graceMs: number
 }
 
@@ -56,16 +54,19 @@ export interface EngineEvents {
   laneReplaced: [LaneReplaced]
   pluginQuarantined: [PluginQuarantined]
   pluginReleased: [{ readonly plugin: string }]
-  /** A hook threw; for each call. The log has it too, at a bounded rate. */
+  /** A hook threw; emitted for each such call. The log has it too, at a bounded rate. */
   pluginError: [PluginError]
   zombie: [Zombie]
-  /** What could not be told to a caller: refused observations, lanes that do not start. Never throws without listeners. */
+  /**
+   * Errors that have no caller to go to: refused observations, lanes that do not start. Without listeners nothing is
+   * thrown.
+   */
   error: [HookringError]
 }
 
 export type Emit = <Name extends keyof EngineEvents>(name: Name, ...args: EngineEvents[Name]) => void
 
-/** Emits outside the caller's stack: a listener that throws is the process's business, as everywhere in Node.js. */
+/** Emits outside the caller's stack: as everywhere in Node.js, a listener that throws is an uncaught exception. */
 export function createEmit(emitter: EventEmitter, onUnheardError: (error: HookringError) => void): Emit {
   return (name, ...args) => {
     if (emitter.listenerCount(name) === 0) {

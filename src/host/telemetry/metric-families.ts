@@ -1,7 +1,7 @@
 /**
- * Metric families: the names, help texts and labels of every metric, and the objects that stand for them in a
- * prom-client registry. A family holds no values, only rows that know where to read theirs, so that it costs nothing
- * until a scrape. For metrics.ts and recorders.ts, on the host's thread.
+ * Metric families: the names, help texts and labels of every metric, and the objects that stand for them in a prom-client
+ * registry. A family holds no values. Its rows know where to read theirs, so it costs nothing until a scrape. Used by
+ * metrics.ts and recorders.ts, on the host's thread.
  */
 import { HookringError } from '../../contracts/errors.js'
 
@@ -11,9 +11,9 @@ interface FamilyDefinition {
   readonly name: string
   readonly type: FamilyType
   readonly help: string
-  /** On top of `engine` and `contract`. */
+  /** Labels besides `engine` and `contract`. */
   readonly labels: readonly string[]
-  /** How a cluster's processes are added up; 'sum' when left out. */
+  /** How the processes of a cluster are aggregated. Default: 'sum'. */
   readonly aggregator?: 'max'
 }
 
@@ -29,7 +29,7 @@ export const FAMILIES = {
     name: 'verdicts_total',
     type: 'counter',
     labels: ['hookpoint', 'verdict'],
-    help: 'What calls came to, failure policies applied.',
+    help: 'Verdicts of calls, after failure policies.',
   },
   aborted: {
     name: 'calls_aborted_total',
@@ -41,7 +41,7 @@ export const FAMILIES = {
     name: 'calls_cut_short_total',
     type: 'counter',
     labels: ['hookpoint', 'by'],
-    help: "Turns of plugins that ended before the plugin had had its own time, by what took it (caller: the call's timeoutMs; waiting: queues and neighbours; neighbour: another plugin took their lane down).",
+    help: "Turns of plugins that ended before the plugin had had its own time, by who took that time (caller: the call's timeoutMs; waiting: queues and neighbours; neighbour: another plugin took their lane down).",
   },
   unanswered: {
     name: 'calls_unanswered_total',
@@ -121,7 +121,7 @@ export const FAMILIES = {
     name: 'observations_dropped_total',
     type: 'counter',
     labels: ['bulkhead'],
-    help: 'Observations that found the queue full.',
+    help: 'Observations that were dropped because the queue was full.',
   },
   undelivered: {
     name: 'observations_undelivered_total',
@@ -139,7 +139,7 @@ export const FAMILIES = {
     name: 'protocol_violations_total',
     type: 'counter',
     labels: ['bulkhead', 'kind'],
-    help: 'Things that a lane wrote and no honest lane writes.',
+    help: "Violations of the ring's protocol by lanes, by kind.",
   },
   droppedLogLines: {
     name: 'log_lines_dropped_total',
@@ -147,14 +147,19 @@ export const FAMILIES = {
     labels: ['bulkhead'],
     help: "Log lines of plugins that were over a lane's allowance.",
   },
-  zombies: { name: 'zombies', type: 'gauge', labels: [], help: 'Threads that were told to terminate and have not.' },
+  zombies: {
+    name: 'zombies',
+    type: 'gauge',
+    labels: [],
+    help: 'Threads that were told to terminate and have not exited.',
+  },
 } as const satisfies Record<string, FamilyDefinition>
 
 export type FamilyKey = keyof typeof FAMILIES
 
 export type Labels = Readonly<Record<string, string>>
 
-/** One row of a counter or gauge: where its value stands. `zero` is the registry's reset; gauges have none. */
+/** One row of a counter or gauge: where its value is read. `zero` is for the registry's reset; gauges have none. */
 export interface ValueRow {
   readonly labels: Labels
   read(): number
@@ -164,7 +169,7 @@ export interface ValueRow {
 /** One histogram with the buckets of BUCKET_BOUNDS_US. */
 export interface HistogramRow {
   readonly labels: Labels
-  /** Count per bucket, one for what is above the last bound, then the sum in microseconds. */
+  /** The count for each bucket, one for durations above the last bound, then the sum in microseconds. */
   readonly cells: Float64Array
 }
 
@@ -179,7 +184,7 @@ export type Row = ValueRow | HistogramRow | ChangingRows
 const FIRST_BOUND_LOG2 = 1
 const LAST_BOUND_LOG2 = 22
 
-/** Upper bounds in microseconds, powers of two: from what an empty hook takes to what nobody waits for (4.2 s). */
+/** Upper bounds in microseconds, powers of two: from the time of an empty hook to 4.2 s, longer than anybody waits. */
 export const BUCKET_BOUNDS_US: readonly number[] = Array.from(
   { length: LAST_BOUND_LOG2 - FIRST_BOUND_LOG2 + 1 },
   (_, index) => 2 ** (FIRST_BOUND_LOG2 + index),
@@ -195,12 +200,12 @@ export function createHistogramCells(): Float64Array {
 }
 
 /**
- * Counts a duration. It may come from a lane, which may write anything: what is negative or no number counts as 0, what
- * is longer than a day as a day.
+ * Counts a duration. It may come from a lane, which may write anything: a negative value or NaN counts as 0, and what is
+ * longer than a day as a day.
  */
 export function recordDuration(cells: Float64Array, us: number): void {
   if (us > 0 && us <= LAST_BOUND_US) {
-    // The exponent of the next power of two; the first bucket also takes what is below it.
+    // The exponent of the next power of two. The first bucket also takes smaller durations.
     const bucket = 32 - Math.clz32(Math.ceil(us) - 1) - FIRST_BOUND_LOG2
     cells[bucket > 0 ? bucket : 0]!++
     cells[SUM_CELL]! += us
@@ -214,7 +219,7 @@ function recordExtreme(cells: Float64Array, us: number): void {
   if (us > 0) cells[SUM_CELL]! += Math.min(us, DAY_US)
 }
 
-/** What hookring needs of a registry; that of prom-client and of its successor both have it. */
+/** What hookring needs of a registry. prom-client's has it, and so has its successor's. */
 export interface MetricsRegistry {
   registerMetric(metric: never): void
   getSingleMetric(name: string): unknown
@@ -223,7 +228,7 @@ export interface MetricsRegistry {
   readonly contentType: string
 }
 
-/** Registered symbol: engines of two copies of hookring can share a registry. */
+/** A registered symbol: engines of two copies of hookring can share a registry. */
 const FAMILY_BRAND = Symbol.for('hookring.metric-family@1')
 
 interface Sample {
@@ -232,10 +237,10 @@ interface Sample {
   value: number
 }
 
-/** The shape that registries expect of a metric, and our rows. */
+/** What registries expect of a metric, and hookring's rows. */
 export interface MetricFamily {
   readonly [FAMILY_BRAND]: true
-  /** Not constant: a registry that writes OpenMetrics takes `_total` off and adds it per sample. */
+  /** Not constant: a registry that writes OpenMetrics removes `_total` and adds it to each sample. */
   name: string
   readonly help: string
   readonly type: FamilyType
@@ -249,9 +254,9 @@ export interface MetricFamily {
 export type MetricFamilies = Readonly<Record<FamilyKey, MetricFamily>>
 
 /**
- * The families of a registry, made and registered where they are not there yet.
+ * The families of a registry, which are made and registered if they are not there yet.
  *
- * @throws HookringError OPTIONS_INVALID when another metric has one of the names; nothing is registered then.
+ * @throws HookringError OPTIONS_INVALID when another metric has one of the names. Nothing is registered then.
  */
 export function openFamilies(registry: MetricsRegistry, prefix: string): MetricFamilies {
   const families = {} as Record<FamilyKey, MetricFamily>
@@ -274,7 +279,7 @@ export function openFamilies(registry: MetricsRegistry, prefix: string): MetricF
   return families
 }
 
-/** Takes the families out of the registry, once no engine uses them. */
+/** Takes the families out of the registry when no engine uses them. */
 export function closeFamilies(registry: MetricsRegistry, prefix: string, families: MetricFamilies): void {
   for (const key of Object.keys(FAMILIES) as FamilyKey[]) {
     const name = prefix + FAMILIES[key].name

@@ -1,7 +1,7 @@
 /**
- * Metrics: what an engine counts, and how a prom-client registry comes to see it. The dispatcher and the lanes bump
- * plain numbers and preallocated arrays (recorders.ts); labels are made when a recorder is made, and values are read
- * when the registry is scraped. Made by the engine, on the host's thread alone.
+ * Metrics: what an engine counts, and how a prom-client registry reads it. The call path increments plain numbers and
+ * preallocated arrays (recorders.ts). Labels are made when a recorder is made; values are read at scrape. Host's thread
+ * only.
  */
 import { Registry } from 'prom-client'
 import type { HookpointKind } from '../../contracts/contract.js'
@@ -30,7 +30,7 @@ import {
 export type { MetricsRegistry } from './metric-families.js'
 
 export interface MetricsOptions {
-  /** Of prom-client, or one that takes the same metrics; without one a registry is made. */
+  /** A prom-client registry, or one that takes the same metrics. Default: a new one. */
   registry?: object | undefined
   prefix: string
   contract: { readonly id: string; readonly hookpoints: Readonly<Record<string, { readonly kind: HookpointKind }>> }
@@ -42,7 +42,7 @@ export class Metrics {
   readonly registry: MetricsRegistry
   /** The engine's own label, a small number that no other open engine of the registry has. */
   readonly engine: string
-  /** Threads that were told to terminate and have not. They outlive their lanes and bulkheads. */
+  /** Threads that were told to terminate and have not exited. They outlive their lanes and bulkheads. */
   zombies = 0
   readonly #prefix: string
   readonly #contract: MetricsOptions['contract']
@@ -54,7 +54,7 @@ export class Metrics {
   readonly #bulkheads = new Map<string, BulkheadEntry>()
   #isClosed = false
 
-  /** @throws HookringError OPTIONS_INVALID when the registry is none, or another metric in it has one of the names. */
+  /** @throws HookringError OPTIONS_INVALID when `registry` is not a registry, or another metric in it has one of the names */
   constructor({ registry, prefix, contract }: MetricsOptions) {
     this.registry = registry === undefined ? new Registry() : checkRegistry(registry)
     this.#prefix = prefix
@@ -66,7 +66,10 @@ export class Metrics {
     this.#ownRows.add('zombies', { labels: this.#base, read: () => this.zombies })
   }
 
-  /** One per hookpoint; made at the first request. @throws HookringError HOOKPOINT_UNKNOWN */
+  /**
+   * One for each hookpoint, made when first asked for.
+   * @throws HookringError HOOKPOINT_UNKNOWN
+   */
   hookpointRecorder(hookpoint: string): HookpointRecorder {
     const labels = { ...this.#base, hookpoint }
     return getOrMake(this.#hookpoints, hookpoint, () =>
@@ -74,7 +77,10 @@ export class Metrics {
     )
   }
 
-  /** One per plugin and hookpoint, kept over reloads. @throws HookringError HOOKPOINT_UNKNOWN */
+  /**
+   * One for each plugin and hookpoint, kept over reloads.
+   * @throws HookringError HOOKPOINT_UNKNOWN
+   */
   recorder({ hookpoint, plugin }: { hookpoint: string; plugin: string }): PluginRecorder {
     const kind = this.#kindOf(hookpoint)
     const { scope, recorders } = this.#pluginEntry(plugin)
@@ -82,7 +88,7 @@ export class Metrics {
     return getOrMake(recorders, hookpoint, () => createPluginRecorder(scope, labels, kind))
   }
 
-  /** `state` is read at scrape, until the plugin is removed. */
+  /** `state` is read at scrape until the plugin is removed. */
   watchQuarantine(plugin: string, state: () => BreakerState): void {
     const entry = this.#pluginEntry(plugin)
     if (entry.breakerState === null) {
@@ -92,13 +98,13 @@ export class Metrics {
     entry.breakerState = state
   }
 
-  /** Drops every row of the plugin. Its recorders still count, unseen. */
+  /** Removes every row of the plugin. Its recorders go on counting, unseen. */
   removePlugin(plugin: string): void {
     this.#plugins.get(plugin)?.scope.drop()
     this.#plugins.delete(plugin)
   }
 
-  /** One per bulkhead; asked again, it keeps its counts and takes the new gauges. */
+  /** One for each bulkhead. Asked again, it keeps its counts and takes the new gauges. */
   bulkheadRecorder(bulkhead: string, gauges: BulkheadGauges): BulkheadRecorder {
     const labels = { ...this.#base, bulkhead }
     const entry = getOrMake(this.#bulkheads, bulkhead, () => createBulkhead(this.#createScope(), labels, gauges))
@@ -111,7 +117,7 @@ export class Metrics {
     this.#bulkheads.delete(bulkhead)
   }
 
-  /** Takes the engine's rows out of the registry, and the metrics with the last engine. */
+  /** Takes the engine's rows out of the registry, and with the last engine the metrics. */
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true

@@ -1,4 +1,4 @@
-/** What plugins log, on its way to the server's logger. Host's thread only. */
+/** Passes what plugins log on to the server's logger. Host's thread only. */
 import type { LogLine } from '../../contracts/control.js'
 import type { ReadBatch } from '../../contracts/log-batch.js'
 import type { Logger } from '../../contracts/options.js'
@@ -8,17 +8,17 @@ import type { BulkheadRecorder } from './recorders.js'
 
 export interface PluginLogsOptions {
   readonly logger: Logger
-  /** Takes lines that are meant for the engine itself: true for those. */
+  /** Takes lines that are meant for the engine itself, and returns true for those. */
   hears(line: LogLine): boolean
   /** A plugin has thrown outside any call. */
   blame(plugin: string): void
 }
 
-/** Of log lines as text, for all lanes of a bulkhead: some thousand lines a second. What is more is dropped and counted. */
+/** Text of log lines for all lanes of a bulkhead: some thousand lines a second. Lines beyond it are dropped and counted. */
 const BUDGET = { bytesPerSecond: 1024 * 1024, burstBytes: 4 * 1024 * 1024 }
-/** A lane that logs too much waits so long for its next batch, and drops at its end what it has no room for. */
+/** A lane that logs too much waits this long for its next batch, and drops what it has no room for. */
 const HOLD_MS = 250
-/** Names that loggers write themselves, and the engine's own. A plugin's field of such a name is called `field_NAME`. */
+/** Names that loggers write themselves, and the engine's own. A plugin's field with such a name becomes `field_NAME`. */
 const RESERVED: ReadonlySet<string> = new Set([
   ...['level', 'time', 'timestamp', 'msg', 'message', 'pid', 'hostname', 'name', 'v', 'severity', 'err'],
   ...['plugin', 'bulkhead'],

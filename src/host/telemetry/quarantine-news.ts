@@ -1,4 +1,4 @@
-/** Tells operators that a plugin is quarantined, or released. Host's thread only. */
+/** Tells operators when a plugin is quarantined or released. Host's thread only. */
 import type { Logger } from '../../contracts/options.js'
 import type { BreakerChange } from '../primitives/circuit-breaker.js'
 import type { Emit } from './events.js'

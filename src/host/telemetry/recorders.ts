@@ -1,21 +1,21 @@
 /**
- * Recorders: the plain numbers and preallocated arrays that the hot path bumps, and the rows by which a scrape reads
- * them. metrics.ts makes recorders, the dispatcher and the lanes hold them; on the host's thread alone.
+ * Recorders: the plain numbers and preallocated arrays that the call path increments, and the rows through which a scrape
+ * reads them. metrics.ts makes them; the dispatcher and the lanes hold them. Host's thread only.
  */
 import type { HookpointKind } from '../../contracts/contract.js'
 import { CUT_SHORT_BY, FAILURE_KINDS, type VerdictKind } from '../../contracts/verdict.js'
 import { createHistogramCells, type FamilyKey, type Labels, type Row, recordDuration } from './metric-families.js'
 
-/** Where a verdict is counted in `verdicts`. */
+/** The index of a verdict in `verdicts`. */
 export const VERDICT_INDEX = { continue: 0, reject: 1, replace: 2, respond: 3 } as const satisfies Record<
   VerdictKind,
   number
 >
 
-/** Where a failure is counted in `failures`. */
+/** The index of a failure in `failures`. */
 export const FAILURE_INDEX = indexOf(FAILURE_KINDS)
 
-/** Where a plugin's turn that was cut short is counted in `cutShort`. */
+/** The index in `cutShort` of what cut a plugin's turn short. */
 export const CUT_SHORT_INDEX = indexOf(CUT_SHORT_BY)
 
 /** Why a lane was replaced. */
@@ -23,8 +23,8 @@ export const RESTART_REASONS = ['hang', 'crash', 'exit', 'memory', 'violation', 
 export type RestartReason = (typeof RESTART_REASONS)[number]
 
 /**
- * What a lane wrote that no honest lane writes. `doorbell`: it rang again and again and completed nothing. `frame`: its
- * child process wrote it.
+ * Protocol violations: what a lane wrote that no honest lane writes. `doorbell`: it rang again and again and completed
+ * nothing. `frame`: its child process wrote it.
  */
 export const VIOLATION_KINDS = [
   'sequence',
@@ -50,7 +50,7 @@ export interface PluginRecorder {
   readonly failures: Float64Array
   /** Completions after the deadline. */
   late: number
-  /** What a shadow plugin said, or that it failed, against what was enforced. */
+  /** Counts a shadow's verdict, or its failure, against what was enforced. */
   recordShadow(outcome: ShadowOutcome, enforced: VerdictKind): void
   recordRunning(us: number): void
 }
@@ -62,7 +62,7 @@ export interface HookpointRecorder {
   readonly verdicts: Float64Array
   aborted: number
   unanswered: number
-  /** Plugins' turns that ended before they had their own time, by CUT_SHORT_INDEX. */
+  /** Turns of plugins that ended before the plugin had its own time, by CUT_SHORT_INDEX. */
   readonly cutShort: Float64Array
   recordWaiting(us: number): void
 }
@@ -79,17 +79,17 @@ export interface BulkheadRecorder {
 export interface BulkheadGauges {
   queueDepth(): number
   inFlight(): number
-  /** Share of slots in use per lane; a lane's number is its label. */
+  /** Share of slots in use for each lane; the lane's number is its label. */
   lanes(): Iterable<{ lane: number; occupancy: number }>
 }
 
-/** The rows that leave together. */
+/** Rows that are removed together. */
 export interface RowScope {
   add(family: FamilyKey, row: Row): void
   drop(): void
 }
 
-/** A bulkhead's recorder, its rows, and the gauges that they read now. */
+/** A bulkhead's recorder, its rows, and the gauges that they read at present. */
 export interface BulkheadEntry {
   readonly scope: RowScope
   readonly recorder: BulkheadRecorder
@@ -108,7 +108,7 @@ const RESTART_INDEX = indexOf(RESTART_REASONS)
 const VIOLATION_INDEX = indexOf(VIOLATION_KINDS)
 const VERDICT_COUNT = Object.keys(VERDICT_INDEX).length
 
-/** An observation that was heard counts as `continue`. */
+/** An observation that was delivered counts as `continue`. */
 const VERDICTS_OF: Readonly<Record<HookpointKind, readonly VerdictKind[]>> = {
   gate: ['continue', 'reject'],
   observe: ['continue'],
@@ -128,7 +128,7 @@ export function createHookpointRecorder(scope: RowScope, labels: Labels, kind: H
   }
   addField(scope, 'calls', labels, recorder, 'calls')
   scope.add('waiting', { labels, cells: waiting })
-  // Nobody waits for an observation, so it has no outcome.
+  // Observations have no verdict that could differ.
   if (kind === 'observe') return recorder
   for (const verdict of VERDICTS_OF[kind]) {
     addCell(scope, 'verdicts', { ...labels, verdict }, recorder.verdicts, VERDICT_INDEX[verdict])
@@ -165,7 +165,7 @@ export function createPluginRecorder(scope: RowScope, labels: Labels, kind: Hook
   return recorder
 }
 
-/** Nothing before the first comparison: most plugins are no shadows. */
+/** No row before the first comparison: most plugins are not shadows. */
 function shadowRows(labels: Labels, cells: Float64Array, kind: HookpointKind): Row {
   const rows = [...VERDICTS_OF[kind], 'failure' as const].flatMap((verdict) =>
     VERDICTS_OF[kind].map((enforced) => ({

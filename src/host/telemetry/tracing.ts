@@ -1,6 +1,6 @@
 /**
- * diagnostics_channel: the tracing channel `hookring:call` follows a call from start to settlement. Costs one property
- * read per call while nobody subscribes. Host's thread only.
+ * diagnostics_channel: the tracing channel `hookring:call` follows a call from start to settlement. While nobody
+ * subscribes, it costs one property read for each call. Host's thread only.
  */
 
 import { AsyncResource } from 'node:async_hooks'
@@ -9,7 +9,7 @@ import { maskOf } from '../../contracts/codec/secrets.js'
 import type { Hookpoint } from '../../contracts/contract.js'
 import type { Verdict } from '../../contracts/verdict.js'
 
-/** The message of every event of the channel; `result` and `error` are set when the call has settled. */
+/** The message of every event of the channel. `result` or `error` is set when the call has settled. */
 export interface CallTraceMessage {
   readonly contract: string
   readonly hookpoint: string
@@ -22,7 +22,7 @@ export interface CallTraceMessage {
 export interface CallTrace {
   readonly message: CallTraceMessage
   readonly masks: TraceMasks
-  /** Settlement happens in another context than the call was made in. */
+  /** A call settles in another async context than the one in which it was made. */
   readonly resource: AsyncResource
 }
 
@@ -66,8 +66,8 @@ export function isTraced(): boolean {
 }
 
 /**
- * Publishes start and end: the call is under way. Stores that are bound to start (`bindStore`) are there at every later
- * event of the call.
+ * Publishes `start` and `end`: the call is under way. Stores that are bound to `start` (`bindStore`) are active in every
+ * later event of the call.
  */
 export function traceStart(message: CallTraceMessage, masks: TraceMasks): CallTrace {
   return start.runStores(message, () => {

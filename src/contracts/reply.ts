@@ -1,12 +1,12 @@
 /**
- * Replacements and answers on their way back: how large one may be, and what is said of one that its schema refuses. For
- * the engine, and for tests that run a plugin without one. Pure.
+ * Replacements and answers: how large they may be, and the message for one that its schema refuses. For the engine, and
+ * for tests that run a plugin without one. Pure.
  */
 import type { Checked } from './codec/refinements.js'
 import type { Hookpoint } from './contract.js'
 import { formatPath } from './errors.js'
 
-/** Bytes, a multiple of 8: a replacement may be larger than its event by as much as an answer may be large. */
+/** Bytes of a reply area: an answer has up to `maxReplyBytes`, a replacement that many more than its event. A multiple of 8. */
 export function createReplyRoom(
   { kind, maxReplyBytes }: Pick<Hookpoint, 'kind' | 'maxReplyBytes'>,
   defaultReplyBytes: number,
@@ -22,7 +22,7 @@ export function createReplyRoom(
   }
 }
 
-/** What is said of a value that the layout can hold and the schema refuses. */
+/** The message for a value that fits the layout but not the schema. */
 export function misfitMessage(
   what: 'replacement' | 'answer',
   { path, problem }: Extract<Checked, { ok: false }>,

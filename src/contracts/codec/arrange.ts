@@ -1,9 +1,7 @@
-/**
- * Where things stand in memory: alignments, offsets and sizes of plan nodes. Called by compile.ts alone.
- */
+/** Alignments, offsets and sizes of plan nodes. Only compile.ts calls it. */
 import type { MaybeNode, ObjectNode, PlanField, PlanNode, PlanNodeOf, UnionNode } from './plan.js'
 
-/** The alignment of a node's fixed part: that of the widest number in it. */
+/** The alignment of a node's fixed part: the alignment of the widest number in it. */
 export function alignmentOf(node: PlanNode): number {
   switch (node.kind) {
     case 'bool':
@@ -27,7 +25,7 @@ export function alignmentOf(node: PlanNode): number {
     case 'date':
       return 8
     case 'bytes':
-      // Whole words are written as words.
+      // Bytes in multiples of 4 are written as words.
       return node.length === null || node.length % 4 === 0 ? 4 : 1
     case 'maybe':
       return alignmentOf(node.inner)
@@ -52,7 +50,7 @@ export function maybeNode(
   return { kind: 'maybe', fixedBytes: innerAt + inner.fixedBytes, inner, innerAt, ...how }
 }
 
-/** Falling alignment leaves no holes between fields. */
+/** Fields in order of falling alignment leave no gaps. */
 export function objectNode(fields: readonly Omit<PlanField, 'at'>[], strict: boolean): ObjectNode {
   const byAlignment = [...fields].sort((a, b) => alignmentOf(b.node) - alignmentOf(a.node))
   const offsets = new Map<string, number>()
@@ -63,7 +61,7 @@ export function objectNode(fields: readonly Omit<PlanField, 'at'>[], strict: boo
   }
   const placed: PlanField[] = fields.map((field) => ({ ...field, at: offsets.get(field.key) ?? 0 }))
   const widest = byAlignment[0] === undefined ? 1 : alignmentOf(byAlignment[0].node)
-  // One byte at least: elements without size would let a few bytes stand for any number of them.
+  // At least one byte: with elements of size 0, a few bytes could claim any number of elements.
   return { kind: 'object', fixedBytes: alignUp(Math.max(end, 1), widest), fields: placed, strict }
 }
 
@@ -77,7 +75,7 @@ export function unionNode(variants: readonly PlanNode[]): UnionNode {
   return { kind: 'union', fixedBytes: 8, variants, discriminator: commonTag(variants) }
 }
 
-/** A field by which objects can be told apart: an enum in all of them, with no value that two of them share. */
+/** A field that tells the objects apart: an enum in all of them, with no value that two of them share. */
 function commonTag(variants: readonly PlanNode[]): string | null {
   const first = variants[0]
   if (variants.length < 2 || first?.kind !== 'object') return null

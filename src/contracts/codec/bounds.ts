@@ -1,6 +1,6 @@
 /**
- * Reads zod's checks: the ones that a layout expresses become bounds in the plan, the rest are left to zod. Called by
- * compile.ts alone.
+ * Reads zod's checks. Those that a layout can express become bounds in the plan; zod itself applies the rest. Only
+ * compile.ts calls it.
  */
 import type { z } from 'zod/v4'
 import type { PlanNode } from './plan.js'
@@ -10,11 +10,11 @@ type CheckedDef = { readonly checks?: readonly { readonly _zod: { readonly def: 
 
 const NUMBER_CHECKS = ['number_format', 'bigint_format', 'greater_than', 'less_than']
 const LENGTH_CHECKS = ['min_length', 'max_length', 'length_equals']
-/** They carry documentation. */
+/** Checks that only carry documentation. */
 const SILENT_CHECKS = ['describe', 'meta']
 
 const MAX_F32 = 3.4028234663852886e38
-/** The last moments that a Date can hold. */
+/** The earliest and latest times that a Date can hold. */
 const MAX_TIME_MS = 8.64e15
 
 export interface Lengths {
@@ -22,18 +22,18 @@ export interface Lengths {
   readonly maxLength: number
 }
 
-/** True when zod must be asked, because the layout does not express all that the schema checks. */
+/** True when zod must check too, because the layout does not express everything that the schema checks. */
 export function hasOtherChecks(def: CheckedDef, expressed: 'numbers' | 'lengths' | 'none'): boolean {
   const known = expressed === 'numbers' ? NUMBER_CHECKS : expressed === 'lengths' ? LENGTH_CHECKS : []
   return checksOf(def).some(({ check }) => !known.includes(check) && !SILENT_CHECKS.includes(check))
 }
 
-/** True when checking may change the value, so that bounds hold for what comes in but not for what comes out. */
+/** True when checking may change the value, so that bounds hold for the input but not for the result. */
 export function isRewritten(def: CheckedDef): boolean {
   return checksOf(def).some(({ check, format }) => check === 'overwrite' || format === 'url')
 }
 
-/** The narrowest layout that holds every number the schema admits. */
+/** The narrowest layout that holds every number which the schema admits. */
 export function numberNode(def: z.core.$ZodNumberDef): PlanNode {
   if (isRewritten(def)) return { kind: 'f64', fixedBytes: 8, min: -Number.MAX_VALUE, max: Number.MAX_VALUE }
   let { min, max } = { min: -Number.MAX_VALUE, max: Number.MAX_VALUE }
@@ -53,7 +53,7 @@ export function numberNode(def: z.core.$ZodNumberDef): PlanNode {
     else if (check === 'less_than') narrow(min, inclusive ? Number(value) : nextDouble(Number(value), -1))
   }
   if (!isInteger) return { kind: 'f64', fixedBytes: 8, min, max }
-  // Adding 0 turns the -0 that ceil() makes into 0.
+  // Adding 0 turns the -0 that ceil() may return into 0.
   min = Math.max(Math.ceil(min), -Number.MAX_SAFE_INTEGER) + 0
   max = Math.min(Math.floor(max), Number.MAX_SAFE_INTEGER) + 0
   if (min >= 0 && max <= 0xff) return { kind: 'u8', fixedBytes: 1, min, max }
@@ -63,7 +63,7 @@ export function numberNode(def: z.core.$ZodNumberDef): PlanNode {
   return { kind: 'int', fixedBytes: 8, min, max }
 }
 
-/** Bounds of a bigint; null where there is none. */
+/** Bounds of a bigint; null: there is none. */
 export function bigintBounds(def: z.core.$ZodBigIntDef): { min: bigint | null; max: bigint | null } {
   let min: bigint | null = null
   let max: bigint | null = null
@@ -118,7 +118,7 @@ function checksOf(def: CheckedDef): readonly CheckDef[] {
   return 'check' in def ? [def as unknown as CheckDef, ...added] : added
 }
 
-/** The next double above (1) or below (-1). */
+/** The next larger (step 1) or smaller (step -1) double. */
 function nextDouble(value: number, step: 1 | -1): number {
   if (!Number.isFinite(value)) return value
   if (value === 0) return step * Number.MIN_VALUE

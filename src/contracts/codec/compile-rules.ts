@@ -1,6 +1,6 @@
 /**
- * What the parts of the compiler share: where the walk stands, how a schema becomes a check, when a default is plain data, how a refusal reads. Called by
- * compile.ts and its parts alone.
+ * What the parts of the compiler share: the state of the walk, turning a schema into a check, defaults that are plain
+ * data, and the error for a type that cannot cross. Only compile.ts and its parts call it.
  */
 import { z } from 'zod/v4'
 import { formatPath, HookringError } from '../errors.js'
@@ -11,25 +11,25 @@ import { markSecret, sampleOf } from './secrets.js'
 
 export type Schema = z.core.$ZodType
 
-/** What newer versions of zod say of a union, and older ones have no word for. */
+/** Traits of a union for which older versions of zod have no word. */
 export interface UnionTraits {
   /** False: exactly one option may take a value. */
   readonly inclusive?: boolean
 }
 
-/** The same of a record. */
+/** Traits of a record for which older versions of zod have no word. */
 export interface RecordTraits {
   readonly mode?: 'strict' | 'loose'
-  /** Not every key of an enum need be there. */
+  /** Keys of an enum may be missing. */
   readonly partial?: boolean
 }
 
-/** Where the walk over a schema stands. */
+/** The state of the walk over a schema. */
 export interface Walk {
   readonly path: readonly (string | number)[]
-  /** The schemas around this one: meeting one of them again is recursion. */
+  /** The schemas around this one. Meeting one of them again means recursion. */
   readonly ancestors: readonly Schema[]
-  /** Filled on the way. A schema that is checked as a whole gives what is below it a map that is thrown away. */
+  /** Filled during the walk. A schema that zod checks as a whole passes a map that is thrown away to what is below it. */
   readonly found: Map<PlanNode, Refinement>
 }
 
@@ -61,7 +61,7 @@ function parsed(schema: Schema, value: unknown) {
   }
 }
 
-/** Marks the node of a secret schema. A recording is replayed, so what stands in for a value has to be one that the schema allows. */
+/** Marks the node of a secret schema. Recordings are replayed, so the mask must be a value that the schema allows. */
 export function hide(node: PlanNode, schema: Schema, walk: Walk): PlanNode {
   const { masked = null } = markOf(schema) ?? {}
   markSecret(node, masked)
@@ -69,7 +69,7 @@ export function hide(node: PlanNode, schema: Schema, walk: Walk): PlanNode {
   return node
 }
 
-/** A field that crosses as JSON is secret as a whole, if a part of it is. */
+/** A field that crosses as JSON is secret as a whole if a part of it is. */
 export function hideJson(node: PlanNode, schema: Schema, walk: Walk): PlanNode {
   if (!holdsSecret(schema)) return node
   markSecret(node, null)
@@ -102,7 +102,7 @@ function maskNeeded(path: readonly (string | number)[], isGiven: boolean): Hookr
   )
 }
 
-/** What the schema makes of nothing, computed anew. */
+/** The schema's value for undefined, computed at each call. */
 export function fallbackOf(schema: Schema): () => unknown {
   const check = checkOf(schema)
   return () => {
@@ -113,16 +113,16 @@ export function fallbackOf(schema: Schema): () => unknown {
 }
 
 /**
- * A default that is the same whenever it is asked for and that can be cloned: it goes into the plan, for lanes to use.
- * zod does not say whether a default is computed. What looks like a moment is taken for one, since two moments in the
- * same millisecond look alike; lanes leave such a field out, and the host computes it.
+ * A default that is always the same and can be cloned: it goes into the plan, and lanes use it. zod does not say whether
+ * a default is computed. A value that looks like a time counts as computed, because two times in the same millisecond
+ * look alike. Lanes leave such a field out, and the host computes it.
  */
 export function staticDefault(def: { readonly defaultValue: unknown }): { value: unknown } | null {
   try {
     const value = structuredClone(def.defaultValue)
     return value !== undefined && isSame(value, def.defaultValue) && !looksLikeTime(value) ? { value } : null
   } catch {
-    // It cannot be cloned, or throws: left to the call, which names the field.
+    // It cannot be cloned, or it throws. The call will fail, with the field's name.
     return null
   }
 }

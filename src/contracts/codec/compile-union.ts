@@ -1,9 +1,9 @@
 /**
- * Compiles unions. Called by compile.ts alone.
+ * Compiles unions. Only compile.ts calls it.
  *
- * zod takes the first option that parses. An encoder takes the first variant that fits, which is the same thing as long
- * as the layout alone decides. Where zod's further checks would decide between objects, the layout might keep other
- * fields than zod would, so such a union crosses as JSON or is refused.
+ * zod takes the first option that parses. An encoder takes the first variant that fits. Both are the same while the
+ * layout alone decides. If zod's further checks would decide between objects, the layout could keep other fields than
+ * zod, so such a union crosses as JSON or is refused.
  */
 import type { z } from 'zod/v4'
 import { maybeNode, unionNode } from './arrange.js'
@@ -65,7 +65,7 @@ function onlyNull(optional: boolean, walk: Walk): PlanNode {
   return { kind: 'enum', fixedBytes: 2, values: [null] }
 }
 
-/** An option that is itself a union is spliced in, so that nested discriminated unions are told apart at once. */
+/** Splices in an option that is itself a union, so that nested discriminated unions are told apart in one step. */
 function compileVariants(option: Schema, walk: Walk, { compileNode }: Compiler): Variant[] {
   const found = new Map<PlanNode, Refinement>()
   const node = compileNode(option, { ...walk, found })
@@ -73,7 +73,7 @@ function compileVariants(option: Schema, walk: Walk, { compileNode }: Compiler):
   return nodes.map((variant) => ({ node: variant, kinds: kindsOf(variant), found }))
 }
 
-/** Null when only zod could say which of the variants an object is. */
+/** null: only zod could tell which of the variants an object is. */
 function join(schema: Schema, variants: readonly Variant[], isExclusive: boolean, walk: Walk): PlanNode | null {
   const values = variants.flatMap(({ node, found }) => (node.kind === 'enum' && !found.has(node) ? node.values : []))
   if (!isExclusive && variants.every(({ node, found }) => node.kind === 'enum' && !found.has(node))) {
@@ -86,12 +86,12 @@ function join(schema: Schema, variants: readonly Variant[], isExclusive: boolean
   const contested = contestedKinds(variants, isExclusive)
   if (contested === 0) return accept(variants, walk, union)
   if ((contested & CONTAINER_KINDS) !== 0) return null
-  // Whichever variant carries a scalar, the value is the same; whether it is allowed, zod says of the union as a whole.
+  // A scalar is the same value in any variant that holds it. Whether it is allowed, zod decides for the union as a whole.
   walk.found.set(union, { check: checkOf(schema), fallback: null })
   return union
 }
 
-/** Kinds of values that two variants accept and that zod's further checks decide between. */
+/** Kinds of values that two variants accept and between which only zod's further checks decide. */
 function contestedKinds(variants: readonly Variant[], isExclusive: boolean): number {
   let contested = 0
   for (const [index, one] of variants.entries()) {

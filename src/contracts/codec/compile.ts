@@ -1,9 +1,9 @@
 /**
- * Compiles a zod schema into a layout plan. Called by defineContract, once per schema and thread.
+ * Compiles a zod schema into a layout plan. defineContract calls it, once for each schema and thread.
  *
- * The walk mirrors zod's own kinds (`_zod.def.type`). What a layout cannot say but zod can check goes into the plan's
- * refinements: a node that needs zod is checked by it with everything below it, so nodes below one need no check of
- * their own. What has no layout crosses as JSON where JSON can hold it, and is refused where it cannot.
+ * The walk follows zod's own kinds (`_zod.def.type`). What a layout cannot express but zod can check goes into the plan's
+ * refinements. zod checks such a node together with everything below it, so the nodes below need no checks of their own.
+ * A type without a layout crosses as JSON if JSON can hold it, and is refused otherwise.
  */
 import type { z } from 'zod/v4'
 import { formatPath, HookringError } from '../errors.js'
@@ -33,14 +33,14 @@ type DefOf<Type extends Def['type']> = Extract<Def, { type: Type }>
 
 const MAX_DEPTH = 64
 const MAX_ENUM_VALUES = 65_536
-/** Names that events, JSON and the language have taken. */
+/** Names that events, JSON or the language already use. */
 const RESERVED_FIELDS = new Set(['copy', 'toJSON', '__proto__'])
 
 /**
- * The plan of a schema, with its refinements attached (they stay behind when the plan is cloned).
+ * The plan of a schema, with its refinements attached. Cloning a plan leaves them behind.
  *
- * @throws HookringError CONTRACT_UNENCODABLE, with the path, for what cannot cross; CONTRACT_INVALID for a field name
- * that is taken and for what is no schema; ZOD_TOO_OLD for a schema of zod 3.
+ * @throws HookringError CONTRACT_UNENCODABLE, with the path, for a type that cannot cross; CONTRACT_INVALID for a reserved
+ * field name and for something that is not a schema; ZOD_TOO_OLD for a schema of zod 3.
  */
 export function compileLayout(schema: AnySchema, path: readonly (string | number)[]): LayoutPlan {
   const found = new Map<PlanNode, Refinement>()
@@ -126,7 +126,7 @@ function compileJson(schema: Schema, walk: Walk, what: string): PlanNode {
 }
 
 const BY_VALUE = 'describe what the hook is to see, and convert before the call'
-/** What cannot cross, and what to use instead. */
+/** Types that cannot cross, and what to use instead. */
 const REFUSED = {
   function: ['a function', 'give the plugin a host service instead'],
   symbol: ['a symbol', 'use a string or an enum'],
@@ -145,7 +145,7 @@ const REFUSED = {
 } as const satisfies Record<string, readonly [what: string, advice: string]>
 
 function refusalFor(type: keyof typeof REFUSED): readonly [what: string, advice: string] {
-  // zod may know more types by now.
+  // zod may have added types since.
   return REFUSED[type] ?? [`z.${type}()`, 'build it from the types of hookring/contracts and of z.object()']
 }
 
@@ -156,7 +156,7 @@ function defOf(schema: Schema, walk: Walk): Def {
   throw new HookringError('CONTRACT_INVALID', `${formatPath(walk.path)}: not a zod schema`, { path: walk.path })
 }
 
-/** A node without nodes below it: checked by zod if the schema checks more than the layout says. */
+/** A node without children. zod checks it if the schema checks more than the layout expresses. */
 function leaf(
   schema: Schema,
   walk: Walk,
@@ -172,7 +172,7 @@ function checked(schema: Schema, walk: Walk, node: PlanNode): PlanNode {
   return node
 }
 
-/** A node with nodes below it. If the schema checks more than the layout says, zod checks all of them at once. */
+/** A node with children. If the schema checks more than the layout expresses, zod checks all of them at once. */
 function around(
   schema: Schema,
   walk: Walk,
@@ -216,7 +216,7 @@ function compileEnum(schema: Schema, walk: Walk): PlanNode {
 }
 
 function compileCustom(schema: Schema, walk: Walk, def: DefOf<'custom'>): PlanNode {
-  // Clones, which .refine() and .describe() make, lose the class; their parents have it.
+  // .refine() and .describe() make clones, which lose the class; their parents have it.
   for (let at: Schema | undefined = schema; at !== undefined; at = at._zod.parent) {
     if (at._zod.bag.Class === Uint8Array)
       return leaf(schema, walk, bytesNode(null, Number.POSITIVE_INFINITY), 'none', { checks: def.checks })
@@ -231,7 +231,7 @@ function compileCustom(schema: Schema, walk: Walk, def: DefOf<'custom'>): PlanNo
   throw unencodable(walk.path, 'z.custom()', 'say the type with a schema and the rest with .refine()')
 }
 
-/** `inner`, or absent, or null. Layers that lie on each other become one. */
+/** `inner`, or absent, or null. Nested layers become one. */
 function maybe(
   inner: PlanNode,
   walk: Walk,
@@ -256,7 +256,7 @@ function maybe(
 
 function compileDefault(schema: Schema, def: DefOf<'default' | 'prefault'>, walk: Walk): PlanNode {
   const node = maybe(compileNode(def.innerType, walk), walk, { optional: true, fallback: staticDefault(def) })
-  // What .prefault() gives is parsed like any value, what .default() gives is not.
+  // A value from .prefault() is parsed like any other, one from .default() is not.
   const fallback = def.type === 'prefault' ? fallbackOf(schema) : () => def.defaultValue
   walk.found.set(node, { check: null, fallback })
   return node
@@ -310,7 +310,7 @@ function compileRecord(schema: Schema, walk: Walk, def: DefOf<'record'> & Record
   const keyValues = def.keyType._zod.values
   const isStringEnum = keyValues !== undefined && [...keyValues].every((key) => typeof key === 'string')
   const hasKeyLayout = isStringEnum || def.keyType._zod.def.type === 'string'
-  // That every key of an enum is there, and keys that are not strings, are zod's to check.
+  // zod checks that every key of an enum is there, and keys that are not strings.
   const mustCheck = !hasKeyLayout || (keyValues !== undefined && def.partial !== true)
   return around(
     schema,

@@ -1,25 +1,16 @@
 /**
  * The decoder: turns bytes that a lane wrote into a plain value. Runs on the host, on a private copy of the bytes.
  *
- * Nothing in the bytes is believed: every offset, count, tag, index and UTF-8 sequence is checked before it is used, and
- * every value against its plan, and its refinements where `parse` is asked for. An encoder never lets two parts of the tail overlap, so together they
- * cannot be longer than the whole: a budget holds the decoder's work to that.
+ * It trusts nothing in the bytes: every offset, count, tag, index and UTF-8 sequence is checked before it is used, and
+ * every value against its plan; `parse` applies the refinements too. An encoder never lets two parts of the tail overlap,
+ * so together they cannot be longer than the whole. A budget of that size bounds the decoder's work.
  */
 import { parseJson, setOwn } from './json.js'
 import type { CodecMemory } from './memory.js'
+import { atKey, checkMisfit, countProblem, eventError, Misfit, misfitOf, problemOf, runCheck } from './misfit.js'
 import type { LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf } from './plan.js'
 import { type Checked, NO_REFINEMENTS, type Refinement, type Refinements, refinementsOf } from './refinements.js'
-import {
-  checkRefusal,
-  countViolation,
-  eventError,
-  Refusal,
-  refusalOf,
-  runCheck,
-  violationOf,
-  within,
-} from './refusal.js'
-import { secretRefusal } from './secrets.js'
+import { secretMisfit } from './secrets.js'
 
 interface Source {
   readonly memory: CodecMemory
@@ -29,7 +20,7 @@ interface Source {
   budget: number
 }
 
-/** Reads the fixed part at `at`, which is inside the bytes; `at` counts from the start of the memory. */
+/** Reads the fixed part at `at`, which counts from the start of the memory and is inside the bytes. */
 type Decode = (source: Source, at: number) => unknown
 
 export interface Decoder {
@@ -44,7 +35,7 @@ export function createDecoder(plan: LayoutPlan, label: string): Decoder {
   function decode(root: Decode, memory: CodecMemory, base: number, bytes: number): unknown {
     const isInside =
       Number.isSafeInteger(bytes) && bytes >= plan.fixedBytes && base >= 0 && base + bytes <= memory.u8.length
-    if (!isInside) throw new Refusal(`must be at least ${plan.fixedBytes} bytes when encoded, got ${bytes}`)
+    if (!isInside) throw new Misfit(`must be at least ${plan.fixedBytes} bytes when encoded, got ${bytes}`)
     return root({ memory, base, bytes, budget: bytes - plan.fixedBytes }, base)
   }
 
@@ -61,7 +52,7 @@ export function createDecoder(plan: LayoutPlan, label: string): Decoder {
       try {
         return { ok: true, value: decode(decodeChecked, memory, base, bytes) }
       } catch (error) {
-        if (error instanceof Refusal && error.isCheck) return { ok: false, path: error.path, problem: error.problem }
+        if (error instanceof Misfit && error.isCheck) return { ok: false, path: error.path, problem: error.problem }
         throw eventError(error, label)
       }
     },
@@ -70,11 +61,11 @@ export function createDecoder(plan: LayoutPlan, label: string): Decoder {
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Where `length` bytes of the tail begin, once it is sure that they are there. */
+/** Where `length` bytes of the tail begin, after checking that they are there. */
 function take(source: Source, offset: number, length: number): number {
-  if (offset + length > source.bytes) throw new Refusal('points outside its event')
+  if (offset + length > source.bytes) throw new Misfit('points outside its event')
   source.budget -= length
-  if (source.budget < 0) throw new Refusal('overlaps with another part of its event')
+  if (source.budget < 0) throw new Misfit('overlaps with another part of its event')
   return source.base + offset
 }
 
@@ -90,7 +81,7 @@ function secretDecode(decode: Decode): Decode {
     try {
       return decode(source, at)
     } catch (error) {
-      throw secretRefusal(error, null)
+      throw secretMisfit(error, null)
     }
   }
 }
@@ -99,7 +90,7 @@ function checkedDecode(check: NonNullable<Refinement['check']>, decode: Decode):
   return (source, at) => {
     const result = runCheck(check, decode(source, at))
     if (result.ok) return result.value
-    throw checkRefusal(result)
+    throw checkMisfit(result)
   }
 }
 
@@ -108,7 +99,7 @@ function plainDecodeOf(node: PlanNode, refinements: Refinements, fallback: Refin
     case 'bool':
       return ({ memory }, at) => {
         const byte = memory.u8[at]!
-        if (byte > 1) throw refusalOf(node, byte)
+        if (byte > 1) throw misfitOf(node, byte)
         return byte === 1
       }
     case 'u8':
@@ -133,7 +124,7 @@ function plainDecodeOf(node: PlanNode, refinements: Refinements, fallback: Refin
     case 'enum':
       return ({ memory }, at) => {
         const index = memory.view.getUint16(at, true)
-        if (index >= node.values.length) throw new Refusal(`has no value of index ${index}`)
+        if (index >= node.values.length) throw new Misfit(`has no value of index ${index}`)
         return node.values[index]
       }
     case 'bytes':
@@ -151,7 +142,7 @@ function plainDecodeOf(node: PlanNode, refinements: Refinements, fallback: Refin
       return (source, at) => {
         const index = source.memory.view.getUint32(at, true)
         const decode = decodes[index]
-        if (decode === undefined) throw new Refusal(`has no variant of index ${index}`)
+        if (decode === undefined) throw new Misfit(`has no variant of index ${index}`)
         const start = take(source, source.memory.view.getUint32(at + 4, true), node.variants[index]!.fixedBytes)
         return decode(source, start)
       }
@@ -162,7 +153,7 @@ function plainDecodeOf(node: PlanNode, refinements: Refinements, fallback: Refin
 }
 
 function fitting(node: PlanNode, value: unknown): unknown {
-  if (violationOf(node, value) !== null) throw refusalOf(node, value)
+  if (problemOf(node, value) !== null) throw misfitOf(node, value)
   return value
 }
 
@@ -173,7 +164,7 @@ function decodeText(source: Source, at: number): string {
   try {
     return strictUtf8.decode(u8.subarray(start, start + length))
   } catch (cause) {
-    throw new Refusal('is not UTF-8', { cause })
+    throw new Misfit('is not UTF-8', { cause })
   }
 }
 
@@ -183,7 +174,7 @@ function decodeBytes(node: PlanNodeOf<'bytes'>): Decode {
   return (source, at) => {
     const { view, u8 } = source.memory
     const count = view.getUint32(at + 4, true)
-    refuse(countViolation(count, { min: 0, max: maxLength, verb: 'be', unit: 'bytes' }))
+    refuse(countProblem(count, { min: 0, max: maxLength, verb: 'be', unit: 'bytes' }))
     const start = take(source, view.getUint32(at, true), count)
     return u8.slice(start, start + count)
   }
@@ -198,8 +189,8 @@ function decodeMaybe(node: MaybeNode, decode: Decode, computed: Refinement['fall
     if (presence === 0 && node.fallback !== null) return structuredClone(node.fallback.value)
     if (presence === 0 && node.optional) return undefined
     throw presence === 0
-      ? refusalOf(node.inner, undefined)
-      : new Refusal(`must be ${node.nullable ? 'null or ' : ''}a value, got neither`)
+      ? misfitOf(node.inner, undefined)
+      : new Misfit(`must be ${node.nullable ? 'null or ' : ''}a value, got neither`)
   }
 }
 
@@ -215,7 +206,7 @@ function decodeObject(node: ObjectNode, refinements: Refinements): Decode {
         if (value !== undefined || field.isRequired) plain[field.key] = value
       }
     } catch (error) {
-      throw within(error, node.fields[i]!.key)
+      throw atKey(error, node.fields[i]!.key)
     }
     return plain
   }
@@ -226,14 +217,14 @@ function decodeArray(node: PlanNodeOf<'array'>, decode: Decode): Decode {
   return (source, at) => {
     const { view } = source.memory
     const count = view.getUint32(at + 4, true)
-    refuse(countViolation(count, { min: minLength, max: maxLength, verb: 'have', unit: 'elements' }))
+    refuse(countProblem(count, { min: minLength, max: maxLength, verb: 'have', unit: 'elements' }))
     const start = take(source, view.getUint32(at, true), count * element.fixedBytes)
     const items: unknown[] = []
     let i = 0
     try {
       for (; i < count; i++) items.push(decode(source, start + i * element.fixedBytes))
     } catch (error) {
-      throw within(error, i)
+      throw atKey(error, i)
     }
     return items
   }
@@ -249,17 +240,17 @@ function decodeRecord(node: PlanNodeOf<'record'>, decodeKey: Decode, decodeValue
     for (let i = 0; i < count; i++) {
       const element = start + i * elementBytes
       const key = String(decodeKey(source, element))
-      if (Object.hasOwn(record, key)) throw new Refusal('has a key twice', { path: [key] })
+      if (Object.hasOwn(record, key)) throw new Misfit('has a key twice', { path: [key] })
       try {
         setOwn(record, key, decodeValue(source, element + valueAt))
       } catch (error) {
-        throw within(error, key)
+        throw atKey(error, key)
       }
     }
     return record
   }
 }
 
-function refuse(violation: string | null): void {
-  if (violation !== null) throw new Refusal(violation)
+function refuse(problem: string | null): void {
+  if (problem !== null) throw new Misfit(problem)
 }

@@ -1,40 +1,40 @@
 /**
- * Where the encoder writes: the memory, its bounds, and the end of what is written. Used by encode.ts and its writers
- * alone, on any thread.
+ * Where the encoder writes: the memory, its bounds, and the end of what is written. Only encode.ts and its writers use
+ * it, on any thread.
  *
- * The state is shared by all encoders of a thread, so that their closures need not hand it on. A getter of the value
- * that is being encoded may call an encoder itself, so `writeInto` puts back what it found.
+ * All encoders of a thread share this state, so that their closures need not pass it on. A getter of the value that is
+ * being encoded may itself call an encoder, so `writeInto` restores what it found.
  */
 import { type CodecMemory, NO_MEMORY } from './memory.js'
 
-/** Writes `value` at `at`, counted from the start of the memory. */
+/** Writes `value` at `at`, which counts from the start of the memory. */
 export type Write = (at: number, value: unknown) => void
 
 export let u8 = NO_MEMORY.u8
 export let view = NO_MEMORY.view
 /** Start of the event in the memory. */
 export let base = 0
-/** End of what is written, from base. */
+/** End of what is written, counted from base. */
 export let tail = 0
 let buffer = NO_MEMORY.buffer
-/** Bytes from base that may be written. */
+/** Bytes that may be written, counted from base. */
 let room = 0
-/** Bytes from base that would have been enough so far; set before OVERFLOW is thrown. */
+/** Bytes that would have been needed so far, counted from base; set before OVERFLOW is thrown. */
 let needed = 0
 
-/** Thrown when the room does not suffice. */
+/** Thrown when the value does not fit. */
 export const OVERFLOW: unique symbol = Symbol('overflow')
 
-/** Up to here a loop over the characters is faster than a call into the engine. */
+/** Up to this length a loop over the characters is faster than a native call. */
 const SHORT_TEXT = 16
 
-/** What to write: a root node's writer, and the bytes of its fixed part. */
+/** What to write: the root node's writer, and the size of its fixed part in bytes. */
 export interface Root {
   readonly write: Write
   readonly fixedBytes: number
 }
 
-/** Writes `value` from `at` on; returns the bytes it takes, or -n when it takes n or more and they are not there. */
+/** Writes `value` from `at` on. Returns the bytes it takes; -n: it does not fit, and takes at least n. */
 export function writeInto(memory: CodecMemory, at: number, limit: number, root: Root, value: unknown): number {
   const outerU8 = u8
   const outerView = view
@@ -46,7 +46,7 @@ export function writeInto(memory: CodecMemory, at: number, limit: number, root: 
   view = memory.view
   buffer = memory.buffer
   base = at
-  // Whatever the caller says, memory ends where it ends.
+  // The memory's own end counts, whatever the caller says.
   room = Math.min(limit, u8.length) - at
   tail = root.fixedBytes
   try {
@@ -66,7 +66,7 @@ export function writeInto(memory: CodecMemory, at: number, limit: number, root: 
   }
 }
 
-/** Takes `bytes` at the end of the tail and returns where they begin, from base. */
+/** Reserves `bytes` at the end of the tail. Returns where they begin, counted from base. */
 export function reserve(bytes: number): number {
   const start = tail
   const end = start + bytes
@@ -78,7 +78,7 @@ export function reserve(bytes: number): number {
   return start
 }
 
-/** The same, for parts that hold numbers. */
+/** Reserves aligned bytes, for parts that hold numbers. */
 export function reserveAligned(bytes: number): number {
   tail = (tail + 7) & ~7
   return reserve(bytes)
@@ -89,7 +89,7 @@ export function rewindTo(end: number): void {
   tail = end
 }
 
-/** Writes the two words by which a fixed part refers to the tail. */
+/** Writes the two words with which a fixed part refers to the tail. */
 export function setReference(at: number, first: number, second: number): void {
   view.setUint32(at, first, true)
   view.setUint32(at + 4, second, true)
@@ -112,7 +112,7 @@ export function writeText(at: number, text: string): void {
     }
   }
   const free = room - tail
-  // No UTF-16 unit takes more than three bytes, so most texts need not be measured.
+  // A UTF-16 unit takes at most three bytes of UTF-8, so most texts need not be measured.
   const bytes = count * 3 <= free ? 0 : Buffer.byteLength(text)
   if (bytes > free) reserve(bytes)
   const written = buffer.write(text, base + tail, free, 'utf8')

@@ -1,21 +1,21 @@
 /**
- * Straight-line writers for objects, generated as code from their plan: what the encoder's closures do field by field, with
- * offsets and names in place, which is several times as fast. Used by encode.ts alone, on any thread.
+ * Writers for objects, generated as straight-line code from their plan. They do what the encoder's closures do, with
+ * offsets and names as constants, and are several times as fast. Only encode.ts uses it, on any thread.
  *
- * A generated writer is an optimist. It writes what is plainly as the plan says and answers false about everything else;
- * the closures then take the object from the start, and say what is wrong with it. So each check stands here only as the
- * question whether it passes. Where code generation from strings is switched off (--disallow-code-generation-from-strings)
+ * A generated writer is an optimist. It writes what plainly fits the plan and returns false for everything else. The
+ * closures then start again from the beginning of the object, and say what is wrong with it. So each check here only asks
+ * whether the value passes. Where generating code from strings is disabled (--disallow-code-generation-from-strings),
  * there are no generated writers, and nothing else changes.
  *
- * The code is made from plans alone, which come from the contract's own schemas: field names enter as JSON strings.
+ * The code is made only from plans, which come from the contract's own schemas. Field names enter it as JSON strings.
  */
 import type { Write } from './encode-cursor.js'
 import type { MaybeNode, ObjectNode, PlanField, PlanNode, PlanNodeOf } from './plan.js'
 
-/** Writes the object at `at`; false when anything about it is not plain. */
+/** Writes the object at `at`. False: something about it is not plain. */
 export type GeneratedWrite = (at: number, value: unknown, u8: Uint8Array, view: DataView) => boolean
 
-/** The same for an object that has a fixed part alone, at a multiple of 8: it needs no cursor, and writes words as words. */
+/** The same for an object that has only a fixed part, at a multiple of 8: it needs no cursor, and writes words as words. */
 export type GeneratedFixedWrite = (
   at: number,
   value: unknown,
@@ -25,26 +25,26 @@ export type GeneratedFixedWrite = (
   u64: BigUint64Array,
 ) => boolean
 
-/** What generated code calls back for: text, and fields whose writers are closures. */
+/** What generated code calls: the writer of text, and closures for other fields. */
 export interface GeneratedParts {
   writeText(at: number, text: string): void
-  /** The closure of a node that is not generated. */
+  /** The closure of a node for which no code is generated. */
   writerOf(node: PlanNode): Write
-  /** Nodes with checks or defaults that are code. */
+  /** Whether the node has a check or a default that is code. */
   hasRefinement(node: PlanNode): boolean
 }
 
-/** Up to here bytes are copied in place; longer ones by set(), and only if they are that long exactly. */
+/** Up to this length bytes are copied by stores; longer ones by set(), and only if they have exactly that length. */
 const IN_PLACE_BYTES = 64
-/** A plan with more fields than this gets closures: generated code has to stay compilable. */
+/** A plan with more fields than this gets closures: generated code must stay small enough to compile. */
 const MAX_FIELDS = 200
 
-/** The layout's order is little-endian; words are stored in the machine's own. */
+/** The layout is little-endian; word stores use the machine's own order. */
 const HAS_LAYOUT_ORDER = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1
 
 interface Generation {
   readonly parts: GeneratedParts
-  /** Whether the object stands where its alignment says, so that words may be stored. */
+  /** Whether the object is at an address of its alignment, so that words may be stored. */
   readonly isAligned: boolean
   readonly closures: Write[]
   hasText: boolean
@@ -52,13 +52,13 @@ interface Generation {
   names: number
 }
 
-/** The writer, or null when there can be none. */
+/** The generated writer; null: there can be none. */
 export function generateObjectWriter(node: ObjectNode, parts: GeneratedParts): GeneratedWrite | null {
   const generation = newGeneration(parts, false)
   return generate(node, generation, 'at, value, u8, view', '') as GeneratedWrite | null
 }
 
-/** The writer of an object without text and closures, or null when it has any, or there can be none. */
+/** The generated writer of an object without text and closures; null: it has some, or there can be none. */
 export function generateFixedWriter(node: ObjectNode, parts: GeneratedParts): GeneratedFixedWrite | null {
   const generation = newGeneration(parts, HAS_LAYOUT_ORDER)
   const words = 'const i = at >> 2\nconst u = at >> 3\n'
@@ -122,7 +122,7 @@ function nodeCode(node: PlanNode, offset: number, name: string, generation: Gene
         generation.isAligned ? `u64[u + ${offset >> 3}] = ${name}` : `view.setBigUint64(${at}, ${name}, true)`
       }\n`
     case 'string':
-      // Counted in units: with a minimum of two characters that does not say enough.
+      // The length is in UTF-16 units, which says too little for a minimum of two characters or more.
       if (node.minLength > 1) return closureCode(node, offset, name, generation)
       generation.hasText = true
       return `if (typeof ${name} !== 'string' || ${name}.length < ${node.minLength} || ${name}.length > ${node.maxLength}) return false\nwriteText(${at}, ${name})\n`
@@ -146,7 +146,8 @@ function closureCode(node: PlanNode, offset: number, name: string, generation: G
 
 function maybeCode(node: MaybeNode, offset: number, name: string, generation: Generation): string {
   if (node.fallback !== null) return closureCode(node, offset, name, generation)
-  // With what is empty behind it where there is room: a word that is stored in parts is slow to be read as one.
+  // If there is room, store the flag with the empty bytes behind it as one word: a word stored in parts is slow to read
+  // as one.
   const isWord = generation.isAligned && offset % 4 === 0 && node.innerAt >= 4
   const tagCode = (tag: number) => (isWord ? `i32[i + ${offset >> 2}] = ${tag}` : `u8[at + ${offset}] = ${tag}`)
   const cases: string[] = []
@@ -169,7 +170,6 @@ function bigintCheck({ kind, min, max }: PlanNodeOf<'u64' | 'i64'>, name: string
   return `${name} < ${min}n || ${name} > ${max}n`
 }
 
-/** Stores 32 bits. A DataView checks more before each store than an array of words does. */
 function wordCode(offset: number, value: string, setter: 'setInt32' | 'setUint32', { isAligned }: Generation): string {
   return isAligned && offset % 4 === 0
     ? `i32[i + ${offset >> 2}] = ${value}`
@@ -177,12 +177,13 @@ function wordCode(offset: number, value: string, setter: 'setInt32' | 'setUint32
 }
 
 function bytesCode(length: number, offset: number, name: string, generation: Generation): string {
-  // The length first: once a compiler knows the array's shape from it, the other questions cost nothing.
+  // Length first: once the compiler knows the array's shape from it, the other checks cost nothing.
   const check = `if (${name}.length !== ${length} || !(${name} instanceof Uint8Array) || !ArrayBuffer.isView(${name})) return false\n`
   if (length > IN_PLACE_BYTES) return `${check}u8.set(${name}, at + ${offset})\n`
   const copies: string[] = []
   let i = 0
-  // Four bytes to a store: a store each would fill the processor's store buffer, and the stores to shared memory wait in it too.
+  // One store for four bytes: a store for each byte would fill the processor's store buffer, in which stores to shared
+  // memory wait too.
   for (; i + 4 <= length; i += 4) {
     const word = `${name}[${i}] | ${name}[${i + 1}] << 8 | ${name}[${i + 2}] << 16 | ${name}[${i + 3}] << 24`
     copies.push(wordCode(offset + i, word, 'setInt32', generation))

@@ -1,18 +1,16 @@
-/**
- * Writers of unions: which variant a value is, then the variant in the tail. Called by encode.ts alone.
- */
+/** Writers of unions: find the variant of a value, then write the variant into the tail. Only encode.ts calls it. */
 import { base, reserveAligned, rewindTo, setReference, tail, view, type Write } from './encode-cursor.js'
 import { KIND, kindOf, kindsOf } from './kinds.js'
+import { atKey, Misfit, misfitOf } from './misfit.js'
 import type { EnumValue, ObjectNode, PlanNode, PlanNodeOf, UnionNode } from './plan.js'
-import { Refusal, refusalOf, within } from './refusal.js'
 import { isSecret, markSecret } from './secrets.js'
 
-/** What a union's writer asks for of its variants. */
+/** What a union's writer needs from its variants. */
 export interface UnionParts {
   readonly writerOf: (node: PlanNode) => Write
-  /** The writer of an object's fields but for one. */
+  /** The writer of an object's fields, except for one. */
   readonly fieldsWriterOf: (node: ObjectNode, except: string) => Write
-  /** Whether zod checks the node's values, and its result is written. */
+  /** Whether zod checks the node's values, so that zod's result is written. */
   readonly isChecked: (node: PlanNode) => boolean
 }
 
@@ -33,19 +31,19 @@ export function unionWriter(node: UnionNode, parts: UnionParts): Write {
   }
   return (at, value) => {
     const fitting = candidates.get(kindOf(value)) ?? []
-    // With one candidate its own refusal says more than ours could.
+    // With one candidate, its own misfit says more than ours could.
     if (fitting.length === 1) return place(at, fitting[0]!, value)
     const start = tail
     for (const index of fitting) {
       try {
         return place(at, index, value)
       } catch (error) {
-        if (!(error instanceof Refusal) || error.cause !== undefined) throw error
+        if (!(error instanceof Misfit) || error.cause !== undefined) throw error
         rewindTo(start)
       }
     }
-    if (value === undefined) throw refusalOf(node, value)
-    throw new Refusal(`fits none of the ${writes.length} variants of its union`)
+    if (value === undefined) throw misfitOf(node, value)
+    throw new Misfit(`fits none of the ${writes.length} variants of its union`)
   }
 }
 
@@ -53,7 +51,7 @@ function taggedUnionWriter(node: UnionNode, discriminator: string, parts: UnionP
   const variants = node.variants.map((variant, index) => {
     const { fields } = variant as ObjectNode
     const tag = fields.find(({ key }) => key === discriminator)!
-    // A checked variant is written from what zod returned, tag and all.
+    // A checked variant is written from what zod returned, with its tag.
     const isChecked = parts.isChecked(variant) || parts.isChecked(tag.node)
     const write = isChecked ? parts.writerOf(variant) : parts.fieldsWriterOf(variant as ObjectNode, discriminator)
     return {
@@ -74,10 +72,10 @@ function taggedUnionWriter(node: UnionNode, discriminator: string, parts: UnionP
   )
   if (isSecretTag) markSecret(tags, null)
   return (at, value) => {
-    if (typeof value !== 'object' || value === null) throw refusalOf(node, value)
+    if (typeof value !== 'object' || value === null) throw misfitOf(node, value)
     const tag = (value as Record<string, unknown>)[discriminator]
     const found = places.get(tag)
-    if (found === undefined) throw within(refusalOf(tags, tag), discriminator)
+    if (found === undefined) throw atKey(misfitOf(tags, tag), discriminator)
     const { variant, tagIndex } = found
     const start = reserveAligned(variant.fixedBytes)
     setReference(at, variant.index, start)

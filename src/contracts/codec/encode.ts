@@ -1,9 +1,10 @@
 /**
- * The encoder: writes a value into memory by its plan. The host encodes events, lanes encode replacements and answers.
+ * The encoder: writes a value into memory according to its plan. The host encodes events; lanes encode replacements and
+ * answers.
  *
- * Each node becomes a closure that checks and writes in one pass; every property of the value is read exactly once. Plain
- * objects are tried by generated code first (see encode-generated.ts); what that does not accept is read once more.
- * Where the plan carries refinements (see refinements.ts), zod checks those values first and its result is written.
+ * Each node becomes a closure that checks and writes in one pass. Every property of the value is read exactly once.
+ * Generated code tries plain objects first (encode-generated.ts); what it does not accept is read once more. Where the
+ * plan has refinements (refinements.ts), zod checks the value first, and zod's result is written.
  */
 import { arrayWriter, recordWriter } from './encode-collections.js'
 import { OVERFLOW, type Root, rewindTo, tail, u8, view, type Write, writeInto, writeText } from './encode-cursor.js'
@@ -17,37 +18,37 @@ import { bytesWriter, integer64Writer, integerWriter } from './encode-scalars.js
 import { unionWriter } from './encode-union.js'
 import { jsonText } from './json.js'
 import type { CodecMemory } from './memory.js'
-import type { LayoutPlan, MaybeNode, ObjectNode, PlanField, PlanNode } from './plan.js'
-import { type Refinement, type Refinements, refinementsOf } from './refinements.js'
 import {
-  checkRefusal,
+  atKey,
+  checkMisfit,
   eventError,
   isLengthWithin,
   isPlainObject,
-  Refusal,
-  refusalOf,
+  Misfit,
+  misfitOf,
+  problemOf,
   runCheck,
   timeOf,
-  violationOf,
-  within,
-} from './refusal.js'
-import { isSecret, secretRefusal } from './secrets.js'
+} from './misfit.js'
+import type { LayoutPlan, MaybeNode, ObjectNode, PlanField, PlanNode } from './plan.js'
+import { type Refinement, type Refinements, refinementsOf } from './refinements.js'
+import { isSecret, secretMisfit } from './secrets.js'
 
 export interface Encoder {
   /**
-   * Writes `value` at `base` (a multiple of 8) and returns the bytes it takes; offsets inside are relative to base.
-   * When it does not fit in `limit - base` bytes, returns -n, n being more than that and a lower bound of what it takes
-   * (in a union without a discriminator, of what the variant takes that did not fit): try again with n or more. Memory
-   * up to limit may have been written either way.
+   * Writes `value` at `base` (a multiple of 8) and returns the bytes it takes. Offsets inside it are relative to base. If
+   * it does not fit into `limit - base` bytes, returns -n, where n is more than that and at most what the value needs:
+   * try again with n or more. (In a union without a discriminator, n is for the variant that did not fit.) Memory up to
+   * limit may have been written in either case.
    *
-   * @throws HookringError EVENT_INVALID, with the path of the first field that does not fit; EVENT_EXPIRED when the
-   * value is, or holds, an event of a hook that has returned.
+   * @throws HookringError EVENT_INVALID, with the path of the first field that does not fit; EVENT_EXPIRED when the value
+   * is, or contains, an event of a hook that has returned
    */
   encode(memory: CodecMemory, base: number, limit: number, value: unknown): number
 }
 
 export interface EncoderOptions {
-  /** Begins the messages of errors: the hookpoint's name, and what of it is encoded. */
+  /** Begins the messages of errors: the name of the hookpoint, and which part of it is encoded. */
   readonly label?: string
 }
 
@@ -77,7 +78,7 @@ export function createEncoder(plan: LayoutPlan, options: EncoderOptions = {}): E
         try {
           if (writeFixed(base, value, u8, view, i32, u64)) return fixedBytes
         } catch {
-          // What a getter threw is thrown again by the writers, with the path to it.
+          // The writers will throw what a getter threw here, with the path to it.
         }
       }
       return encodeAny(memory, base, limit, value)
@@ -85,7 +86,10 @@ export function createEncoder(plan: LayoutPlan, options: EncoderOptions = {}): E
   }
 }
 
-/** Writes a whole value that has a fixed part alone, without a cursor; false: the writers must see what is wrong with it. */
+/**
+ * A writer for values with only a fixed part, which needs no cursor. It returns false if the other writers must find out
+ * what is wrong.
+ */
 function fixedWriterOf(node: PlanNode, refinements: Refinements): GeneratedFixedWrite | null {
   if (node.kind !== 'object' || refinements.has(node)) return null
   return generateFixedWriter(node, partsFor(refinements))
@@ -103,7 +107,7 @@ function secretWriter(node: PlanNode, write: Write): Write {
     try {
       write(at, value)
     } catch (error) {
-      throw error === OVERFLOW ? error : secretRefusal(error, violationOf(node, value))
+      throw error === OVERFLOW ? error : secretMisfit(error, problemOf(node, value))
     }
   }
 }
@@ -112,7 +116,7 @@ function checkedWriter(check: NonNullable<Refinement['check']>, node: PlanNode, 
   return (at, value) => {
     const result = runCheck(check, value)
     if (result.ok) return write(at, result.value)
-    throw value === undefined ? refusalOf(node, value) : checkRefusal(result)
+    throw value === undefined ? misfitOf(node, value) : checkMisfit(result)
   }
 }
 
@@ -120,7 +124,7 @@ function plainWriterOf(node: PlanNode, refinements: Refinements, fallback: Refin
   switch (node.kind) {
     case 'bool':
       return (at, value) => {
-        if (typeof value !== 'boolean') throw refusalOf(node, value)
+        if (typeof value !== 'boolean') throw misfitOf(node, value)
         u8[at] = value ? 1 : 0
       }
     case 'u8':
@@ -132,7 +136,7 @@ function plainWriterOf(node: PlanNode, refinements: Refinements, fallback: Refin
     case 'f64': {
       const { min, max } = node
       return (at, value) => {
-        if (typeof value !== 'number' || !(value >= min && value <= max)) throw refusalOf(node, value)
+        if (typeof value !== 'number' || !(value >= min && value <= max)) throw misfitOf(node, value)
         view.setFloat64(at, value, true)
       }
     }
@@ -142,13 +146,13 @@ function plainWriterOf(node: PlanNode, refinements: Refinements, fallback: Refin
     case 'date':
       return (at, value) => {
         const time = timeOf(value)
-        if (time === null || !(time >= node.min && time <= node.max)) throw refusalOf(node, value)
+        if (time === null || !(time >= node.min && time <= node.max)) throw misfitOf(node, value)
         view.setFloat64(at, time, true)
       }
     case 'string': {
       const { minLength, maxLength } = node
       return (at, value) => {
-        if (typeof value !== 'string' || !isLengthWithin(value, minLength, maxLength)) throw refusalOf(node, value)
+        if (typeof value !== 'string' || !isLengthWithin(value, minLength, maxLength)) throw misfitOf(node, value)
         writeText(at, value)
       }
     }
@@ -156,7 +160,7 @@ function plainWriterOf(node: PlanNode, refinements: Refinements, fallback: Refin
       const indexes = new Map<unknown, number>(node.values.map((value, index) => [value, index]))
       return (at, value) => {
         const index = indexes.get(value)
-        if (index === undefined) throw refusalOf(node, value)
+        if (index === undefined) throw misfitOf(node, value)
         view.setUint16(at, index, true)
       }
     }
@@ -178,7 +182,7 @@ function plainWriterOf(node: PlanNode, refinements: Refinements, fallback: Refin
       })
     case 'json':
       return (at, value) => {
-        if (value === undefined) throw refusalOf(node, value)
+        if (value === undefined) throw misfitOf(node, value)
         writeText(at, jsonText(value))
       }
   }
@@ -209,7 +213,7 @@ function objectWriter(node: ObjectNode, refinements: Refinements): Write {
       if (generated(at, value, u8, view)) return
     } catch (error) {
       if (error === OVERFLOW) throw error
-      // What a field's writer or a getter threw is thrown again below, with the path to it.
+      // The closures below throw again what a field's writer or a getter threw here, with the path to it.
     }
     rewindTo(end)
     closures(at, value)
@@ -232,7 +236,7 @@ function fieldsWriter(node: ObjectNode, refinements: Refinements, except: string
   const known = node.strict ? new Set(node.fields.map(({ key }) => key)) : null
   const count = fields.length
   return (at, value) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refusalOf(node, value)
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw misfitOf(node, value)
     if (known !== null) refuseUnknownKeys(known, value)
     let i = 0
     try {
@@ -246,24 +250,24 @@ function fieldsWriter(node: ObjectNode, refinements: Refinements, except: string
 
 /** What a getter throws may quote what it should have given. */
 function fieldError({ key, node }: PlanField, error: unknown): unknown {
-  const isQuoted = !(error instanceof Refusal) && isSecret(node)
-  return within(isQuoted ? secretRefusal(error, 'could not be read') : error, key)
+  const isQuoted = !(error instanceof Misfit) && isSecret(node)
+  return atKey(isQuoted ? secretMisfit(error, 'could not be read') : error, key)
 }
 
 function refuseUnknownKeys(known: ReadonlySet<string>, value: object): void {
   for (const key of Object.keys(value)) {
-    if (!known.has(key)) throw new Refusal(`has an unknown field ${JSON.stringify(key)}`)
+    if (!known.has(key)) throw new Misfit(`has an unknown field ${JSON.stringify(key)}`)
   }
 }
 
-/** Fields of an event are getters of its class: a spread event has none of them, which is easily taken for a bug. */
+/** The fields of an event are getters of its class. A spread event has none of them, which looks like a bug of hookring. */
 function missingAdvice(node: ObjectNode, value: object, error: unknown): unknown {
-  if (!(error instanceof Refusal) || !error.isMissing || error.path.length !== 1 || !isPlainObject(value)) return error
+  if (!(error instanceof Misfit) || !error.isMissing || error.path.length !== 1 || !isPlainObject(value)) return error
   const missing = node.fields.filter(
     (field) => !(field.node.kind === 'maybe' && field.node.optional) && !(field.key in value),
   )
   if (missing.length < Math.min(2, node.fields.length)) return error
-  return new Refusal(
+  return new Misfit(
     `${error.problem} (the fields of an event are not copied by { ...event }: use { ...event.copy() })`,
     { path: error.path },
   )

@@ -1,6 +1,4 @@
-/**
- * The classes of lazy events, one for each object of a plan. Made by read.ts alone, on the thread that runs hooks.
- */
+/** The classes of lazy events, one for each object of a plan. Only read.ts makes them, on the thread that runs hooks. */
 import { HookringError } from '../errors.js'
 import type { CodecMemory } from './memory.js'
 import type { ObjectNode } from './plan.js'
@@ -14,14 +12,14 @@ export const SHOWN = Symbol.for('hookring.shown@1')
 const same = (value: unknown): unknown => value
 const EXPIRED = { [INSPECT]: () => '<expired>' }
 
-/** One opened object. Those inside an event share the root, which is closed for all of them at once. */
+/** An opened object. Those inside an event share its root, and are closed with it. */
 export interface Opened {
-  /** Null once closed; of the root only. */
+  /** null once the event is closed. Only the root's counts. */
   memory: CodecMemory | null
   readonly base: number
   readonly at: number
   readonly root: Opened | null
-  /** Field values by index, ABSENT for undefined; null until the first is read. */
+  /** Field values by index, ABSENT for undefined; null until the first field is read. */
   fields: unknown[] | null
 }
 
@@ -60,7 +58,7 @@ export function eventClass({ node, path, reads, copy, classes }: ClassPlan): Eve
     return value
   }
 
-  // Reached only through what this function returns: whoever has an event must not get at the memory behind it.
+  // Only the returned functions reach it: whoever holds an event must not reach the memory behind it.
   let openedOf!: (event: unknown) => Opened | null
 
   class HookEvent {

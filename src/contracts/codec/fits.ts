@@ -1,6 +1,7 @@
 /** Which variant of a union a value is. Any thread. */
+
+import { problemOf } from './misfit.js'
 import type { PlanNode } from './plan.js'
-import { violationOf } from './refusal.js'
 
 /** Whether a valid value is of this node and not of another variant. */
 export function fitsNode(node: PlanNode, value: unknown): boolean {
@@ -8,7 +9,7 @@ export function fitsNode(node: PlanNode, value: unknown): boolean {
     if (value === undefined) return node.optional || node.fallback !== null
     return (value === null && node.nullable) || fitsNode(node.inner, value)
   }
-  if (violationOf(node, value) !== null) return false
+  if (problemOf(node, value) !== null) return false
   switch (node.kind) {
     case 'object':
       return node.fields.every((field) => fitsNode(field.node, (value as Record<string, unknown>)[field.key]))

@@ -1,6 +1,4 @@
-/**
- * Says whether JSON can hold whatever a schema admits, for the types that cross as JSON. Called by compile.ts alone.
- */
+/** Decides whether JSON can hold everything that a schema admits, for types that cross as JSON. Only compile.ts calls it. */
 import type { z } from 'zod/v4'
 import { formatPath, HookringError } from '../errors.js'
 import { layoutHints } from '../types.js'
@@ -10,9 +8,9 @@ type Path = readonly (string | number)[]
 type Def = z.core.$ZodTypes['_zod']['def']
 
 /**
- * Passes when JSON holds all of it.
+ * Returns if JSON can hold all of it.
  *
- * @throws HookringError CONTRACT_UNENCODABLE with the path to the first part that JSON would lose or change.
+ * @throws HookringError CONTRACT_UNENCODABLE, with the path to the first part that JSON would lose or change
  */
 export function checkJsonHolds(schema: Schema, path: Path, what: string): void {
   const lost = findLost(schema, path, new Set())

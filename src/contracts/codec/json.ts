@@ -1,16 +1,19 @@
 /**
- * The JSON escape at run time: a value into text and back, for fields whose type has no layout of its own. Stricter than
- * JSON.stringify, which turns what it cannot hold into null, {} or nothing.
+ * JSON for fields whose type has no layout: turns a value into text and back. It is stricter than JSON.stringify, which
+ * turns what it cannot hold into null, {} or nothing.
  */
-import { Refusal, within } from './refusal.js'
+import { atKey, Misfit } from './misfit.js'
 
-/** Deep enough for any document, shallow enough for everyone's recursion. */
+/** Deep enough for any document, shallow enough for recursive code. */
 export const MAX_JSON_DEPTH = 128
 
-/** JSON.parse takes a number above 1.8e308 for infinite: that takes an exponent of three digits, or hundreds of digits. */
+/**
+ * JSON.parse reads a number above 1.8e308 as Infinity. Such a number has an exponent of three digits, or hundreds of
+ * digits.
+ */
 const MAY_OVERFLOW = /e\+?\d{3}|\d{200}/i
 
-/** @throws Refusal for what JSON cannot hold, and whatever the value's own getters and toJSON throw. */
+/** @throws Misfit for what JSON cannot hold, and whatever the value's own getters and toJSON throw */
 export function jsonText(value: unknown): string {
   return JSON.stringify(snapshot(value, MAX_JSON_DEPTH))
 }
@@ -18,7 +21,7 @@ export function jsonText(value: unknown): string {
 /**
  * Keys named `__proto__` become own properties.
  *
- * @throws Refusal for text that is no JSON, is nested too deeply or holds too large a number
+ * @throws Misfit for text that is not JSON, is nested too deeply or has too large a number
  */
 export function parseJson(text: string): unknown {
   if (isTooDeep(text)) throw tooDeep()
@@ -26,13 +29,13 @@ export function parseJson(text: string): unknown {
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    throw new Refusal('is not JSON', { cause })
+    throw new Misfit('is not JSON', { cause })
   }
   if (MAY_OVERFLOW.test(text)) snapshot(value, MAX_JSON_DEPTH)
   return value
 }
 
-/** A copy that JSON.stringify cannot change: each property of the original is read once. */
+/** A copy that JSON.stringify cannot change. Each property of the original is read once. */
 function snapshot(value: unknown, depthLeft: number): unknown {
   switch (typeof value) {
     case 'string':
@@ -40,13 +43,13 @@ function snapshot(value: unknown, depthLeft: number): unknown {
       return value
     case 'number':
       if (Number.isFinite(value)) return value
-      throw new Refusal(`must be JSON, got ${value}`)
+      throw new Misfit(`must be JSON, got ${value}`)
     case 'object':
       return value === null ? null : snapshotObject(value, depthLeft)
     case 'bigint':
-      throw new Refusal('must be JSON, got a bigint: give the field a type, such as u64()')
+      throw new Misfit('must be JSON, got a bigint: give the field a type, such as u64()')
     default:
-      throw new Refusal(`must be JSON, got ${value === undefined ? 'undefined' : `a ${typeof value}`}`)
+      throw new Misfit(`must be JSON, got ${value === undefined ? 'undefined' : `a ${typeof value}`}`)
   }
 }
 
@@ -65,7 +68,7 @@ function snapshotObject(value: object, depthLeft: number): unknown {
     return items
   }
   const tag = Object.prototype.toString.call(value)
-  if (tag !== '[object Object]') throw new Refusal(`must be JSON, got a ${tag.slice(8, -1)}: give the field a type`)
+  if (tag !== '[object Object]') throw new Misfit(`must be JSON, got a ${tag.slice(8, -1)}: give the field a type`)
   const copy: Record<string, unknown> = {}
   for (const key of Object.keys(value)) {
     const field = inside(key, () => {
@@ -81,11 +84,11 @@ function inside<T>(key: string | number, read: () => T): T {
   try {
     return read()
   } catch (error) {
-    throw within(error, key)
+    throw atKey(error, key)
   }
 }
 
-/** Assignment to `__proto__` would change the prototype. */
+/** Sets an own property. Assigning to `__proto__` would change the prototype. */
 export function setOwn(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key === '__proto__')
     Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true })
@@ -108,8 +111,8 @@ function isTooDeep(text: string): boolean {
   return false
 }
 
-function tooDeep(): Refusal {
-  return new Refusal(`is circular or nested deeper than ${MAX_JSON_DEPTH} levels`)
+function tooDeep(): Misfit {
+  return new Misfit(`is circular or nested deeper than ${MAX_JSON_DEPTH} levels`)
 }
 
 const QUOTE = 0x22

@@ -1,10 +1,10 @@
 /**
- * The kinds of JavaScript values, and which of them a plan node may accept: how a union without a discriminator finds its
- * variants. A bit each, so that sets of them are numbers.
+ * The kinds of JavaScript values, and which of them a plan node may accept. A union without a discriminator finds its
+ * variants with it. Each kind is a bit, so a set of kinds is a number.
  */
 import { isBytes } from './memory.js'
+import { timeOf } from './misfit.js'
 import type { EnumValue, PlanNode } from './plan.js'
-import { timeOf } from './refusal.js'
 
 export const KIND = {
   undefined: 1,
@@ -19,7 +19,7 @@ export const KIND = {
   object: 512,
 } as const
 
-/** Kinds whose values hold other values. */
+/** Kinds whose values contain other values. */
 export const CONTAINER_KINDS = KIND.array | KIND.object
 
 export function kindOf(value: unknown): number {

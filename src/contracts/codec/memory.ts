@@ -1,14 +1,14 @@
 /**
- * The views through which the codec reads and writes bytes. Host and worker each make them once per lane, over the
+ * The views through which the codec reads and writes bytes. Host and worker each make them once for each lane, over the
  * lane's shared memory or over a private buffer.
  */
 
 export interface CodecMemory {
   readonly u8: Uint8Array
   readonly view: DataView
-  /** The same bytes; strings are written and read by it. */
+  /** The same bytes; strings are read and written through it. */
   readonly buffer: Buffer
-  /** The same bytes in whole words, of the machine's byte order. */
+  /** The same bytes as words, in the machine's byte order. */
   readonly words: Words
 }
 
@@ -34,7 +34,7 @@ class Views implements CodecMemory {
     this.buffer = Buffer.from(bytes)
   }
 
-  /** Made when they are first asked for: memory that is only read has no use for them. */
+  /** Made when first asked for: memory that is only read does not need them. */
   get words(): Words {
     this.#words ??= wordsOf(this.u8.buffer)
     return this.#words
@@ -46,7 +46,7 @@ function wordsOf(bytes: ArrayBufferLike): Words {
   return { i32: new Int32Array(bytes, 0, byteLength >> 2), u64: new BigUint64Array(bytes, 0, byteLength >> 3) }
 }
 
-/** No memory: stands in between calls, so that nothing of the last call is retained. */
+/** Empty memory. It is set between calls, so that nothing of the last call is retained. */
 export const NO_MEMORY: CodecMemory = codecMemory(new ArrayBuffer(0))
 
 const typedArrayPrototype: object = Object.getPrototypeOf(Uint8Array.prototype)
@@ -65,20 +65,20 @@ const bufferOf = intrinsicGetter<ArrayBufferLike & { resizable?: boolean; growab
 )
 const offsetOf = intrinsicGetter<number>(typedArrayPrototype, 'byteOffset')
 
-/** Arrays of up to this many bytes may live inside V8's heap, where asking for their buffer moves them out. */
+/** V8 may keep arrays of up to this many bytes in its heap; asking for their buffer moves them out. */
 const SMALL_BYTES = 64
 
-/** True for Uint8Arrays of any realm and subclass; runs none of the caller's code, so proxies are refused. */
+/** True for Uint8Arrays of any realm and subclass. It runs none of the caller's code, so proxies are refused. */
 export function isBytes(value: unknown): value is Uint8Array {
   return tagOf.call(value) === 'Uint8Array'
 }
 
-/** The length that the bytes have, whatever a subclass says of it. */
+/** The real length of the bytes, whatever a subclass returns. */
 export function bytesLength(value: Uint8Array): number {
   return lengthOf.call(value)
 }
 
-/** A transferred buffer leaves its views with no bytes, which an empty array has as well. */
+/** Whether the buffer was transferred away. Its views then have no bytes, like those of an empty array. */
 export function isDetached(value: Uint8Array): boolean {
   try {
     new Uint8Array(bufferOf.call(value))
@@ -88,10 +88,10 @@ export function isDetached(value: Uint8Array): boolean {
   }
 }
 
-/** Copies exactly `length` bytes, though the source may be over memory that another thread grows meanwhile. */
+/** Copies exactly `length` bytes, even if another thread grows the source meanwhile. */
 export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, length: number): void {
   if (length <= SMALL_BYTES) {
-    // Eight at a time, which is as fast as set() and does not slow down when it meets many kinds of arrays.
+    // Eight at a time: as fast as set(), and not slower when it meets many kinds of arrays.
     let i = 0
     for (; i + 8 <= length; i += 8) {
       const to = at + i

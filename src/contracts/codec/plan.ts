@@ -1,19 +1,19 @@
 /**
- * The layout plan: what a zod schema becomes, as plain data, so that it crosses to a worker by structured clone and
- * needs no schema there. compile.ts makes plans, encode.ts, read.ts and decode.ts turn them into code.
+ * The layout plan: a zod schema as plain data. It crosses to a worker by structured clone, and needs no schema there.
+ * compile.ts makes plans; encode.ts, read.ts and decode.ts turn them into code.
  *
- * Memory. Every object has a fixed section; a node's fixed part has `fixedBytes` and stands at `at` from the start of
- * the object (or array element) that holds it, aligned to its own widest number. `fixedBytes` is at least 1 and a
- * multiple of that alignment, so elements of an array stand `fixedBytes` apart. All integers are little-endian.
- * Free-length parts live in the tail behind the root's fixed section, and are referred to by (u32 offset from the
- * event's start, u32 length or count); no two of them overlap.
+ * Memory. Every object has a fixed section. A node's fixed part has `fixedBytes`, begins at `at` from the start of the object
+ * (or array element) that holds it, and is aligned to its own widest number. `fixedBytes` is at least 1 and a multiple of
+ * that alignment, so the elements of an array are `fixedBytes` apart. All integers are little-endian. Parts of variable
+ * length are in the tail, after the root's fixed section. A fixed part refers to them by two words: u32 offset from the
+ * event's start, u32 length or count. No two of them overlap.
  *
  *   bool, u8            1 byte               u16  2 bytes            u32, i32  4 bytes
  *   int (safe), f64     8 bytes, as a double      u64, i64  8 bytes, exact      date  8 bytes, double of Unix ms
  *   enum                2 bytes, index into values
  *   bytes (fixed)       `length` bytes in place   bytes (free), string, json   8 bytes: offset, byte length
  *   object              its own fixed section, in place
- *   array, record       8 bytes: offset, count of elements (a record's are key, then value at `valueAt`)
+ *   array, record       8 bytes: offset, count of elements (a record's: key, then value at `valueAt`)
  *   union               8 bytes: u32 index of the variant, u32 offset of the variant's fixed part in the tail
  *   maybe               1 byte (0 absent, 1 present, 2 null), then the inner node's fixed part at `innerAt`
  */
@@ -62,14 +62,14 @@ export interface MaybeNode extends Markable {
   readonly innerAt: number
   readonly optional: boolean
   readonly nullable: boolean
-  /** What stands in for undefined; null when there is no default, or only one that must be computed at each call. */
+  /** What stands in for undefined; null: there is no default, or only one that is computed at each call. */
   readonly fallback: { readonly value: unknown } | null
 }
 
 export interface ObjectNode extends Markable {
   readonly kind: 'object'
   readonly fixedBytes: number
-  /** In the schema's order, which is the order of copies; in memory they stand by falling alignment. */
+  /** In the schema's order, which is the order of copies. In memory they are ordered by falling alignment. */
   readonly fields: readonly PlanField[]
   /** Unknown keys are refused; otherwise they are left out. */
   readonly strict: boolean
@@ -79,7 +79,7 @@ export interface UnionNode extends Markable {
   readonly kind: 'union'
   readonly fixedBytes: 8
   readonly variants: readonly PlanNode[]
-  /** When set, every variant is an object whose field of this name is an enum, no value of which two variants share. */
+  /** If set, every variant is an object whose field of this name is an enum, and no two variants share a value of it. */
   readonly discriminator: string | null
 }
 
@@ -88,7 +88,7 @@ export interface PlanField {
   /** Bytes from the start of the enclosing object's fixed section. */
   readonly at: number
   readonly node: PlanNode
-  /** Copies have the key even when its value is undefined: z.unknown() admits undefined, but not its absence. */
+  /** Copies have the key even if its value is undefined: z.unknown() admits undefined, but not a missing key. */
   readonly isRequired: boolean
 }
 

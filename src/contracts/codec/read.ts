@@ -1,47 +1,47 @@
 /**
- * The reader: gives hooks their events, lazily. Used by lanes on bytes that the host wrote, which it trusts; decode.ts
+ * The reader: gives hooks their events, lazily. Lanes use it on bytes that the host wrote, which it trusts; decode.ts
  * reads what lanes wrote.
  *
- * Every object of a plan becomes a class whose prototype has a getter per field. A field is decoded when it is first
- * read and kept from then on; bytes are copied out, so nothing that a hook can hold refers to the ring. When an event is
- * closed, fields that were not read before throw.
+ * Every object of a plan becomes a class whose prototype has a getter for each field. A field is decoded when it is first
+ * read, and kept. Bytes are copied out, so nothing that a hook can keep refers to the ring. When an event is closed,
+ * fields that were not read before throw.
  */
 import { HookringError } from '../errors.js'
 import { createDecoder } from './decode.js'
 import { type EventClass, eventClass, type Opened, type Read } from './event-class.js'
 import { parseJson, setOwn } from './json.js'
 import type { CodecMemory } from './memory.js'
+import { Misfit } from './misfit.js'
 import type { LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf } from './plan.js'
 import type { Checked } from './refinements.js'
-import { Refusal } from './refusal.js'
 
 export interface EventReader {
   /**
-   * The event that was encoded at `base`: a lazy object; or, when the contract's event is no object but an array, a
-   * record or a scalar, a plain value that is read at once. To be closed before the memory is used for anything else.
+   * Opens the event that was encoded at `base`: a lazy object. If the contract's event is an array, a record or a scalar,
+   * it is a plain value that is read at once. Close it before the memory is used for anything else.
    */
   open(memory: CodecMemory, base: number, bytes: number): unknown
-  /** Ends the reading of an event that `open` gave; without effect on plain values and on events closed before. */
+  /** Ends the reading of an event that `open` returned. No effect on plain values and on closed events. */
   close(event: unknown): void
   /**
-   * Decodes bytes that nobody vouches for, in private memory, to a plain value of the layout. What an encoder with the
-   * same plan wrote always decodes.
+   * Decodes untrusted bytes in private memory to a plain value of the layout. What an encoder with the same plan wrote
+   * always decodes.
    *
-   * @throws HookringError EVENT_INVALID, with the path of what is wrong; never reads outside `bytes`, and its work is
-   * bounded by them.
+   * @throws HookringError EVENT_INVALID, with the path of what is wrong. It never reads outside `bytes`, and its work is
+   * bounded by them
    */
   decode(memory: CodecMemory, base: number, bytes: number): unknown
   /**
-   * The same, and asks the schema's own checks and defaults as well, as the host's encoder does; needs a plan of this
-   * thread. What only the schema refuses is an outcome and not an error, for a lane cannot know it.
+   * Decodes, and then applies the schema's own checks and defaults, as the host's encoder does. It needs a plan that this
+   * thread compiled. What only the schema refuses is returned, not thrown, because a lane cannot know it.
    *
-   * @throws HookringError EVENT_INVALID as `decode` does.
+   * @throws HookringError EVENT_INVALID as `decode` does
    */
   parse(memory: CodecMemory, base: number, bytes: number): Checked
 }
 
 export interface ReaderOptions {
-  /** Begins the messages of errors: the hookpoint's name, and what of it is read. */
+  /** Begins the messages of errors: the name of the hookpoint, and which part of it is read. */
   readonly label?: string
 }
 
@@ -66,7 +66,7 @@ export function createReader(plan: LayoutPlan, options: ReaderOptions = {}): Eve
       return event
     },
     close(event) {
-      // Nearly always the event that was opened last; asking its class is what costs.
+      // Nearly always it is the event that was opened last; asking its class would cost more.
       if (event === lastEvent && lastOpened !== null) {
         lastOpened.memory = null
         lastEvent = null
@@ -87,7 +87,7 @@ export function createReader(plan: LayoutPlan, options: ReaderOptions = {}): Eve
   }
 }
 
-/** Events that are objects, or that may be null or absent or one of several objects, are read lazily. */
+/** Whether the root is read lazily: it is an object, or may be null, absent or one of several objects. */
 function isLazyAtRoot(node: PlanNode): boolean {
   if (node.kind === 'maybe') return isLazyAtRoot(node.inner)
   if (node.kind === 'union') return node.variants.every(isLazyAtRoot)
@@ -158,7 +158,7 @@ function readJson(text: string, path: readonly string[]): unknown {
   try {
     return parseJson(text)
   } catch (error) {
-    const problem = error instanceof Refusal ? error.problem : 'is not JSON'
+    const problem = error instanceof Misfit ? error.problem : 'is not JSON'
     throw new HookringError('EVENT_INVALID', `${path.join('.')} ${problem}`, { path, cause: error })
   }
 }

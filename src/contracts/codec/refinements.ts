@@ -1,7 +1,7 @@
 /**
- * What a plan cannot carry because it is code: zod's checks beyond types and bounds, and defaults that are computed.
- * They ride along with the plan object on the thread that compiled it and are lost by structured clone, so that lanes,
- * which are sent plans, do without, and the host checks what lanes send back.
+ * What a plan cannot carry because it is code: zod's checks beyond types and bounds, and computed defaults. They are
+ * attached to the plan object on the thread that compiled it, and structured clone drops them. So lanes, which get plans
+ * by message, do without, and the host checks what lanes send back.
  */
 import type { LayoutPlan, PlanNode } from './plan.js'
 
@@ -10,15 +10,15 @@ export type Checked =
   | { readonly ok: false; readonly path: readonly PropertyKey[]; readonly problem: string }
 
 export interface Refinement {
-  /** Checks the value of the node with everything below it; null when the layout says it all. May throw what a check throws. */
+  /** Checks the node's value with everything below it; null: the layout expresses it all. May throw what a check throws. */
   readonly check: ((value: unknown) => Checked) | null
-  /** The default of a node that has one. */
+  /** Computes the default of a node that has one. */
   readonly fallback: (() => unknown) | null
 }
 
 export type Refinements = ReadonlyMap<PlanNode, Refinement>
 
-// Registered, so that a plan from another copy of this package keeps its checks.
+// A registered symbol: a plan from another copy of this package keeps its checks.
 const REFINEMENTS = Symbol.for('hookring.refinements@1')
 
 export function attachRefinements(plan: LayoutPlan, refinements: Refinements): LayoutPlan {

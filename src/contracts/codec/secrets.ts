@@ -1,24 +1,24 @@
 /**
- * Secret parts of a plan: how they are marked, what stands in for their values, how an error about one reads, and a copy of a value
+ * Secret parts of a plan: marking them, the masks that stand in for their values, errors about them, and copies of values
  * without them. Any thread.
  */
 import { HookringError } from '../errors.js'
 import { fitsNode } from './fits.js'
 import { setOwn } from './json.js'
+import { Misfit } from './misfit.js'
 import type { ObjectNode, PlanNode } from './plan.js'
-import { Refusal } from './refusal.js'
 
-/** As long as a mask is where a schema allows it: how long the value is says something of it. */
+/** The length of a mask, where a schema allows it: the length of a value says something about it. */
 const MASK_CHARS = 8
 
-/** Marks a node and all below it; `masked` is what the contract's author wants to stand there. */
+/** Marks a node and everything below it. `masked` is the mask that the contract's author wants. */
 export function markSecret(node: PlanNode, masked: { readonly value: unknown } | null): void {
   if (node.kind === 'maybe') {
     markSecret(node.inner, masked)
     return
   }
   for (const part of partsOf(node)) markSecret(part, null)
-  // One that is marked already may have a mask of its own.
+  // A node that is marked already may have a mask of its own.
   if (masked === null && node.secret !== undefined) return
   node.secret = { standIn: masked ?? standInOf(node) }
 }
@@ -28,18 +28,18 @@ export function unmarkSecret(node: PlanNode): void {
   for (const part of partsOf(node)) unmarkSecret(part)
 }
 
-/** Whether the value as a whole is secret, or it is a list or the like of nothing else. */
+/** Whether the whole value is secret, or contains nothing but secret values, as a list of them does. */
 export function isSecret(node: PlanNode): boolean {
   if (node.secret !== undefined) return true
   return node.kind !== 'object' && partsOf(node).some(isSecret)
 }
 
-/** Whether anything of it is. */
+/** Whether any part of it is secret. */
 export function hasSecrets(node: PlanNode): boolean {
   return node.secret !== undefined || partsOf(node).some(hasSecrets)
 }
 
-/** The paths of the secret fields, as the operator would name them. */
+/** The paths of the secret fields, as an operator writes them. */
 export function secretPaths(node: PlanNode, path: readonly string[] = []): string[] {
   if (node.secret !== undefined) return [path.join('.')]
   if (node.kind === 'object') return node.fields.flatMap(({ key, node: field }) => secretPaths(field, [...path, key]))
@@ -47,7 +47,7 @@ export function secretPaths(node: PlanNode, path: readonly string[] = []): strin
   return [...new Set(partsOf(node).flatMap((part) => secretPaths(part, path)))]
 }
 
-/** A value that the layout allows, made of stand-ins alone: whether the schema allows them too is to be asked with it. */
+/** A value that the layout allows, made of masks only. The caller must ask the schema whether it allows them too. */
 export function sampleOf(node: PlanNode): unknown {
   if (node.secret?.standIn) return node.secret.standIn.value
   switch (node.kind) {
@@ -121,11 +121,11 @@ function objectMask({ fields }: ObjectNode): Mask {
 }
 
 /** What was thrown about a secret value, without anything of the value; `problem` is what may be said, if it is known. */
-export function secretRefusal(thrown: unknown, problem: string | null): unknown {
+export function secretMisfit(thrown: unknown, problem: string | null): unknown {
   if (thrown instanceof HookringError && thrown.code === 'EVENT_EXPIRED') return thrown
-  if (!(thrown instanceof Refusal)) return new Refusal(problem ?? NOT_SHOWN)
+  if (!(thrown instanceof Misfit)) return new Misfit(problem ?? NOT_SHOWN)
   if (thrown.isMissing && thrown.path.length === 0) return thrown
-  return new Refusal(problem ?? NOT_SHOWN, { isCheck: thrown.isCheck })
+  return new Misfit(problem ?? NOT_SHOWN, { isCheck: thrown.isCheck })
 }
 
 const NOT_SHOWN = 'is not valid; why is not shown, because the field is secret'

@@ -16,8 +16,8 @@
  */
 import { fitsNode } from '../codec/fits.js'
 import { setOwn } from '../codec/json.js'
+import { atKey, Misfit, problemOf } from '../codec/misfit.js'
 import type { LayoutPlan, MaybeNode, ObjectNode, PlanNode, PlanNodeOf, UnionNode } from '../codec/plan.js'
-import { Refusal, violationOf, within } from '../codec/refusal.js'
 import { unmarkSecret } from '../codec/secrets.js'
 import { formatPath } from '../errors.js'
 import { hideInJson, hidingOf, type LeafNode, type RedactedField, redactedWithin } from './redaction.js'
@@ -40,7 +40,7 @@ export function createEventJsonReader(plan: LayoutPlan): (json: unknown) => unkn
     try {
       return read(json)
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error
+      if (!(error instanceof Misfit)) throw error
       const where = formatPath(error.path)
       throw new Error(`${where === '' ? 'the event' : where} ${error.problem}`)
     }
@@ -153,12 +153,12 @@ function compileRead(node: PlanNode, isInObject: boolean): ReadJson {
     case 'u64':
     case 'i64':
       return (json) => {
-        if (typeof json !== 'string' || !/^-?\d{1,20}$/.test(json)) throw new Refusal('must be an integer as a string')
+        if (typeof json !== 'string' || !/^-?\d{1,20}$/.test(json)) throw new Misfit('must be an integer as a string')
         return fitting(node, BigInt(json))
       }
     case 'date':
       return (json) => {
-        if (typeof json !== 'string') throw new Refusal('must be a time as of ISO 8601')
+        if (typeof json !== 'string') throw new Misfit('must be a time as of ISO 8601')
         return fitting(node, new Date(json))
       }
     case 'enum':
@@ -179,7 +179,7 @@ function compileRead(node: PlanNode, isInObject: boolean): ReadJson {
       return readUnion(node)
     case 'json':
       return (json) => {
-        if (json === undefined) throw new Refusal('is required')
+        if (json === undefined) throw new Misfit('is required')
         return json
       }
     default:
@@ -194,12 +194,12 @@ function readMaybe(node: MaybeNode, isInObject: boolean): ReadJson {
     return (json) => {
       if (json !== undefined) return present(json)
       if (mayBeUndefined(node)) return undefined
-      throw new Refusal('is required')
+      throw new Misfit('is required')
     }
   }
   if (!mayBeUndefined(node)) return present
   return (json) => {
-    if (!Array.isArray(json) || json.length > 1) throw new Refusal('must be a list of one or none')
+    if (!Array.isArray(json) || json.length > 1) throw new Misfit('must be a list of one or none')
     return json.length === 0 ? undefined : present(json[0])
   }
 }
@@ -209,11 +209,11 @@ function readObject(node: ObjectNode): ReadJson {
   const known = new Set(node.fields.map(({ key }) => key))
   return (json) => {
     const from = jsonObject(json)
-    for (const key of Object.keys(from)) if (!known.has(key)) throw new Refusal('is no field', { path: [key] })
+    for (const key of Object.keys(from)) if (!known.has(key)) throw new Misfit('is no field', { path: [key] })
     const value: Record<string, unknown> = {}
     for (const { key, read, isRequired, node: of } of fields) {
       const item = Object.hasOwn(from, key) ? from[key] : undefined
-      if (item === undefined && of.kind !== 'maybe') throw new Refusal('is required', { path: [key] })
+      if (item === undefined && of.kind !== 'maybe') throw new Misfit('is required', { path: [key] })
       const field = inside(key, () => read(item))
       if (field !== undefined || isRequired) value[key] = field
     }
@@ -226,7 +226,7 @@ function readRecord(node: PlanNodeOf<'record'>): ReadJson {
   return (json) => {
     const value: Record<string, unknown> = {}
     for (const [key, item] of Object.entries(jsonObject(json))) {
-      if (violationOf(node.key, key) !== null) throw new Refusal('is no key of it', { path: [key] })
+      if (problemOf(node.key, key) !== null) throw new Misfit('is no key of it', { path: [key] })
       setOwn(
         value,
         key,
@@ -243,7 +243,7 @@ function readUnion(node: UnionNode): ReadJson {
     return (json) => {
       const [index, item] = Array.isArray(json) && json.length === 2 ? json : []
       const read = reads[index as number]
-      if (read === undefined) throw new Refusal('must be a variant and its value')
+      if (read === undefined) throw new Misfit('must be a variant and its value')
       return read(item)
     }
   }
@@ -253,7 +253,7 @@ function readUnion(node: UnionNode): ReadJson {
     const told = jsonObject(json)[tag]
     const index = tags.findIndex((of) => of?.kind === 'enum' && of.values.includes(told as never))
     const read = reads[index]
-    if (read === undefined) throw new Refusal('is of no variant', { path: [tag] })
+    if (read === undefined) throw new Misfit('is of no variant', { path: [tag] })
     return read(json)
   }
 }
@@ -275,20 +275,20 @@ function hasBigint({ values }: PlanNodeOf<'enum'>): boolean {
 }
 
 function fitting(node: PlanNode, value: unknown): unknown {
-  const violation = value === undefined ? 'is required' : violationOf(node, value)
-  if (violation !== null) throw new Refusal(violation)
+  const violation = value === undefined ? 'is required' : problemOf(node, value)
+  if (violation !== null) throw new Misfit(violation)
   return value
 }
 
 function bytesOf(json: unknown): Uint8Array {
-  if (typeof json !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(json)) throw new Refusal('must be bytes as base64')
+  if (typeof json !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(json)) throw new Misfit('must be bytes as base64')
   const { buffer, byteOffset, byteLength } = Buffer.from(json, 'base64')
   // Out of the pool that small Buffers share.
   return new Uint8Array(buffer.slice(byteOffset, byteOffset + byteLength))
 }
 
 function jsonObject(json: unknown): Record<string, unknown> {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new Refusal('must be an object')
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new Misfit('must be an object')
   return json as Record<string, unknown>
 }
 
@@ -296,7 +296,7 @@ function inside<T>(key: string | number, read: () => T): T {
   try {
     return read()
   } catch (error) {
-    throw within(error, key)
+    throw atKey(error, key)
   }
 }
 

@@ -60,6 +60,6 @@ function serialized(service: string, input: unknown, maxServiceBytes: number): U
     throw new HookringError('SERVICE_INPUT_INVALID', `${service}: its input cannot cross: ${thrownText(error)}`)
   }
   if (bytes.length <= maxServiceBytes) return bytes
-  const message = `${service}: its input takes ${bytes.length} bytes, maxServiceBytes is ${maxServiceBytes}`
+  const message = `${service}: its input takes ${bytes.length} bytes, and maxServiceBytes is ${maxServiceBytes}`
   throw new HookringError('SERVICE_INPUT_INVALID', message)
 }

@@ -1,22 +1,21 @@
-/**
- * How the codec says no: what is wrong with a value, and where. Shared by the encoder and the decoder, on any thread.
- */
+/** Misfits: what is wrong with a value, and where. The encoder and the decoder share it, on any thread. */
 import { formatPath, HookringError } from '../errors.js'
 import { bytesLength, isBytes } from './memory.js'
 import type { EnumValue, PlanNode } from './plan.js'
 import type { Checked } from './refinements.js'
 
 /**
- * Thrown inside the codec, and turned into a HookringError at its border. Not an Error: unions throw many of them while
- * they try their variants, and a stack trace costs more than all the rest. The path grows from the inside out.
+ * Thrown inside the codec, and turned into a HookringError at its border. It is not an Error: unions throw many of them
+ * while they try their variants, and stack traces would cost more than everything else. The path grows from the inside
+ * out.
  */
-export class Refusal {
+export class Misfit {
   readonly problem: string
   readonly path: (string | number)[]
   readonly cause: unknown
-  /** The value was undefined and must not be. */
+  /** The value was undefined, and must not be. */
   readonly isMissing: boolean
-  /** The layout could hold the value, and the schema refused it. */
+  /** The layout could hold the value, but the schema refused it. */
   readonly isCheck: boolean
 
   constructor(
@@ -31,49 +30,49 @@ export class Refusal {
   }
 }
 
-/** The refusal of a value that does not fit its node. */
-export function refusalOf(node: PlanNode, value: unknown): Refusal {
-  if (value === undefined) return new Refusal('is required', { isMissing: true })
-  return new Refusal(violationOf(node, value) ?? 'is invalid')
+/** The misfit of a value that does not fit its node. */
+export function misfitOf(node: PlanNode, value: unknown): Misfit {
+  if (value === undefined) return new Misfit('is required', { isMissing: true })
+  return new Misfit(problemOf(node, value) ?? 'is invalid')
 }
 
-/** Runs a refinement, whose code is the contract author's. */
+/** Runs a refinement, which is code of the contract's author. */
 export function runCheck(check: (value: unknown) => Checked, value: unknown): Checked {
   try {
     return check(value)
   } catch (cause) {
-    throw new Refusal(`could not be checked: ${messageOf(cause)}`, { cause, isCheck: true })
+    throw new Misfit(`could not be checked: ${messageOf(cause)}`, { cause, isCheck: true })
   }
 }
 
-export function checkRefusal({ problem, path }: Extract<Checked, { ok: false }>): Refusal {
-  return new Refusal(problem, {
+export function checkMisfit({ problem, path }: Extract<Checked, { ok: false }>): Misfit {
+  return new Misfit(problem, {
     path: path.map((part) => (typeof part === 'number' ? part : String(part))),
     isCheck: true,
   })
 }
 
-/** `error` as seen from the parent of `key`: whatever was thrown while the value there was read or checked. */
-export function within(error: unknown, key: string | number): unknown {
-  if (error instanceof Refusal) {
+/** Adds `key` in front of an error's path. `error` is whatever was thrown while the value there was read or checked. */
+export function atKey(error: unknown, key: string | number): unknown {
+  if (error instanceof Misfit) {
     error.path.unshift(key)
     return error
   }
   if (isPassed(error)) return error
-  return new Refusal(`could not be read: ${messageOf(error)}`, { path: [key], cause: error })
+  return new Misfit(`could not be read: ${messageOf(error)}`, { path: [key], cause: error })
 }
 
 /** The public error for anything thrown inside the codec. */
 export function eventError(error: unknown, label: string): unknown {
   if (isPassed(error)) return error
-  const refusal =
-    error instanceof Refusal ? error : new Refusal(`could not be read: ${messageOf(error)}`, { cause: error })
-  const where = formatPath(refusal.path)
-  const message = `${label}: ${where === '' ? '' : `${where} `}${refusal.problem}`
-  return new HookringError('EVENT_INVALID', message, { path: refusal.path, cause: refusal.cause })
+  const misfit =
+    error instanceof Misfit ? error : new Misfit(`could not be read: ${messageOf(error)}`, { cause: error })
+  const where = formatPath(misfit.path)
+  const message = `${label}: ${where === '' ? '' : `${where} `}${misfit.problem}`
+  return new HookringError('EVENT_INVALID', message, { path: misfit.path, cause: misfit.cause })
 }
 
-/** Reading an event after its hook says what to do better than an error about it would. */
+/** EVENT_EXPIRED is passed on as it is: its own message says what to do. */
 function isPassed(error: unknown): boolean {
   return error instanceof HookringError && error.code === 'EVENT_EXPIRED'
 }
@@ -86,29 +85,29 @@ function messageOf(error: unknown): string {
   }
 }
 
-/** What was wanted, and what was there instead. */
-interface Violation {
+/** What was wanted, and what there was instead. */
+interface Difference {
   readonly wanted: string
   readonly got: string
 }
 
 /**
- * What is wrong with `value` itself (not with what is inside it); null when nothing is. Says nothing of a secret value. Runs the
- * traps of proxies, nothing else of the caller's.
+ * What is wrong with `value` itself, not with its contents; null: nothing. It tells nothing of a secret value. It runs
+ * traps of proxies, and no other code of the caller's.
  */
-export function violationOf(node: PlanNode, value: unknown): string | null {
-  const found = violationIn(node, value)
+export function problemOf(node: PlanNode, value: unknown): string | null {
+  const found = differenceIn(node, value)
   if (found === null) return null
   return node.secret === undefined
     ? textOf(found)
     : `must ${found.wanted} (the field is secret: what was there is not shown)`
 }
 
-function textOf({ wanted, got }: Violation): string {
+function textOf({ wanted, got }: Difference): string {
   return `must ${wanted}, got ${got}`
 }
 
-function violationIn(node: PlanNode, value: unknown): Violation | null {
+function differenceIn(node: PlanNode, value: unknown): Difference | null {
   switch (node.kind) {
     case 'bool':
       return typeof value === 'boolean' ? null : mustBe('a boolean', value)
@@ -159,7 +158,7 @@ function violationIn(node: PlanNode, value: unknown): Violation | null {
       })
     case 'maybe':
       if ((value === undefined && node.optional) || (value === null && node.nullable)) return null
-      return violationIn(node.inner, value)
+      return differenceIn(node.inner, value)
     case 'object':
       return isObject(value) && !Array.isArray(value) ? null : mustBe('an object', value)
     case 'array':
@@ -181,12 +180,12 @@ interface Allowed {
   readonly unit: string
 }
 
-export function countViolation(count: number, allowed: Allowed): string | null {
+export function countProblem(count: number, allowed: Allowed): string | null {
   const found = countIn(count, allowed)
   return found === null ? null : textOf(found)
 }
 
-function countIn(count: number, allowed: Allowed): Violation | null {
+function countIn(count: number, allowed: Allowed): Difference | null {
   const { min, max, verb, unit } = allowed
   if (count >= min && count <= max) return null
   const range =
@@ -210,7 +209,7 @@ function characterCount(text: string): number {
   return count
 }
 
-/** Whether a text has so many characters; most are not counted, since a character is one or two units. */
+/** Whether a text has that many characters. Most texts are not counted, because a character is one or two units. */
 export function isLengthWithin(text: string, min: number, max: number): boolean {
   const units = text.length
   if (units < min || units > 2 * max) return false
@@ -219,7 +218,7 @@ export function isLengthWithin(text: string, min: number, max: number): boolean 
   return count >= min && count <= max
 }
 
-/** Made by a literal or Object.create(null), in any realm. */
+/** Whether a literal or Object.create(null) made it, in any realm. */
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (!isObject(value)) return false
   const prototype: unknown = Object.getPrototypeOf(value)
@@ -236,7 +235,7 @@ export function isObject(value: unknown): value is object {
 
 const getTime = Date.prototype.getTime
 
-/** NaN for an invalid Date, null for anything that is none. */
+/** NaN for an invalid Date; null: not a Date. */
 export function timeOf(value: unknown): number | null {
   try {
     return getTime.call(value as Date)
@@ -253,11 +252,11 @@ function isUnbounded(min: number, max: number): boolean {
   return min === -Number.MAX_VALUE && max === Number.MAX_VALUE
 }
 
-function mustBe(wanted: string, value: unknown, quoteStrings = false): Violation {
+function mustBe(wanted: string, value: unknown, quoteStrings = false): Difference {
   return { wanted: `be ${wanted}`, got: nameOf(value, quoteStrings) }
 }
 
-/** Numbers as they are, everything else by type alone: contents of events do not belong in logs. */
+/** Shows numbers as they are, and everything else by its type: the contents of events do not belong in logs. */
 function nameOf(value: unknown, quoteStrings: boolean): string {
   if (typeof value === 'number' || typeof value === 'bigint') return String(value)
   if (typeof value === 'boolean' || value === null || value === undefined) return String(value)

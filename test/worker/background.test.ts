@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { pluginFile } from '../support/broken-plugins.js'
 import { openLab, until } from '../support/lab.js'
 import { noSandbox } from '../support/processes.js'
+import { runProgram } from '../support/programs.js'
 
 /** A plugin whose setup, or whose hook, is `body`; `heard()` is to be called later, while no call is made. */
 const plugin = (body: string, { inHook = false } = {}) => ({
@@ -106,6 +107,16 @@ describe.skipIf(noSandbox !== null)('in a process that waits', () => {
     const { line } = await openLab({ plugins: [{ from, boundary: 'process', timeoutMs: 5_000 }] })
     await line(({ message }) => message.startsWith('heard'))
   })
+})
+
+it('is not what a thread itself has made before its first plugin: such a child would never block in its pipe again', async () => {
+  const { said } = await runProgram('background.mjs')
+  expect(said).toEqual([
+    { what: 'before', needsLoop: false },
+    { what: 'before, again', needsLoop: false },
+    { what: 'idle', needsLoop: false },
+    { what: 'with a timer', needsLoop: true },
+  ])
 })
 
 describe('process.on(‘exit’)', () => {

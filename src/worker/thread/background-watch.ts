@@ -24,6 +24,8 @@ const PROMISES_TAKE_IDS = Number.parseInt(process.versions.node, 10) < 24
 export class BackgroundWatch {
   readonly #hook = createHook({ init: (_id, type) => this.#made(type) })
   #hasBackground = false
+  /** Before that no plugin's code has run, and what has taken ids is Node.js and this package. */
+  #hasBegun = false
   #isOwn = false
   #isHooked = false
   /** The id taken last. */
@@ -33,6 +35,7 @@ export class BackgroundWatch {
 
   /** Before plugins are imported. */
   begin(): void {
+    this.#hasBegun = true
     this.#isHooked = true
     this.#hook.enable()
   }
@@ -71,7 +74,7 @@ export class BackgroundWatch {
   /** The same, having looked. Takes some hundred nanoseconds: for who is about to sleep. */
   needsLoop(): boolean {
     if (this.#hasBackground) return true
-    if (this.#isHooked) return false
+    if (this.#isHooked || !this.#hasBegun) return false
     const id = nextId()
     this.#hasBackground = id - this.#lastId - 1 > this.#ownIds
     this.#lastId = id

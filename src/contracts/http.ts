@@ -9,6 +9,7 @@
 import { z } from 'zod/v4'
 import { declareContract, type EventOutput, type ReplyOutput } from './contract.js'
 import { gate, observe, respond } from './make-hookpoint.js'
+import { secret } from './secret.js'
 import { bytes, u16, u32 } from './types.js'
 
 /** Room for an answer of a plugin: headers and body. */
@@ -41,7 +42,7 @@ function define(maxAnswerBytes: number) {
       /** By lower-case name: those on the operator's list, without credentials. Several of one name are joined by `, `. */
       headers: z.record(z.string(), z.string()),
       /** `authorization`, `cookie` and `proxy-authorization`: those that the operator named. */
-      credentials: z.record(z.string(), z.string()),
+      credentials: secret(z.record(z.string(), z.string())),
       /** The subject of the client's certificate (`CN=meter-7,O=Example`); null without one that was verified. */
       tlsSubject: z.string().nullable(),
     }

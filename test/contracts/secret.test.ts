@@ -1,6 +1,6 @@
 /** Secret fields: where the mark stands, what recordings hold instead, and that no error says what was there. */
 import { inspect } from 'node:util'
-import { bytes, connection, defineContract, exhook3, gate, mqtt, secret, u64 } from 'hookring/contracts'
+import { bytes, connection, defineContract, exhook3, gate, http, mqtt, secret, u64 } from 'hookring/contracts'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { compileLayout } from '../../dist/contracts/codec/compile.js'
@@ -226,6 +226,9 @@ describe('the contracts that ship', () => {
     expect(secretsOf(mqtt.hookpoints as never)).toEqual(['onConnect.password'])
     expect(secretsOf(connection.hookpoints as never)).toEqual([
       ...['open.ticket', 'close.ticket', 'sync.ticket', 'async.ticket', 'auth.password'],
+    ])
+    expect(secretsOf(http.hookpoints as never)).toEqual([
+      ...['onRequest.credentials', 'onRoute.credentials', 'onUpgrade.credentials'],
     ])
     const asked = secretsOf(exhook3.hookpoints as never)
     expect(asked).toContain('onClientAuthenticate.clientinfo.password')

@@ -16,6 +16,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import * as contracts from 'hookring/contracts'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createPluginSources, type SourceNeeds } from '../../../dist/host/sources/locate.js'
 import { canaryTree, REACHES } from '../../support/canary-tree.js'
@@ -312,6 +313,24 @@ export default [data.list, ${Array.from({ length: count }, (_, n) => `n${n}`).jo
     })
     const { default: given } = (await import(await sources.locate(from, GUEST))) as { default: unknown }
     expect(given).toMatchObject({ default: 'default', other: 1 })
+  })
+})
+
+describe('a contract that ships', () => {
+  const isContract = (value: unknown): value is contracts.Contract =>
+    typeof value === 'object' && value !== null && 'hookpoints' in value
+  const names = Object.entries(contracts as Record<string, unknown>).flatMap(([name, value]) =>
+    isContract(value) ? [[name, value] as const] : [],
+  )
+
+  // One that its file is not named for there brings zod, which takes a guest ten times as long to load as all the rest.
+  test.each(names)('reaches a guest without its schemas: %s', async (name, { id, hookpoints }) => {
+    const from = files({ 'main.mjs': `import { ${name} as it } from 'hookring/contracts'; export default it` })
+    const url = await sources.locate(from, GUEST)
+    expect(readFileSync(new URL(url)).length).toBeLessThan(16 * 1024)
+    const { default: given } = (await import(url)) as { default: contracts.Contract }
+    expect(given.id).toBe(id)
+    expect(Object.keys(given.hookpoints)).toEqual(Object.keys(hookpoints))
   })
 })
 

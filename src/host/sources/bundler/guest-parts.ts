@@ -9,6 +9,7 @@ import * as deliveryModule from '../../../contracts/delivery.js'
 import * as exhook1Module from '../../../contracts/exhook/exhook1.js'
 import * as exhook2Module from '../../../contracts/exhook/exhook2.js'
 import * as exhook3Module from '../../../contracts/exhook/exhook3.js'
+import * as httpModule from '../../../contracts/http.js'
 import * as mqttModule from '../../../contracts/mqtt.js'
 
 let made: Readonly<Record<string, string>> | null = null
@@ -39,6 +40,10 @@ export function defineContract(name, version, hookpoints, options) {
     hookpoints: Object.freeze({ ...hookpoints }), services: Object.freeze({ ...options?.services }),
   })
 }
+export function declareContract(name, version, define) {
+  const { hookpoints, services } = define()
+  return defineContract(name, version, hookpoints, { services })
+}
 export const HOOKPOINT_KINDS = ${JSON.stringify(HOOKPOINT_KINDS)}
 `,
   'codec/memory.js': `
@@ -54,6 +59,7 @@ export const bytesLength = (value) => lengthOf.call(value)
 const SHIPPED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'connection.js': connectionModule,
   'delivery.js': deliveryModule,
+  'http.js': httpModule,
   'mqtt.js': mqttModule,
   'exhook/exhook1.js': exhook1Module,
   'exhook/exhook2.js': exhook2Module,

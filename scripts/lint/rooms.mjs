@@ -117,6 +117,8 @@ export const HOMES = {
   comlink: ['host/lanes/lane-link.ts', 'worker/control.ts', 'comlink-node-adapter.d.ts'],
   commander: ['cli/'],
   esbuild: ['host/sources/'],
+  fastify: ['adapters/http/fastify.ts'],
+  'fastify-plugin': ['adapters/http/fastify.ts'],
   'import-meta-resolve': ['host/sources/'],
   ioredis: ['hooks/redis/connection.ts'],
   koffi: ['worker/runtimes/native/index.ts'],

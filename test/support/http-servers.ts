@@ -4,9 +4,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import express from 'express'
+import Fastify from 'fastify'
 import { Hono } from 'hono'
 import { createHookEngine, type HookEngine } from 'hookring'
 import { http } from 'hookring/contracts'
+import hookring from 'hookring/fastify'
 import { type HttpCounts, type HttpOptions, hookFetch, hookMiddleware } from 'hookring/http'
 import { onTestFinished } from 'vitest'
 import { recordingLogger } from './recording-logger.js'
@@ -72,7 +74,19 @@ export const DOORS = {
     const fetch = hookFetch(engine, app.fetch, options)
     return { server: createAdaptorServer({ fetch }) as Server, counts: fetch.counts }
   },
-} satisfies Record<string, (opening: Opening) => Opened>
+  async fastify({ engine, options, handled }: Opening): Promise<Opened> {
+    const app = Fastify({ forceCloseConnections: true })
+    await app.register(hookring, { engine, ...options })
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
+    app.all('/*', (request, reply) => {
+      handled.push(typeof request.body === 'string' ? request.body : '')
+      reply.send(HANDLED)
+    })
+    await app.ready()
+    return { server: app.server, counts: app.hookCounts }
+  },
+} satisfies Record<string, (opening: Opening) => Opened | Promise<Opened>>
 
 export interface ServerSetup {
   readonly options?: HttpOptions<Points>
@@ -125,7 +139,7 @@ export async function startHttp(door: Door, setup: ServerSetup = {}): Promise<Ho
   const handled: string[] = []
   const errors: { error: unknown; place: string }[] = []
   const options = { onError: (error: unknown, place: string) => void errors.push({ error, place }), ...setup.options }
-  const { server, counts } = DOORS[door]({ engine, options, handled })
+  const { server, counts } = await DOORS[door]({ engine, options, handled })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
@@ -136,8 +150,13 @@ export async function startHttp(door: Door, setup: ServerSetup = {}): Promise<Ho
   return { engine, origin: `http://127.0.0.1:${port}`, port, server, log, counts, handled, errors }
 }
 
-async function textOf(request: IncomingMessage): Promise<string> {
-  let text = ''
-  for await (const chunk of request) text += String(chunk)
-  return text
+/** As handlers of old do it, who would miss an `end` that was said before they listen. */
+function textOf(request: IncomingMessage): Promise<string> {
+  return new Promise((resolve) => {
+    let text = ''
+    request.on('data', (chunk) => {
+      text += String(chunk)
+    })
+    request.on('end', () => resolve(text))
+  })
 }

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { HookringError } from '../../contracts/index.js'
 import { LATE, within } from '../../primitives/within.js'
-import type { BodyBounds, BodyReading } from './node-body.js'
+import type { BodyBounds, BodyReading } from './bodies.js'
 
 export async function readFetchBody(request: Request, { maxBytes, timeoutMs }: BodyBounds): Promise<BodyReading> {
   if (request.bodyUsed) {

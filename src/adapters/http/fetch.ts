@@ -3,6 +3,7 @@
  * thread only.
  */
 import type { Hookpoints } from '../../contracts/index.js'
+import { boundsOf, shownBody, wantsBody } from './bodies.js'
 import type { AskingEngine } from './engine.js'
 import { readFetchBody } from './fetch-body.js'
 import { ALLOWED, type HttpCounts, HttpHooks } from './hooks.js'
@@ -97,21 +98,8 @@ async function showBody<Points extends Hookpoints>(
   request: FetchRequest,
   signal: AbortSignal,
 ): Promise<Outcome | null> {
-  const { body, maxBodyBytes: maxBytes, bodyTimeoutMs: timeoutMs } = hooks.options
-  if (body === false || (body !== true && !body(request))) return null
-  const reading = await readFetchBody(request.raw, { maxBytes, timeoutMs })
-  if (signal.aborted || reading.kind === 'gone') return hooks.left()
-  switch (reading.kind) {
-    case 'read':
-      request.body = reading.body
-      return null
-    case 'too-large':
-      return hooks.undecided('onRequest', 413)
-    case 'late':
-      return hooks.undecided('onRequest', 408)
-    case 'unavailable':
-      return hooks.undecided('onRequest', 500, reading.error)
-  }
+  if (!wantsBody(hooks, request)) return null
+  return shownBody(hooks, request, await readFetchBody(request.raw, boundsOf(hooks)), signal)
 }
 
 function responseOf({ status, headers, body }: CheckedReply, method: string): Response {

@@ -9,6 +9,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Hookpoints } from '../../contracts/index.js'
+import { boundsOf, shownBody, wantsBody } from './bodies.js'
 import type { AskingEngine } from './engine.js'
 import { GoneClient } from './gone-client.js'
 import { ALLOWED, type HttpCounts, HttpHooks } from './hooks.js'
@@ -110,19 +111,6 @@ async function showBody<Points extends Hookpoints>(
   request: NodeRequest,
   signal: AbortSignal,
 ): Promise<Outcome | null> {
-  const { body, maxBodyBytes: maxBytes, bodyTimeoutMs: timeoutMs } = hooks.options
-  if (body === false || (body !== true && !body(request))) return null
-  const reading = await readNodeBody(request.message, { maxBytes, timeoutMs })
-  if (reading.kind === 'read') request.body = reading.body
-  if (signal.aborted || reading.kind === 'gone') return hooks.left()
-  switch (reading.kind) {
-    case 'read':
-      return null
-    case 'too-large':
-      return hooks.undecided('onRequest', 413)
-    case 'late':
-      return hooks.undecided('onRequest', 408)
-    case 'unavailable':
-      return hooks.undecided('onRequest', 500, reading.error)
-  }
+  if (!wantsBody(hooks, request)) return null
+  return shownBody(hooks, request, await readNodeBody(request.message, boundsOf(hooks)), signal)
 }

@@ -7,17 +7,10 @@
  */
 import { Buffer } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
 import { HookringError } from '../../contracts/index.js'
-
-export interface BodyBounds {
-  readonly maxBytes: number
-  readonly timeoutMs: number
-}
-
-export type BodyReading =
-  | { readonly kind: 'read'; readonly body: Buffer<ArrayBuffer> }
-  | { readonly kind: 'too-large' | 'late' | 'gone' }
-  | { readonly kind: 'unavailable'; readonly error: HookringError }
+import { LATE, within } from '../../primitives/within.js'
+import type { BodyBounds, BodyReading } from './bodies.js'
 
 /** What parsers leave behind: `rawBody` is what most call the bytes that they were given. */
 interface Parsed {
@@ -33,6 +26,34 @@ export function readNodeBody(message: IncomingMessage, bounds: BodyBounds): Prom
   const declared = Number(message.headers['content-length'])
   if (declared > bounds.maxBytes) return { kind: 'too-large' }
   return new BodyReader(message, bounds).read()
+}
+
+export type StreamReading =
+  | { readonly kind: 'read'; readonly body: Buffer<ArrayBuffer>; readonly again: Readable }
+  | Exclude<BodyReading, { readonly kind: 'read' }>
+
+/** The same for a stream that has taken a request's place: `again` is read in its place. */
+export async function readStreamBody(stream: Readable, { maxBytes, timeoutMs }: BodyBounds): Promise<StreamReading> {
+  const reading = await within(readAll(stream, maxBytes), timeoutMs)
+  return reading === LATE ? { kind: 'late' } : reading
+}
+
+async function readAll(stream: Readable, maxBytes: number): Promise<StreamReading> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    // The stream is not destroyed: that would end the connection, which is to be answered.
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+      const part = Buffer.from(chunk)
+      chunks.push(part)
+      bytes += part.length
+      if (bytes > maxBytes) return { kind: 'too-large' }
+    }
+  } catch {
+    return { kind: 'gone' }
+  }
+  const body = Buffer.concat(chunks, bytes) as Buffer<ArrayBuffer>
+  return { kind: 'read', body, again: Readable.from(bytes === 0 ? [] : [body], { objectMode: false }) }
 }
 
 /** Whether there is one to wait for: HTTP/1 says so by its framing, HTTP/2 by not having ended the stream. */
@@ -61,6 +82,7 @@ class BodyReader {
   readonly #bounds: BodyBounds
   readonly #chunks: Buffer[] = []
   #bytes = 0
+  #isSettled = false
   #settle: (reading: BodyReading) => void = () => {}
 
   constructor(message: IncomingMessage, bounds: BodyBounds) {
@@ -74,6 +96,7 @@ class BodyReader {
       const timer = setTimeout(() => this.#settle({ kind: 'late' }), this.#bounds.timeoutMs)
       this.#settle = (reading) => {
         this.#settle = () => {}
+        this.#isSettled = true
         clearTimeout(timer)
         message.off('readable', this.#onReadable)
         message.off('error', this.#onGone)
@@ -82,10 +105,15 @@ class BodyReader {
       }
       message.on('error', this.#onGone)
       message.on('close', this.#onGone)
-      message.on('readable', this.#onReadable)
-      // What has come already says nothing more.
-      this.#onReadable()
+      // When the parser has been through what has come: to listen for more makes a stream say `end` that has no more.
+      process.nextTick(this.#begin)
     })
+  }
+
+  readonly #begin = (): void => {
+    if (this.#isSettled) return
+    if (!hasArrived(this.#message)) this.#message.on('readable', this.#onReadable)
+    this.#onReadable()
   }
 
   readonly #onReadable = (): void => {

@@ -101,7 +101,7 @@ export interface LimitOptions {
 /** What an operator says of one plugin. */
 export interface PluginOptions {
   /**
-   * Where the plugin is: a path (`./plugins/greet.js`, relative to the working directory), a package's name, or a URL. Each
+   * Where the plugin is: a path (`./plugins/greet.js`, relative to the engine's `root`), a package's name, or a URL. Each
    * lane loads it there, so it is not the plugin itself. Of runtime `exhook` the provider's address, `http://host:9000`.
    */
   from: string | URL
@@ -125,8 +125,8 @@ export interface PluginOptions {
   /** A subresource-integrity value that the file, or the bundle made from it, must match: `sha384-...`. */
   integrity?: string | undefined
   /**
-   * Folders whose JavaScript, TypeScript and JSON an untrusted plugin may import besides its own: paths from the working
-   * directory, such as the packages of a monorepo. Its own are those below its nearest package.json, else below its file,
+   * Folders whose JavaScript, TypeScript and JSON an untrusted plugin may import besides its own: paths from the engine's
+   * `root`, such as the packages of a monorepo. Its own are those below its nearest package.json, else below its file,
    * and the packages that Node.js finds for it.
    */
   sourceRoots?: (string | URL)[] | undefined
@@ -209,6 +209,11 @@ export interface EngineSettings {
    * errors are shown (`--import`, `--require`, `--conditions`, `--enable-source-maps`, ...), NODE_OPTIONS included; `[]`: none.
    */
   execArgv?: string[] | undefined
+  /**
+   * The folder from which relative paths and packages in `from` are found, or a file in it: `import.meta.url` takes them from
+   * the server's own file. Default: the working directory.
+   */
+  root?: string | URL | undefined
   /** Booted threads kept ready, to take over from a lane that is lost (0 to 16). Default 1. */
   spares?: number | undefined
   /** How lanes and server wait for each other: `adaptive` looks again for up to `spinUs` while that pays, `spin` always, `park` never. Default `adaptive`. */

@@ -67,7 +67,7 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
   const blame = (plugin: string) => registry.find(plugin)?.breaker.record('failure', monotonicMs())
 
   const compiler = new Compiler()
-  const sources = createPluginSources({ timeoutMs: setupTimeoutMs, compiler })
+  const sources = createPluginSources({ timeoutMs: setupTimeoutMs, compiler, root: resolved.root })
   const callPath = createCallPath({ ...resolved, contract, emit })
   const threads = new LaneThreads({ spares: resolved.spares, contract: contract.id, compiler })
   const supervisor = createSupervision({

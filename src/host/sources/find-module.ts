@@ -29,8 +29,8 @@ export function providerUrl(from: string | URL): string {
 }
 
 /** The file: URL of a file that exists. @throws HookringError PLUGIN_NOT_FOUND */
-export async function findModule(from: string | URL): Promise<string> {
-  const url = await resolveFrom(from)
+export async function findModule(from: string | URL, root: string = process.cwd()): Promise<string> {
+  const url = await resolveFrom(from, root)
   if (!url.startsWith('file:')) {
     const advice = /^(?:https?|unix):/.test(url) ? " (a remote provider takes runtime: 'exhook')" : ''
     throw notFound(from, `only files and packages can be loaded, not ${url}${advice}`)
@@ -57,41 +57,45 @@ function notFound(from: string | URL, why: string, cause?: unknown): HookringErr
 }
 
 /** Compilers leave the names in `new URL('./x.ts', import.meta.url)` as they are: what they made of x.ts lies beside it. */
-const COMPILED: Readonly<Record<string, string>> = {
-  '.ts': '.js',
-  '.mts': '.mjs',
-  '.cts': '.cjs',
-  '.js': '.ts',
-  '.mjs': '.mts',
-  '.cjs': '.cts',
+const COMPILED: Readonly<Record<string, readonly string[]>> = {
+  '.ts': ['.js'],
+  '.tsx': ['.js', '.jsx'],
+  '.mts': ['.mjs'],
+  '.cts': ['.cjs'],
+  '.js': ['.ts', '.tsx', '.jsx'],
+  '.jsx': ['.tsx', '.js'],
+  '.mjs': ['.mts'],
+  '.cjs': ['.cts'],
 }
 
 async function compiledTwin(path: string): Promise<string | null> {
-  const extension = /\.[cm]?[jt]s$/.exec(path)?.[0] ?? ''
-  const twin = COMPILED[extension]
-  if (twin === undefined) return null
-  const other = path.slice(0, path.length - extension.length) + twin
-  const found = await stat(other).catch(() => null)
-  return found?.isFile() ? other : null
+  const extension = /\.(?:[cm]?[jt]s|[jt]sx)$/.exec(path)?.[0] ?? ''
+  const stem = path.slice(0, path.length - extension.length)
+  for (const twin of COMPILED[extension] ?? []) {
+    const found = await stat(stem + twin).catch(() => null)
+    if (found?.isFile()) return stem + twin
+  }
+  return null
 }
 
-/** Paths are taken from the working directory; what does not look like one is a package, as seen from there. */
-async function resolveFrom(from: string | URL): Promise<string> {
+/** Paths are taken from the root; what does not look like one is a package, as seen from there. */
+async function resolveFrom(from: string | URL, root: string): Promise<string> {
   if (from instanceof URL) return from.href
   if (/^[a-z][a-z0-9+.-]+:/i.test(from) && !isAbsolute(from)) return from
-  if (isAbsolute(from) || from.startsWith('./') || from.startsWith('../')) return pathToFileURL(resolve(from)).href
-  await checkManifest(from)
+  if (isAbsolute(from) || from.startsWith('./') || from.startsWith('../'))
+    return pathToFileURL(resolve(root, from)).href
+  await checkManifest(from, root)
   try {
-    return resolveModule(from, pathToFileURL(join(process.cwd(), 'hookring')).href)
+    return resolveModule(from, pathToFileURL(join(root, 'hookring')).href)
   } catch (cause) {
     throw notFound(from, `${(cause as Error).message} (a path must begin with ./ or /)`, cause)
   }
 }
 
 /** A package's package.json is read in this thread: it must be a file that ends, and not a pipe. */
-async function checkManifest(from: string): Promise<void> {
+async function checkManifest(from: string, root: string): Promise<void> {
   const name = /^(?:@[^/]+\/)?[^/]+/.exec(from)?.[0] ?? from
-  for (let folder = process.cwd(); ; folder = dirname(folder)) {
+  for (let folder = root; ; folder = dirname(folder)) {
     const manifest = join(folder, 'node_modules', name, 'package.json')
     const found = await stat(manifest).catch(() => null)
     if (found !== null && (!found.isFile() || found.size > MAX_MANIFEST_BYTES)) {

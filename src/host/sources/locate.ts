@@ -16,6 +16,7 @@ import { type Compiler, compilerKind } from './compiler/index.js'
 import { findModule, providerUrl } from './find-module.js'
 import { OwnFolder } from './own-folder.js'
 import { copyPinned } from './pinned-copy.js'
+import { rootFolder } from './root-folder.js'
 import { sourceFoldersOf } from './source-folders.js'
 
 export interface PluginSources {
@@ -51,26 +52,36 @@ export interface PluginSourcesOptions {
   readonly timeoutMs?: number | undefined
   /** Who loads what is located has TypeScript compiled by it, in place. Left out: TypeScript becomes a bundle too. */
   readonly compiler?: Pick<Compiler, 'forget' | 'close'> | undefined
+  /** See EngineSettings. */
+  readonly root?: string | URL | undefined
 }
 
+/** @throws HookringError OPTIONS_INVALID */
 export function createPluginSources(options: PluginSourcesOptions = {}): PluginSources {
-  const { timeoutMs = DEFAULTS.setupTimeoutMs, compiler } = options
-  return new Sources(new Bundler({ timeoutMs }), compiler)
+  const { timeoutMs = DEFAULTS.setupTimeoutMs, compiler, root } = options
+  return new Sources({ bundler: new Bundler({ timeoutMs }), compiler, root: rootFolder(root) })
+}
+
+interface SourcesParts extends Pick<PluginSourcesOptions, 'compiler'> {
+  readonly bundler: Bundler
+  readonly root: string
 }
 
 class Sources implements PluginSources {
   readonly #bundler: Bundler
   readonly #compiler: PluginSourcesOptions['compiler']
+  readonly #root: string
   readonly #folder = new OwnFolder()
 
-  constructor(bundler: Bundler, compiler: PluginSourcesOptions['compiler']) {
+  constructor({ bundler, compiler, root }: SourcesParts) {
     this.#bundler = bundler
     this.#compiler = compiler
+    this.#root = root
   }
 
   async locate(from: string | URL, needs: SourceNeeds = { runtime: 'module', boundary: 'thread' }): Promise<string> {
     if (needs.runtime === 'exhook') return providerUrl(from)
-    const url = await findModule(from)
+    const url = await findModule(from, this.#root)
     const path = fileURLToPath(url)
     const form = formOf(needs, path)
     if (form === 'as it is') return url
@@ -82,7 +93,7 @@ class Sources implements PluginSources {
       this.#compiler?.forget()
       if (this.#compiler !== undefined || kind === 'strip') return url
     }
-    const job = await jobOf(path, form, needs)
+    const job = await jobOf(path, form, needs, this.#root)
     return this.#folder.write(await this.#bundler.bundle(job))
   }
 
@@ -109,7 +120,7 @@ function formOf({ runtime, boundary, integrity }: SourceNeeds, path: string): Bu
   return integrity !== undefined || COMPILED_SOURCE.test(path) ? 'module' : 'as it is'
 }
 
-async function jobOf(path: string, form: BundleForm, needs: SourceNeeds): Promise<PluginToBundle> {
+async function jobOf(path: string, form: BundleForm, needs: SourceNeeds, root: string): Promise<PluginToBundle> {
   const { runtime, trust = 'trusted', integrity, sourceRoots = [] } = needs
   const about = { form, runtime, integrity: integrity ?? null }
   if (integrity === undefined && trust === 'trusted') {
@@ -118,7 +129,7 @@ async function jobOf(path: string, form: BundleForm, needs: SourceNeeds): Promis
   const real = await realpath(path)
   if (integrity !== undefined)
     return { ...about, path: real, reach: 'pinned', folders: { roots: [real], packages: [] } }
-  return { ...about, path: real, reach: 'roots', folders: await sourceFoldersOf(real, sourceRoots) }
+  return { ...about, path: real, reach: 'roots', folders: await sourceFoldersOf(real, sourceRoots, root) }
 }
 
 /** @throws HookringError TYPESCRIPT_UNSUPPORTED */

@@ -11,12 +11,16 @@ import type { SourceFolders } from './bundler/index.js'
 
 /**
  * @param path of the plugin's file, a real one
- * @param named by the operator: folders, from the working directory
+ * @param named by the operator: folders, from `root`
  * @throws HookringError OPTIONS_INVALID when a folder that is named is none
  */
-export async function sourceFoldersOf(path: string, named: readonly (string | URL)[]): Promise<SourceFolders> {
+export async function sourceFoldersOf(
+  path: string,
+  named: readonly (string | URL)[],
+  root: string,
+): Promise<SourceFolders> {
   const roots = [await packageFolderOf(path)]
-  for (const [index, folder] of named.entries()) roots.push(await realFolder(folder, index))
+  for (const [index, folder] of named.entries()) roots.push(await realFolder(folder, index, root))
   const packages = roots.flatMap(packageFoldersAbove)
   return { roots: [...new Set(roots)], packages: [...new Set(packages)] }
 }
@@ -32,8 +36,8 @@ async function packageFolderOf(path: string): Promise<string> {
   return own
 }
 
-async function realFolder(folder: string | URL, index: number): Promise<string> {
-  const path = folder instanceof URL ? fileURLToPath(folder) : resolve(folder)
+async function realFolder(folder: string | URL, index: number, root: string): Promise<string> {
+  const path = folder instanceof URL ? fileURLToPath(folder) : resolve(root, folder)
   const real = await realpath(path).catch(() => null)
   if (real !== null && (await stat(real)).isDirectory()) return real
   throw new HookringError('OPTIONS_INVALID', `sourceRoots: there is no folder ${path}`, {

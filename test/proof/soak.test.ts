@@ -16,6 +16,7 @@ import { type Act, createEvidence, createWitness, openEvidence } from './soak/ev
 import { type Answer, isTrue, type Link } from './soak/judge.js'
 import { createLedger } from './soak/ledger.js'
 import { isClean } from './soak/ledger-figures.js'
+import { Pauses } from './soak/pauses.js'
 import { FAULT_KINDS, planFaults } from './soak/plan.js'
 import { castOf, kindOf, roleOf } from './soak/roles.js'
 import type { SoakDocument } from './soak/run.js'
@@ -53,7 +54,8 @@ describe('the judge', () => {
       entered = {},
       act = 'none',
       actor = null,
-    }: { entered?: Record<string, number>; act?: Act; actor?: Link | null } = {},
+      stoodStill = false,
+    }: { entered?: Record<string, number>; act?: Act; actor?: Link | null; stoodStill?: boolean } = {},
   ): boolean {
     return isTrue(
       {
@@ -64,6 +66,7 @@ describe('the judge', () => {
         chain: [stock, fraud, tax],
         act,
         actor: actor?.role ?? null,
+        stoodStill,
         entered: ({ name }) => entered[name] ?? 1,
       },
       'kind' in answer ? { verdict: answer } : answer,
@@ -96,6 +99,17 @@ describe('the judge', () => {
     // The chain ended before it.
     const rejected = { kind: 'reject', plugin: 'stock', reason: 'stock does not take 7 of call 12' } as const
     expect(judged('onOrder', order(7), rejected, { entered: { tax: 0 } })).toBe(true)
+  })
+
+  it('takes a late reply for one in time where the server stood still, and only there', () => {
+    const late = { act: 'lateReply', actor: tax } as const
+    expect(judged('onOrder', order(1), { kind: 'continue' }, late)).toBe(false)
+    expect(judged('onOrder', order(1), { kind: 'continue' }, { ...late, stoodStill: true })).toBe(true)
+    const allowed = { kind: 'continue', failure: failure('tax', 'timeout') } as const
+    expect(judged('onOrder', order(1), allowed, late)).toBe(true)
+    const pauses = new Pauses(0)
+    for (const ms of [10, 20, 45, 55]) pauses.tick(ms)
+    expect([pauses.any(40, 60), pauses.any(46, 60), pauses.any(46, 80)]).toEqual([true, false, true])
   })
 
   it('takes a failure for what its policy makes of it', () => {

@@ -31,6 +31,8 @@ export interface Case {
   /** What the call was told to have done to it, and by whom. */
   readonly act: Act
   readonly actor: Role | null
+  /** The server's thread stood still while the call was under way. */
+  readonly stoodStill: boolean
   /** How often the plugin's hook was entered for it. */
   entered(role: Role): number
 }
@@ -61,8 +63,8 @@ function canEnd(about: Case, answer: Answer, at: number, course: Course): boolea
   const wasAsked = role.column === null || about.entered(role) > 0
   if (!wasAsked && (role.options?.sample ?? 1) < 1 && goOn(course)) return true
   const act = about.actor === role ? about.act : 'none'
-  // A late reply is in time after all when the machine stood still meanwhile: plugins get that time again.
-  if (wasAsked && (HARMLESS.has(act) || act === 'lateReply')) {
+  // A late reply is in time after all when the server's thread stood still meanwhile, and at no other time.
+  if (wasAsked && (HARMLESS.has(act) || (act === 'lateReply' && about.stoodStill))) {
     for (const version of link.versions) {
       const decision = decide({ role: role.name, version }, about.hookpoint, course.event)
       if (decision.kind === 'continue') {

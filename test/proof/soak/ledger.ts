@@ -48,7 +48,11 @@ export interface Ledger {
   readEvidence(): void
 }
 
-export function createLedger(evidence: Evidence, now: () => number): Ledger {
+export function createLedger(
+  evidence: Evidence,
+  now: () => number,
+  stoodStillSince: (sinceMs: number) => boolean = () => false,
+): Ledger {
   const entries = new Map<number, Entry>()
   const findings: string[] = []
   const figures = noFigures()
@@ -102,6 +106,7 @@ export function createLedger(evidence: Evidence, now: () => number): Ledger {
         chain,
         act,
         actor,
+        stoodStill: stoodStillSince(entry.madeMs),
         entered: ({ column }) => (column === null ? 0 : evidence.entered(entry.id, column)),
       },
       answer,

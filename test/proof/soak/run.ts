@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ACTS, createEvidence, openEvidence } from './evidence.js'
 import { createLedger } from './ledger.js'
 import { isClean, type LedgerFigures, type LedgerNotes } from './ledger-figures.js'
+import { Pauses } from './pauses.js'
 import { type Fault, type FaultKind, planFaults } from './plan.js'
 import { CASTS } from './roles.js'
 import { createSamples, type Sample } from './samples.js'
@@ -66,7 +67,8 @@ export async function runSoak({ minutes, seed, signal, onFault, onSecond }: RunO
   const startMs = performance.now()
   const now = () => performance.now() - startMs
   const evidence = openEvidence(createEvidence())
-  const ledger = createLedger(evidence, now)
+  const pauses = new Pauses(now())
+  const ledger = createLedger(evidence, now, (sinceMs) => pauses.any(sinceMs, now()))
   const samples = createSamples(now())
   const stage = await openStage({ evidence, ledger, now, onSettled: samples.record })
   const strikes = createStrikes(stage, evidence)
@@ -85,6 +87,7 @@ export async function runSoak({ minutes, seed, signal, onFault, onSecond }: RunO
   while (now() - beginMs < lengthMs && !signal.aborted) {
     await sleep(TICK_MS)
     const nowMs = now()
+    pauses.tick(nowMs)
     traffic.flow(Math.min(nowMs - lastMs, CATCH_UP_MS))
     lastMs = nowMs
     while (beginMs + next.atMs <= nowMs) {

@@ -41,7 +41,7 @@ export interface PluginSpec {
   readonly services: readonly string[]
   /** What a failure of kind `error` becomes at a gate: for a runtime that tells a refusal from a failure. Left out: deny. */
   readonly onError?: 'deny' | 'allow' | undefined
-  /** It takes the place of another version of itself, whose lane ends when this one serves. */
+  /** It takes the place of another version of itself, whose lane did not end its session elsewhere. */
   readonly isReload?: boolean | undefined
 }
 
@@ -95,11 +95,19 @@ export interface HostControl {
   serve(call: ServiceCall): Promise<ServiceAnswer>
 }
 
+/**
+ * How a lane hands its plugins' sessions over to the lane that comes after it. `begin`: the session is ended, and calls wait.
+ * `done`: the other lane has one, and what waits goes on in it. `back`: it could not be had, and this lane opens it again.
+ */
+export type HandOver = 'begin' | 'done' | 'back'
+
 /** Host to lane. Every call is under a deadline of the host's. */
 export interface LaneControl {
   load(spec: LaneSpec): Promise<LoadResult>
   /** onShutdown of every plugin, connections still being open. */
   shutdown(): Promise<void>
+  /** Of plugins that are reloaded and have a session elsewhere, which no two may have at once. */
+  handOver(step: HandOver): Promise<void>
   /**
    * Ends the lane's loop, then destroy of every plugin that was set up, exactly once. `isSucceeded`: its plugins have been
    * reloaded, and go on in another lane.

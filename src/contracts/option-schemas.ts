@@ -152,7 +152,8 @@ export const engineOptionsSchema = z.strictObject({
       z.custom<object>((value) => typeof value === 'function', 'must be a function'),
     )
     .optional(),
-  timeoutMs: ms.default(DEFAULTS.timeoutMs),
+  /** Left out: the default depends on the plugin's runtime. */
+  timeoutMs: ms.optional(),
   onFailure: failurePolicySchema.optional(),
   hangMs: z.number().finite().min(0).default(DEFAULTS.hangMs),
   terminateGraceMs: ms.default(DEFAULTS.terminateGraceMs),

@@ -181,7 +181,7 @@ export interface Logger {
 
 /** The options of an engine that have nothing to do with its contract's types. Times are in milliseconds. */
 export interface EngineSettings {
-  /** Time for one run of a plugin's hook, unless the plugin has its own. Default 100. */
+  /** Time for one run of a plugin's hook, unless the plugin has its own. Default 100; of remote providers (`exhook`) 5,000. */
   timeoutMs?: number | undefined
   /** What failures become, for plugins without a policy of their own. Default: gates and transforms deny, responds raise. */
   onFailure?: FailurePolicy | undefined

@@ -30,6 +30,7 @@ export function exposeLane(port: MessagePort, lane: LaneControl & { controlArriv
   const exposed: LaneControl = {
     load: (spec) => lane.load(spec),
     shutdown: () => lane.shutdown(),
+    handOver: (step) => lane.handOver(step),
     stop: (isSucceeded) => lane.stop(isSucceeded),
   }
   expose(exposed, nodeEndpoint(port))

@@ -2,7 +2,7 @@
  * A lane's life in its thread: plugins are loaded, served until the host says stop, and destroyed. What the host asks for on
  * the way comes over the control plane (control.ts).
  */
-import type { LaneControl, LaneSpec, LoadResult } from '../contracts/control.js'
+import type { HandOver, LaneControl, LaneSpec, LoadResult } from '../contracts/control.js'
 import { HookringError } from '../contracts/errors.js'
 import type { LaneLoss } from '../contracts/process.js'
 import { describe } from '../plugin/setup.js'
@@ -86,6 +86,12 @@ export class LaneLife implements LaneControl {
   shutdown(): Promise<void> {
     return this.#underControl(async () => {
       await Promise.all(this.#plugins.map((plugin) => this.#runStage(plugin, 'onShutdown')))
+    })
+  }
+
+  handOver(step: HandOver): Promise<void> {
+    return this.#underControl(async () => {
+      await Promise.all(this.#plugins.map((plugin) => plugin.handOver?.(step)))
     })
   }
 

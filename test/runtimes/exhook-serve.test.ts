@@ -405,6 +405,67 @@ describe('loaded and unloaded', () => {
     ])
   })
 
+  it('nothing is asked between the leave and the next loading: calls wait for that', async () => {
+    let loadings = 0
+    const loading = latch()
+    const answers = {
+      OnProviderLoaded: async () => {
+        loadings += 1
+        if (loadings > 1) await loading.opened
+        return { hooks: [{ name: 'client.authenticate' }] }
+      },
+      OnClientAuthenticate: () => YES,
+    }
+    const provider = await startProvider(3, { ...AUTHENTICATE, answers })
+    const lab = await openExhook({ from: provider.url })
+    const reloading = lab.engine.reload('remote')
+    await until('the leave', () => provider.requests('OnProviderUnloaded').length === 1)
+    const asked = ['c1', 'c2', 'c3'].map((clientid) => authenticate(lab, clientid))
+    await until('the loading', () => loadings === 2)
+    expect(provider.requests('OnClientAuthenticate')).toEqual([])
+    loading.open()
+    await reloading
+    for (const verdict of await Promise.all(asked)) expect(verdict).toMatchObject({ kind: 'replace' })
+    expect(await authenticate(lab)).toMatchObject({ kind: 'replace' })
+  })
+
+  it('what waits for the next loading has no more than its time', async () => {
+    let loadings = 0
+    const loading = latch()
+    const answers = {
+      OnProviderLoaded: async () => {
+        loadings += 1
+        if (loadings > 1) await loading.opened
+        return { hooks: [{ name: 'client.authenticate' }] }
+      },
+      OnClientAuthenticate: () => YES,
+    }
+    const provider = await startProvider(3, { ...AUTHENTICATE, answers })
+    const lab = await openExhook({ from: provider.url, timeoutMs: 100 })
+    const reloading = lab.engine.reload('remote')
+    await until('the loading', () => loadings === 2)
+    expect(await authenticate(lab)).toMatchObject({ kind: 'reject', failure: { kind: 'timeout' } })
+    loading.open()
+    await reloading
+    expect(provider.requests('OnClientAuthenticate')).toEqual([])
+  })
+
+  it('a reload that fails leaves the provider loaded, and its plugin serving', async () => {
+    let loadings = 0
+    const answers = {
+      OnProviderLoaded: () => {
+        loadings += 1
+        return loadings === 2 ? { code: 7, details: 'not now' } : { hooks: [{ name: 'client.authenticate' }] }
+      },
+      OnClientAuthenticate: () => YES,
+    }
+    const provider = await startProvider(3, { ...AUTHENTICATE, answers })
+    const lab = await openExhook({ from: provider.url })
+    await expect(lab.engine.reload('remote')).rejects.toMatchObject({ code: 'PROVIDER_INVALID' })
+    expect(await authenticate(lab)).toMatchObject({ kind: 'replace' })
+    expect(lifecycle(provider).at(-1)).toBe('OnProviderLoaded')
+  })
+
   it('removed and added again at once, it ends up loaded', async () => {
     const provider = await startProvider(3, AUTHENTICATE)
     const lab = await openExhook({ from: provider.url })
@@ -422,6 +483,13 @@ describe('time and connections', () => {
     const provider = await startProvider(3, { ...AUTHENTICATE, answers })
     const lab = await openExhook({ from: provider.url }, { timeoutMs: undefined })
     expect(await authenticate(lab)).toMatchObject({ kind: 'replace' })
+  })
+
+  it('an engine’s own timeoutMs is that of a provider too, whatever it is', async () => {
+    const provider = await startProvider(3, { ...AUTHENTICATE, answers: { OnClientAuthenticate: () => 'never' } })
+    const lab = await openExhook({ from: provider.url }, { timeoutMs: 100 })
+    const verdict = await authenticate(lab)
+    expect(verdict).toMatchObject({ failure: { kind: 'timeout', message: expect.stringContaining('after 100 ms') } })
   })
 
   it('poolSize is how many connections carry its requests', async () => {

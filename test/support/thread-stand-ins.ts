@@ -105,6 +105,9 @@ export class ThreadStandIn implements LaneThread {
         if (this.#succeedsWhenAsked) this.succeed()
         return this.loaded.promise
       },
+      handOver: async (step) => {
+        this.asked.push(`handOver ${step}`)
+      },
       shutdown: async () => {
         this.asked.push('shutdown')
       },

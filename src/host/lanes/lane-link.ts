@@ -6,6 +6,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:wor
 import { type Endpoint, expose, type Remote, releaseProxy, wrap } from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
 import type {
+  HandOver,
   HostControl,
   LaneControl,
   LaneSpec,
@@ -67,6 +68,11 @@ export class LaneLink {
   /** @throws HookringError CONTROL_TIMEOUT */
   shutdown(timeoutMs: number): Promise<void> {
     return this.#ask(() => this.#lane.shutdown(), timeoutMs, 'shutdown')
+  }
+
+  /** @throws HookringError CONTROL_TIMEOUT */
+  handOver(step: HandOver, timeoutMs: number): Promise<void> {
+    return this.#ask(() => this.#lane.handOver(step), timeoutMs, 'handOver')
   }
 
   /** @throws HookringError CONTROL_TIMEOUT */

@@ -18,7 +18,7 @@ import { BUNDLES_PREFIX } from '../sources/own-folder.js'
 import { LaneLink } from './lane-link.js'
 
 export interface LaneThread {
-  readonly link: Pick<LaneLink, 'load' | 'shutdown' | 'stop' | 'onLog' | 'onLost' | 'onServe' | 'onSent'>
+  readonly link: Pick<LaneLink, 'load' | 'shutdown' | 'handOver' | 'stop' | 'onLog' | 'onLost' | 'onServe' | 'onSent'>
   /** Resolves when the thread has ended: with null after stop(), otherwise with the crash. Never rejects. */
   readonly ended: Promise<Error | null>
   /** Resolves when a thread that was told to terminate has exited. A zombie's may never resolve. */

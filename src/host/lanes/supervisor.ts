@@ -4,7 +4,7 @@
  *   seat: empty -> starting -> serving -> (hang | crash | violation | stall) -> starting (next generation) ...
  *                                 \-> draining -> stopped
  */
-import type { LaneSpec, LoadResult, Manifest, ServiceAnswer, ServiceCall } from '../../contracts/control.js'
+import type { HandOver, LaneSpec, LoadResult, Manifest, ServiceAnswer, ServiceCall } from '../../contracts/control.js'
 import { HookringError } from '../../contracts/errors.js'
 import type { ReadBatch } from '../../contracts/log-batch.js'
 import type { LaneLoss } from '../../contracts/process.js'
@@ -125,6 +125,14 @@ export class Supervisor {
   async shutdown(bulkhead: Bulkhead): Promise<void> {
     const timeoutMs = this.#options.shutdownTimeoutMs + ANSWER_SLACK_MS
     await Promise.allSettled(this.#seats.of(bulkhead).map(({ thread }) => thread?.link.shutdown(timeoutMs)))
+  }
+
+  /** Has every lane hand over what its plugins have elsewhere. False: some lane did not say that it has. Never rejects. */
+  async handOver(bulkhead: Bulkhead, step: HandOver): Promise<boolean> {
+    const timeoutMs = this.#options.shutdownTimeoutMs + ANSWER_SLACK_MS
+    const links = this.#seats.of(bulkhead).map(({ thread }) => thread?.link)
+    const told = await Promise.allSettled(links.map(async (link) => link?.handOver(step, timeoutMs)))
+    return links.every((link) => link !== undefined) && told.every(({ status }) => status === 'fulfilled')
   }
 
   /** Runs destroy in every lane, then ends its threads. Called again, it returns the same promise. Never rejects. */

@@ -67,7 +67,7 @@ export class Registrations {
       url,
       order,
       ownBulkhead: identity?.ownBulkhead ?? `${provisional}-${order}`,
-      timeoutMs: options.timeoutMs ?? defaultTimeoutMs(runtime, engine.timeoutMs),
+      timeoutMs: options.timeoutMs ?? engine.timeoutMs ?? defaultTimeoutMs(runtime),
       policies: resolvePolicies(options.onFailure ?? engine.onFailure),
       breaker: this.#breakerOf(() => registration),
     }
@@ -81,9 +81,9 @@ export class Registrations {
   }
 }
 
-/** The default for a remote provider is EMQX's own, unless the operator has set one for all plugins. */
-function defaultTimeoutMs(runtime: RuntimeName, engineMs: number): number {
-  return runtime === 'exhook' && engineMs === DEFAULTS.timeoutMs ? DEFAULTS.providerTimeoutMs : engineMs
+/** Where the operator has said nothing, a provider elsewhere has the time that EMQX gives it. */
+function defaultTimeoutMs(runtime: RuntimeName): number {
+  return runtime === 'exhook' ? DEFAULTS.providerTimeoutMs : DEFAULTS.timeoutMs
 }
 
 /** Whether it is a TypeScript file. A pinned plugin is a bundle by now, and so is one in a child process. */

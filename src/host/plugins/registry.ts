@@ -4,7 +4,7 @@
  * when its last call has settled. If something does not start, nothing changes. Host's thread only.
  */
 import type { Contract } from '../../contracts/contract.js'
-import type { LaneSpec, Manifest } from '../../contracts/control.js'
+import type { HandOver, LaneSpec, Manifest } from '../../contracts/control.js'
 import { HookringError } from '../../contracts/errors.js'
 import { DEFAULTS } from '../../contracts/options.js'
 import { within } from '../../primitives/within.js'
@@ -27,7 +27,7 @@ export interface RegistryOptions {
   readonly contract: Pick<Contract, 'name' | 'version'>
   readonly hookpoints: readonly HookpointState[]
   readonly metrics: Metrics
-  readonly supervisor: Pick<Supervisor, 'start' | 'stop'>
+  readonly supervisor: Pick<Supervisor, 'start' | 'stop' | 'handOver'>
   readonly emit: Emit
   readonly defaults: PlanDefaults
   readonly lane: Pick<LaneSpec, 'wait' | 'spinUs' | 'shutdownTimeoutMs' | 'setupTimeoutMs' | 'maxServiceBytes'>
@@ -118,11 +118,18 @@ export class Registry {
 
   async #install(registrations: readonly Registration[]): Promise<void> {
     const started: RunningBulkhead[] = []
+    const handingOver = new Set<Bulkhead>()
+    const tell = (step: HandOver) =>
+      Promise.all([...handingOver].map((bulkhead) => this.#options.supervisor.handOver(bulkhead, step)))
     try {
-      const running = await this.#start(planBulkheads(registrations, this.#options.defaults), started)
+      const plans = planBulkheads(registrations, this.#options.defaults)
+      const running = await this.#start(plans, started, handingOver)
+      // What has waited in the lanes that leave goes on before what comes to those that follow them.
+      await tell('done')
       this.#takeOver(registrations, running)
     } catch (error) {
       await Promise.all(started.map(({ bulkhead }) => this.#options.supervisor.stop(bulkhead)))
+      await tell('back')
       this.#forgetUnused(registrations)
       throw error
     }
@@ -132,6 +139,7 @@ export class Registry {
   async #start(
     plans: ReadonlyMap<string, BulkheadPlan>,
     started: RunningBulkhead[],
+    handingOver: Set<Bulkhead>,
   ): Promise<Map<string, RunningBulkhead>> {
     const running = new Map<string, RunningBulkhead>()
     const starting = [...plans.values()].map(async (plan) => {
@@ -140,7 +148,7 @@ export class Registry {
         running.set(plan.name, kept)
         return
       }
-      const fresh = await this.#startWithCompiler(plan)
+      const fresh = await this.#startWithCompiler(plan, handingOver)
       started.push(fresh)
       running.set(plan.name, fresh)
     })
@@ -151,9 +159,9 @@ export class Registry {
   }
 
   /** A plugin in JavaScript that imports TypeScript, which its lane could not load: once more, with a compiler. */
-  async #startWithCompiler(plan: BulkheadPlan): Promise<RunningBulkhead> {
+  async #startWithCompiler(plan: BulkheadPlan, handingOver: Set<Bulkhead>): Promise<RunningBulkhead> {
     try {
-      return await this.#startBulkhead(plan)
+      return await this.#startBulkhead(plan, handingOver)
     } catch (error) {
       if ((error as Partial<HookringError>).code !== 'TYPESCRIPT_UNSUPPORTED') throw error
       const importers = plan.registrations.filter(
@@ -161,15 +169,22 @@ export class Registry {
       )
       if (plan.profile.loadsTypeScript || importers.length === 0 || compilerKind() === null) throw error
       for (const registration of importers) registration.loadsTypeScript = true
-      return this.#startBulkhead({ ...plan, profile: { ...plan.profile, loadsTypeScript: true } })
+      return this.#startBulkhead({ ...plan, profile: { ...plan.profile, loadsTypeScript: true } }, handingOver)
     }
   }
 
-  async #startBulkhead(plan: BulkheadPlan): Promise<RunningBulkhead> {
-    if (plan.registrations.some(({ runtime }) => runtime === 'exhook')) await this.#lastStops()
+  async #startBulkhead(plan: BulkheadPlan, handingOver: Set<Bulkhead>): Promise<RunningBulkhead> {
     const { supervisor, onBulkhead } = this.#options
+    let isHandedOver = true
+    if (plan.registrations.some(isRemote)) {
+      await this.#lastStops()
+      for (const predecessor of this.#predecessorsOf(plan)) {
+        handingOver.add(predecessor)
+        isHandedOver = (await supervisor.handOver(predecessor, 'begin')) && isHandedOver
+      }
+    }
     const bulkhead = new Bulkhead(plan)
-    bulkhead.spec = this.#specOf(plan)
+    bulkhead.spec = this.#specOf(plan, isHandedOver)
     onBulkhead(bulkhead)
     const manifests = await supervisor.start(bulkhead)
     try {
@@ -181,7 +196,15 @@ export class Registry {
     return { plan, bulkhead, manifests }
   }
 
-  #specOf(plan: BulkheadPlan): Bulkhead['spec'] {
+  /** Present bulkheads with remote providers that are loaded anew. */
+  #predecessorsOf({ registrations }: BulkheadPlan): Bulkhead[] {
+    const orders = new Set(registrations.filter(isRemote).map(({ order }) => order))
+    return [...this.#current.bulkheads.values()]
+      .filter(({ plan }) => plan.registrations.some((present) => isRemote(present) && orders.has(present.order)))
+      .map(({ bulkhead }) => bulkhead)
+  }
+
+  #specOf(plan: BulkheadPlan, isHandedOver: boolean): Bulkhead['spec'] {
     const { contract, hookpoints, lane } = this.#options
     return {
       contract: { name: contract.name, version: contract.version },
@@ -198,7 +221,7 @@ export class Registry {
         memoryMb: options.limits?.memoryMb ?? DEFAULTS.guestMemoryMb,
         services: options.services ?? [],
         onError: policies.gate.error === 'allow' ? 'allow' : 'deny',
-        isReload: this.#current.registrations.some((present) => present.order === order),
+        isReload: !isHandedOver && this.#current.registrations.some((present) => present.order === order),
       })),
       concurrency: plan.concurrency,
       ...lane,
@@ -283,6 +306,11 @@ export class Registry {
     bulkhead.isSucceeded = bulkhead.plugins.every(({ registration }) => present.has(registration.order))
     return this.#options.supervisor.stop(bulkhead)
   }
+}
+
+/** A provider elsewhere, with one session at a time. */
+function isRemote({ runtime }: Registration): boolean {
+  return runtime === 'exhook'
 }
 
 function inChainOrder(a: ActivePlugin, b: ActivePlugin): number {

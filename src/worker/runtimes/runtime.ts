@@ -6,7 +6,7 @@
  *   call      a hook, by the index of its hookpoint; synchronous or a promise
  *   dispose   after `destroy`: what the runtime itself holds is let go of
  */
-import type { HookpointSpec, PluginSpec } from '../../contracts/control.js'
+import type { HandOver, HookpointSpec, PluginSpec } from '../../contracts/control.js'
 import type { PluginLogger } from '../../plugin/index.js'
 import type { PluginInstance, PluginServices } from '../../plugin/setup.js'
 
@@ -38,6 +38,8 @@ export interface RuntimePlugin extends PluginInstance {
   /** `event`: the lazy event, closed when the hook has settled. `bytes`: EventBytes. */
   readonly takes: 'event' | 'bytes'
   dispose?(): void | Promise<void>
+  /** Another version of the plugin is loaded in another lane: what it has elsewhere is handed over. */
+  handOver?(step: HandOver): void | Promise<void>
   /** Told before `destroy`: another version of the plugin has taken its place. */
   succeeded?(): void
 }

@@ -129,7 +129,7 @@ describe('a change', () => {
     expect(bulkheadOf('a')).toBe(ofA)
     expect(bulkheadOf('b')).not.toBe(ofB)
     expect(threads.taken.map(({ hasExited }) => hasExited)).toEqual([false, true, false])
-    expect(threads.at(2).spec?.plugins).toMatchObject([{ name: 'b', isReload: true }])
+    expect(threads.at(2).spec?.plugins).toMatchObject([{ name: 'b' }])
   })
 
   it('of what a bulkhead is made of starts it anew', async () => {
@@ -316,6 +316,24 @@ describe('what a change replaces', () => {
     threads.at(0).stopped.resolve()
     await changing
     expect(threads.taken).toHaveLength(2)
+  })
+
+  it('of a remote provider that is reloaded hands its session over, and gets it back when that fails', async () => {
+    const { change, threads, coming } = open()
+    const a: Registration = { ...plugin('a'), runtime: 'exhook' }
+    await change(a)
+    const later: Registration = { ...reloaded(a), runtime: 'exhook' }
+    coming({ load: 'asked' })
+    const changing = change(later)
+    await settle()
+    expect(threads.at(0).asked).toEqual(['load', 'handOver begin'])
+    threads.at(1).loaded.resolve(REFUSAL)
+    await expect(changing).rejects.toMatchObject({ code: 'PLUGIN_SETUP_FAILED' })
+    expect(threads.at(0).asked).toEqual(['load', 'handOver begin', 'handOver back'])
+    await change({ ...later, order: a.order })
+    await settle()
+    expect(threads.at(0).asked.slice(3, 6)).toEqual(['handOver begin', 'handOver done', 'stop, succeeded'])
+    expect(threads.at(2).spec?.plugins).toMatchObject([{ isReload: false }])
   })
 
   it('of a remote provider is not waited for longer than a shutdown may take', async () => {

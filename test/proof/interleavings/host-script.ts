@@ -276,7 +276,7 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
 /** A link whose lane never logs, and has nothing else to say than what `parts` do. */
 function quietLink(parts: Pick<LaneLink, 'load' | 'shutdown' | 'stop' | 'onSent'>): LaneThread['link'] {
   const nothing = () => {}
-  return { ...parts, onLog: nothing, onLost: nothing, onServe: nothing }
+  return { ...parts, handOver: async () => {}, onLog: nothing, onLost: nothing, onServe: nothing }
 }
 
 function outcomeOf({ kind, reason, code, failure }: Verdict, call: number): Outcome {

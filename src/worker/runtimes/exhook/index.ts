@@ -52,6 +52,7 @@ export const exhookRuntime: Runtime = {
       hooks: mounting.exchanges.map((exchange) => (exchange === undefined ? undefined : hooks.hookOf(exchange))),
       onShutdown: undefined,
       destroy: () => provider.unload(),
+      handOver: (step) => provider.handOver(step),
       succeeded: () => provider.succeeded(),
       dispose: () => provider.close(),
       takes: 'event',

@@ -7,10 +7,12 @@
  * Whoever asks while it is waiting waits too, until the deadline; while it is away he is told so at once. A provider that
  * comes back may have forgotten everything, so it is loaded anew, and may want other hooks or topics than before.
  */
+import type { HandOver } from '../../../contracts/control.js'
 import type { ExhookVersion } from '../../../contracts/exhook/rpcs.js'
 import type { ProviderConfig } from '../../../contracts/remote-provider.js'
 import type { PluginLogger } from '../../../plugin/index.js'
 import { describe } from '../../../plugin/setup.js'
+import { within } from '../../../primitives/within.js'
 import { StoppedAtDeadline } from '../runtime.js'
 import { type BoolAnswer, type MessageAnswer, type Mounted, type Read, readBool, readMessage } from './answers.js'
 import { type CallLimits, type ConnectionState, type Connections, openConnections, RpcFailure } from './connection.js'
@@ -76,9 +78,13 @@ export class RemoteProvider {
   #connections: Connections | null = null
   #standing: Standing = { kind: 'waiting' }
   #waiting: (() => void)[] = []
+  /** Requests that the provider has not answered. */
+  readonly #underWay = new Set<Promise<unknown>>()
   #mounted: Mounted = new Map()
   #isClosed = false
   #isLoaded = false
+  /** Another version of the plugin is being loaded, or has been: that one loads it when it comes back. */
+  #isHandedOver = false
   /** Another version of the plugin has been loaded: the provider is not to be told that it is unloaded. */
   #isSucceeded = false
   /** Counts connections: what was begun under an earlier one is not gone on with. */
@@ -141,15 +147,38 @@ export class RemoteProvider {
     }
   }
 
-  /** The same, beside a question: what goes wrong is logged, and is no reason to refuse. */
+  /**
+   * The same, beside a question: what goes wrong is logged, and is no reason to refuse. It has half of the time, so that there
+   * is some left for the question.
+   */
   async tellAside(subject: string, request: WireMessage, limits: CallLimits): Promise<void> {
+    const nowMs = Date.now()
+    const deadline = nowMs + (limits.deadline - nowMs) / 2
     try {
-      await this.tell(subject, request, limits)
+      await this.tell(subject, request, { ...limits, deadline })
     } catch (error) {
-      // Past the deadline there is no time for the question either.
-      if (error instanceof StoppedAtDeadline) throw error
+      if (error instanceof StoppedAtDeadline && limits.signal?.aborted === true) throw error
       const message = `the provider ${this.#options.url} could not be told of ${subject}: ${describe(error)}`
       this.#notices.warn(`aside ${subject}`, message)
+    }
+  }
+
+  /** Its plugin is loaded anew in another lane. Between its leave and the next loading it is asked nothing: calls wait. */
+  async handOver(step: HandOver): Promise<void> {
+    const connections = this.#connections as Connections
+    this.#isHandedOver = step !== 'back'
+    if (step === 'begin') {
+      const wasServing = this.#standing.kind === 'serving'
+      this.#generation += 1
+      this.#stand({ kind: 'waiting' })
+      if (!wasServing) return
+      // What it was asked before it may still answer.
+      await within(Promise.allSettled(this.#underWay), UNLOAD_MS / 2)
+      await this.#sayUnloaded(Date.now() + UNLOAD_MS / 2)
+    } else if (step === 'back') {
+      this.#follow(connections.state)
+    } else {
+      this.#stand(connections.state === 'up' ? { kind: 'serving' } : { kind: 'away', why: 'it cannot be reached' })
     }
   }
 
@@ -219,7 +248,9 @@ export class RemoteProvider {
       await this.#whenServing(limits)
       if (!this.wants(subject, topic)) return null
     }
-    return (this.#connections as Connections).call(this.#method(subject), request, limits)
+    const answer = (this.#connections as Connections).call(this.#method(subject), request, limits)
+    this.#underWay.add(answer)
+    return answer.finally(() => this.#underWay.delete(answer))
   }
 
   /** @throws Error when it is away, StoppedAtDeadline when it has not come back by then */
@@ -253,7 +284,7 @@ export class RemoteProvider {
   }
 
   #follow(state: ConnectionState): void {
-    if (!this.#isLoaded || this.#isClosed) return
+    if (!this.#isLoaded || this.#isClosed || this.#isHandedOver) return
     this.#generation += 1
     if (state === 'up') {
       this.#stand({ kind: 'waiting' })

@@ -66,7 +66,7 @@ export const BUILDINGS = {
   'adapters/grpc': { imports: [...PUBLIC_DOORS, 'primitives'], usesNode: true },
 
   testing: {
-    rooms: ['.', ['generate', 'inline']],
+    rooms: ['.', 'fake', ['generate', 'inline']],
     imports: ['index.ts', 'hooks/index.ts', 'plugin', 'contracts', 'primitives'],
     usesNode: true,
   },

@@ -4,19 +4,12 @@
  */
 import type { Contract, EventInput, Hookpoints, VerdictOf } from '../../contracts/contract.js'
 import { HookringError } from '../../contracts/errors.js'
+import { unknownHookpoint } from '../../contracts/unknown-hookpoint.js'
 import { CONTINUE, type Verdict } from '../../contracts/verdict.js'
 import type { CallOptions } from '../model/call-options.js'
 import type { HookpointState } from '../model/hookpoint-state.js'
 import type { Emit } from '../telemetry/events.js'
 import type { Dispatcher } from './dispatcher.js'
-
-/** Methods that NestJS looks for on every provider, and calls. */
-const LIFECYCLE_METHODS: ReadonlySet<string> = new Set([
-  'onModuleInit',
-  'onModuleDestroy',
-  'onApplicationBootstrap',
-  'onApplicationShutdown',
-])
 
 /** `engine.hooks`: a function per hookpoint of the contract. */
 export type EngineHooks<Points extends Hookpoints> = {
@@ -64,28 +57,4 @@ export function createHooks<Points extends Hookpoints>({
           }
   }
   return Object.assign(Object.create(unknownHookpoint(contract)), functions) as EngineHooks<Points>
-}
-
-/**
- * The prototype of the hooks object, where it costs the functions nothing. A name that looks like a misspelt hookpoint is
- * a function that throws with the names there are. Any other name is undefined, as on every object: inspectors and
- * dependency injection containers ask for many names.
- */
-function unknownHookpoint(contract: Contract): object {
-  const names = Object.keys(contract.hookpoints)
-  const lowerCase = new Set(names.map((name) => name.toLowerCase()))
-  return new Proxy(Object.prototype, {
-    get(ordinary, key, receiver) {
-      if (key in ordinary) return Reflect.get(ordinary, key, receiver)
-      if (typeof key === 'symbol' || LIFECYCLE_METHODS.has(key)) return undefined
-      if (!/^on[A-Z]/.test(key) && !lowerCase.has(key.toLowerCase())) return undefined
-      return () => {
-        throw new HookringError(
-          'HOOKPOINT_UNKNOWN',
-          `contract ${contract.id} has no hookpoint ${key}; it has ${names.join(', ')}`,
-          { hookpoint: key },
-        )
-      }
-    },
-  })
 }

@@ -1,6 +1,6 @@
 /** Lines: asked about some at once, settled in the order in which they came. */
 import { expect, it } from 'vitest'
-import { Line } from '../../dist/adapters/aedes/line.js'
+import { Line } from '../../dist/primitives/line.js'
 
 function open(atOnce: number, schedule?: (run: () => void) => void) {
   const answers = new Map<number, () => void>()

@@ -6,8 +6,8 @@
  * stays stored and lets them pass; it is asked about again from time to time, and when the client comes back.
  */
 import type { MqttClientInfo } from '../../contracts/index.js'
+import { Line } from '../../primitives/line.js'
 import type { Client, Deliver, Packet, Qos } from './broker.js'
-import { Line } from './line.js'
 import type { Questions } from './questions.js'
 import type { PacketRuling, Undecided } from './rulings.js'
 

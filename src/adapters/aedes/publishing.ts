@@ -21,9 +21,10 @@
  * it is not published. What the application publishes by `broker.publish` is asked about with `client: null`; `$SYS/` topics
  * of the broker's own are not.
  */
+
+import { Line } from '../../primitives/line.js'
 import type { Client, Done, Packet } from './broker.js'
 import type { Deliveries } from './deliveries.js'
-import { Line } from './line.js'
 import { type Asked, type InquiryOptions, type Outcome, PublishInquiry, type Question } from './publish-inquiry.js'
 import type { Undecided } from './rulings.js'
 

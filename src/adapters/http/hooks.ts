@@ -123,7 +123,9 @@ export class HttpHooks<Points extends Hookpoints = Hookpoints> {
     const stage = this.#stages.onMessage
     if (stage === null) return ALLOWED
     this.counts.messagesAsked += 1
-    const outcome = await this.#askStage(stage, message, { request: message.request, signal })
+    const asked = await this.#askStage(stage, message, { request: message.request, signal })
+    const isTooLarge = asked.kind === 'undecided' && [413, 414, 431].includes(asked.status)
+    const outcome = isTooLarge ? { ...asked, status: 413 } : asked
     if (outcome.kind === 'refused') this.counts.messagesRefused += 1
     else if (outcome.kind === 'undecided') this.counts.messagesUndecided += 1
     return outcome

@@ -1,6 +1,6 @@
 /**
  * The door `hookring/http`: puts an engine in front of an HTTP server. A middleware for Node's own servers, Express and their
- * kind; a wrapper for handlers of fetch, such as Hono's. `hookring/fastify` has a plugin for Fastify. Used by the server's operator,
+ * kind; a wrapper for handlers of fetch, such as Hono's; gates for `ws` and Socket.IO. `hookring/fastify` has a plugin for Fastify. Used by the server's operator,
  * on the host's thread.
  *
  * ```ts
@@ -16,4 +16,12 @@ export { type HookMiddleware, hookMiddleware } from './middleware.js'
 export type { HttpOptions, MessageOptions } from './options.js'
 export type { HttpReply, Refused, Undecided } from './outcomes.js'
 export type { HookedRequest } from './request.js'
+export { hookSocketIo, type SocketIoServerLike, type SocketLike } from './socket-io.js'
 export type { HookedMessage, HookedResponse, Stages } from './stages.js'
+export {
+  type HookedSockets,
+  hookWebSockets,
+  type WebSocketLike,
+  type WebSocketOptions,
+  type WebSocketServerLike,
+} from './web-sockets.js'

@@ -98,6 +98,36 @@ describe('a hook that takes all there is', () => {
     expect(said.laneReplaced).toEqual([])
   })
 
+  test('a VM whose setup waits for a timer is set up anew as well, and calls fail until it is', async () => {
+    const options = { timeoutMs: 5_000, limits: { memoryMb: 16 }, config: { setupMs: 200 } }
+    const lab = await open({ plugins: [guest('guest', options)] })
+    const { hooks, said } = lab
+    // More than once: what was waited for the first time must not be taken for the second time's.
+    for (let time = 1; time <= 2; time += 1) {
+      expect(await hooks.onGate(asks('hoards for good'))).toMatchObject({ failure: { kind: 'error' } })
+      await until('a VM that is being set up', async () => {
+        const { failure } = await hooks.onGate(asks('counts'))
+        return /being set up anew/.test(failure?.message ?? '')
+      })
+      const isSetUp = () => lab.lines.filter(({ message }) => message === 'its VM was started anew, and set up')
+      await until('its setup', () => isSetUp().length === time)
+      expect(await hooks.onGate(asks('counts'))).toMatchObject({ reason: 'call 1' })
+    }
+    expect(said.laneReplaced).toEqual([])
+  })
+
+  test('a VM that is being set up anew when its plugin is removed holds nothing up', async () => {
+    const options = { timeoutMs: 5_000, limits: { memoryMb: 16 }, config: { setupMs: 400 } }
+    const { hooks, engine } = await open({ plugins: [guest('guest', options)] })
+    await hooks.onGate(asks('hoards for good'))
+    await until('a VM that is being set up', async () => {
+      const { failure } = await hooks.onGate(asks('counts'))
+      return /being set up anew/.test(failure?.message ?? '')
+    })
+    await engine.remove('guest')
+    expect(engine.plugins).toEqual([])
+  })
+
   test('a VM that is broken again and again rests', async () => {
     const { hooks, said } = await open({
       plugins: [guest('guest', { timeoutMs: 5_000, limits: { memoryMb: 16 } })],

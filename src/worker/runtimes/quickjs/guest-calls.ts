@@ -38,7 +38,7 @@ export class GuestCalls {
   /** Runs the stage that ends the plugin's life. */
   async end(op: number, id: number): Promise<void> {
     const keeper = this.#keeper
-    if (keeper.vm === null) return
+    if (!keeper.isSetUp) return
     try {
       const settled = await keeper.guarded(() => keeper.stage(op, id))
       if (settled.status === PROTOCOL.ERROR) throw thrownBy(settled.text)

@@ -46,6 +46,8 @@ export class Keeper {
   /** Started, and nothing in it yet: the next VM begins in it. */
   #spare: Started | null = null
   #vm: Vm | null = null
+  /** The VM is another one than at first, and its setup waits for something. */
+  #isBeingSetUp = false
   /** The call whose jobs are being run, and what it came to while they ran. */
   #inlineId = NO_CALL
   #inline: Settled | null = null
@@ -86,9 +88,16 @@ export class Keeper {
     }
   }
 
-  /** The VM, begun anew if it has to be. @throws Error when there is none now */
+  /** Whether the plugin is set up, so that there is something to shut down. */
+  get isSetUp(): boolean {
+    return this.#vm !== null && !this.#isBeingSetUp
+  }
+
+  /** The VM, begun anew if it has to be. @throws Error when there is none now, or its plugin has not been set up yet */
   running(): Vm {
-    return this.#vm ?? this.#beginAnew()
+    const vm = this.#vm ?? this.#beginAnew()
+    if (this.#isBeingSetUp) throw new Error('the plugin is being set up anew')
+    return vm
   }
 
   /** Runs `body`, and gives the VM up when it breaks under it. */
@@ -182,8 +191,7 @@ export class Keeper {
     this.#restarts.began(monotonicMs())
     try {
       const vm = this.#begin(started)
-      this.#setUpAnew()
-      this.#options.log.warn('its VM was started anew, and set up')
+      this.#setUpAnew(vm)
       return vm
     } catch (error) {
       const failure = setupErrorOf(error, this.#options.name)
@@ -192,16 +200,27 @@ export class Keeper {
     }
   }
 
-  #setUpAnew(): void {
+  /** Where setup waits, calls fail until it is over. */
+  #setUpAnew(vm: Vm): void {
     const settled = this.stage(PROTOCOL.SET_UP, PROTOCOL.SETUP_ID, this.#setupText)
     if (!(settled instanceof Promise)) {
-      flagsOf(settled, this.#options)
+      this.#hasBeenSetUp(settled)
       return
     }
-    void settled
-      .then((later) => flagsOf(later, this.#options))
-      .catch((error: unknown) => this.#breakDown(describe(setupErrorOf(error, this.#options.name))))
-    throw new Error('the plugin is being set up anew')
+    this.#isBeingSetUp = true
+    settled
+      .then((later) => {
+        if (this.#vm === vm) this.#hasBeenSetUp(later)
+      })
+      .catch((error: unknown) => {
+        if (this.#vm === vm) this.#breakDown(describe(setupErrorOf(error, this.#options.name)))
+      })
+  }
+
+  #hasBeenSetUp(settled: Settled): void {
+    flagsOf(settled, this.#options)
+    this.#isBeingSetUp = false
+    this.#options.log.warn('its VM was started anew, and set up')
   }
 
   async #accept(settled: Settled): Promise<string> {
@@ -217,6 +236,7 @@ export class Keeper {
   #breakDown(reason: string): void {
     if (this.#vm === null) return
     this.#vm = null
+    this.#isBeingSetUp = false
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.waiting.failAll(new Error(`the plugin's VM was given up: ${reason}`))

@@ -111,7 +111,8 @@ export function createGuestSetups(
     if (typeof safeParse !== 'function') {
       return { code, message: `plugin ${name}: its config schema is not a zod schema` }
     }
-    if ((schema as { _zod?: unknown })._zod === undefined) {
+    const { _zod, _def } = schema as { _zod?: unknown; _def?: unknown }
+    if (_zod === undefined && typeof _def === 'object' && _def !== null) {
       const message = `plugin ${name}: its config schema: a schema of zod 3; use zod 4, or zod/v4 in zod 3.25`
       return { code: 'ZOD_TOO_OLD', message }
     }

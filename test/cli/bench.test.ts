@@ -254,6 +254,35 @@ describe('the end', () => {
   })
 })
 
+describe.concurrent('a plugin that is not trusted', () => {
+  const stranger = fileURLToPath(new URL('../fixtures/check/stranger.mjs', import.meta.url))
+  const marked = (mark: string) => [stranger, '--config', JSON.stringify({ mark }), ...SHORT, '--in-flight', '1']
+
+  it('is measured as an engine runs it, and runs nowhere else', async () => {
+    const mark = join(folder, 'untrusted')
+    const confined = ['--trust', 'untrusted', '--contract', 'delivery', '--timeout', '5000']
+    const { code, document } = await bench(...marked(mark), ...confined)
+    expect(document.plugins).toEqual([{ name: 'stranger', hooks: ['onMessageEnqueue'] }])
+    expect(code).toBe(0)
+    expect(existsSync(mark)).toBe(false)
+  })
+
+  it.each([
+    ['to find out its contract', [], /--contract: say for which/],
+    [
+      'for a comparison',
+      ['--contract', 'delivery', '--compare', 'inline'],
+      /--compare would run the plugins unconfined/,
+    ],
+  ])('is not run %s', async (why, args, message) => {
+    const mark = join(folder, `untrusted ${why}`)
+    const { code, stderr } = await runCommand(['bench', ...marked(mark), '--trust', 'untrusted', ...args])
+    expect(stderr).toMatch(message)
+    expect(code).toBe(2)
+    expect(existsSync(mark)).toBe(false)
+  })
+})
+
 describe.concurrent('wrong usage', () => {
   it.concurrent.each([
     ['no command', [], /Usage: hookring/],

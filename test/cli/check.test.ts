@@ -277,10 +277,17 @@ describe.concurrent('a plugin that is to be confined', () => {
     expect(code).toBe(2)
   })
 
-  it('is not run to find out its contract', async () => {
-    const { code, stderr } = await runCommand(['check', local('stranger'), '--runtime', 'quickjs'])
+  it.each([
+    ['--trust', 'untrusted'],
+    ['--runtime', 'quickjs'],
+    ['--boundary', 'process'],
+  ])('is not run to find out its contract: %s %s', async (...confined) => {
+    const mark = join(folder, `mark of ${confined.join()}`)
+    const config = ['--config', JSON.stringify({ mark })]
+    const { code, stderr } = await runCommand(['check', local('stranger'), ...config, ...confined])
     expect(stderr).toMatch(/OPTIONS_INVALID: --contract: say for which one/)
     expect(code).toBe(2)
+    expect(existsSync(mark)).toBe(false)
   })
 })
 

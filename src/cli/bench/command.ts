@@ -25,6 +25,7 @@ Examples:
   $ hookring bench hookring/hooks/payload-limiter --config @limits.json --compare inline,piscina
   $ hookring bench ./auth.js --contract ./shop-contract.ts#shop --hookpoint onOrder --rate 2000
   $ hookring bench ./auth.js --find-limit --slo-p99 5 --svg limit.svg
+  $ hookring bench ./stranger.js --trust untrusted --contract delivery
   $ hookring bench ./auth.js --replay traffic.ndjson --json > result.json
 
 Latency is counted around each call: waiting is the time in queues and until the lane wakes up, running is the time in
@@ -37,6 +38,7 @@ interface BenchOptions {
   readonly contract?: string
   readonly hookpoint?: string
   readonly config: readonly unknown[]
+  readonly trust?: 'trusted' | 'untrusted'
   readonly runtime?: string
   readonly boundary?: string
   readonly workers?: number
@@ -62,6 +64,11 @@ export function benchCommand(): Command {
     .option('--contract <name>', 'a contract that ships, or ./file.ts#export; default: the one that the plugin is for')
     .option('--hookpoint <name>', 'which to call; default: the first that the plugins subscribe to')
     .option('--config <json|@file>', "the plugin's config; once for each plugin, in their order", jsonFrom, [])
+    .addOption(
+      new Option('--trust <word>', 'untrusted: run them as an engine runs what its operator does not trust').choices([
+        ...['trusted', 'untrusted'],
+      ]),
+    )
     .option('--runtime <name>', 'how the plugins are run: module, compartment, quickjs, wasm, native')
     .option('--boundary <name>', 'thread, or process: a child process behind the lane')
     .option('--workers <count>', 'lanes', numberFrom(1, { isWhole: true, most: 256 }))
@@ -130,12 +137,16 @@ function planOf(plugins: readonly string[], options: BenchOptions, command: Comm
       `--config was given ${options.config.length} times for ${plugins.length} plugin${plugins.length === 1 ? '' : 's'}`,
     )
   }
-  const { hookpoint, seed, replay, runtime, boundary, workers, timeout, wait, rate } = options
+  const { hookpoint, seed, replay, trust, runtime, boundary, workers, timeout, wait, rate } = options
   const isBinary = runtime === 'wasm' || runtime === 'native'
   if (isBinary && options.compare.length > 0) {
     throw new UsageError('OPTIONS_INVALID', `--compare needs plugins that are JavaScript modules, not ${runtime}`)
   }
-  const isConfined = boundary === 'process' || runtime === 'quickjs' || runtime === 'compartment'
+  if (trust === 'untrusted' && options.compare.length > 0) {
+    throw new UsageError('OPTIONS_INVALID', '--compare would run the plugins unconfined: leave out --trust untrusted')
+  }
+  const isConfined =
+    trust === 'untrusted' || boundary === 'process' || runtime === 'quickjs' || runtime === 'compartment'
   if (isConfined && options.contract === undefined) {
     throw contractUnsaid('bench')
   }
@@ -163,6 +174,7 @@ function planOf(plugins: readonly string[], options: BenchOptions, command: Comm
       replay,
     },
     engine: {
+      ...(trust === undefined ? {} : { trust }),
       ...(runtime === undefined ? {} : { runtime }),
       ...(boundary === undefined ? {} : { boundary }),
       ...(workers === undefined ? {} : { workers }),

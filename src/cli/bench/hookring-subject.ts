@@ -2,6 +2,7 @@
  * The plugins through hookring: an engine with them, as a server would have it, in the process of its own that turns.ts
  * starts. Quarantine is off: every call is measured, also when most fail.
  */
+import type { Contract } from '../../contracts/index.js'
 import { createPluginSources } from '../../host/sources/locate.js'
 import { createHookEngine, type HookEngine, HookringError } from '../../index.js'
 import { findContract } from '../common/contracts.js'
@@ -19,12 +20,13 @@ type Hook = (event: unknown, options: { times?: AnswerTimes | undefined }) => Pr
 const ANSWERED: Answer = { kind: 'continue' }
 
 export async function open({ question, engine: settings }: HookringOptions): Promise<Subject> {
-  const sources = createPluginSources()
-  const { runtime, boundary, ...engineSettings } = settings
-  const ways = { ...(runtime === undefined ? {} : { runtime }), ...(boundary === undefined ? {} : { boundary }) }
-  const contract = await findContract(question.contract, await sources.locate(question.plugins[0]?.from ?? '')).finally(
-    () => sources.close(),
-  )
+  const { trust, runtime, boundary, ...engineSettings } = settings
+  const ways = {
+    ...(trust === undefined ? {} : { trust }),
+    ...(runtime === undefined ? {} : { runtime }),
+    ...(boundary === undefined ? {} : { boundary }),
+  }
+  const contract = await contractFor(question)
   const engine = await createHookEngine({
     ...(engineSettings as object),
     contract,
@@ -46,6 +48,17 @@ export async function open({ question, engine: settings }: HookringOptions): Pro
   } catch (error) {
     await engine.close()
     throw error
+  }
+}
+
+/** Where the contract is named, nothing is done with the plugin but what the engine does. */
+async function contractFor({ contract, plugins }: Question): Promise<Contract> {
+  if (contract !== undefined) return findContract(contract, '')
+  const sources = createPluginSources()
+  try {
+    return await findContract(undefined, await sources.locate(plugins[0]?.from ?? ''))
+  } finally {
+    await sources.close()
   }
 }
 

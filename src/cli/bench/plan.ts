@@ -18,6 +18,7 @@ export interface Question {
 }
 
 export interface EngineSettings {
+  readonly trust?: string
   readonly runtime?: string
   readonly boundary?: string
   readonly workers?: number

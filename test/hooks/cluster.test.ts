@@ -42,6 +42,12 @@ async function connect(node: TestNode, clientId: string) {
   return { ...opened.value, ...resumed.value, texts }
 }
 
+interface Inspected {
+  readonly value: {
+    readonly session: { readonly queueLength: number; readonly queueBytes: number; readonly expiresInMs: number }
+  }
+}
+
 const qos1 = { qos: 1 } as const
 const keys = async (pattern: string) => (await server.client.keys(pattern)).sort()
 
@@ -195,6 +201,65 @@ describe.skipIf(noRedis !== null)(`the cluster hook${noRedis === null ? '' : ` (
     expect(moved.texts).toEqual(['2', '3', '4'])
     expect(moved.messages[0]?.packet.qos).toBe(1)
     await until('a line', () => b.logs.some(({ message }) => message.includes('queues of sessions are full')))
+  })
+
+  test('a queue is bounded in bytes: the oldest go, and one message has always room', async () => {
+    const node = await start('a', { config: { queueMaxBytes: 4_096 } })
+    await connect(node, 'm')
+    await subscribe(node, 'm', { '#': 1 }, false)
+    node.hooks.onDisconnect({ client: kept('m'), reason: null })
+    await until('the session to be free', async () => (await server.client.hget('mqtt:session:m', 'node')) === '')
+    const queued = async () => (await node.hooks.inspectCluster({ clientId: 'm' })) as never as Inspected
+    for (let at = 0; at < 20; at += 1) await node.publish(`t/${at}`, 'x'.repeat(1_000), qos1)
+    const { queueLength, queueBytes } = (await queued()).value.session
+    expect(queueLength).toBeGreaterThanOrEqual(2)
+    expect(queueBytes).toBeLessThanOrEqual(4_096)
+    await until('a line', () => node.logs.some(({ message }) => message.includes('queues of sessions are full')))
+    await node.publish('large', 'x'.repeat(8_000), qos1)
+    expect((await queued()).value.session.queueLength).toBe(1)
+    expect((await connect(node, 'm')).messages.map(({ packet }) => packet.topic)).toEqual(['large'])
+  })
+
+  test('a session whose client stays away ends, and leaves no key behind', async () => {
+    const node = await start('a', { config: { sessionExpiryMs: 400, heartbeatIntervalMs: 50, nodeTtlMs: 2_000 } })
+    await connect(node, 'gone')
+    await connect(node, 'here')
+    await subscribe(node, 'gone', { 'jobs/#': 1 }, false)
+    await subscribe(node, 'here', { 'jobs/#': 1 }, false)
+    node.hooks.onDisconnect({ client: kept('gone'), reason: null })
+    await node.publish('jobs/1', 'x', qos1)
+    const ofClient = async (clientId: string) => (await keys('*')).filter((key) => key.endsWith(`:${clientId}`))
+    await until('its end', async () => (await ofClient('gone')).length === 0)
+    await until('its route', async () => {
+      await node.publish('jobs/2', 'y', qos1)
+      return !(await server.client.smembers('mqtt:session:_idx')).includes('gone')
+    })
+    // A client that is connected keeps its session, however long.
+    expect(await ofClient('here')).toContain('mqtt:session:here')
+    expect((await connect(node, 'gone')).subscriptions).toEqual([])
+  })
+
+  test('operators see the nodes, and of a session where it is and what waits for it', async () => {
+    const [a, b] = [await start('a'), await start('b')]
+    await connect(a, 'm')
+    await subscribe(a, 'm', { t: 1 }, false)
+    await b.publish('t', 'under way', qos1)
+    await until('the delivery', () => a.delivered.length === 1)
+    const seen = await b.hooks.inspectCluster({ clientId: 'm' })
+    expect(seen).toMatchObject({
+      kind: 'respond',
+      value: {
+        nodeId: 'b',
+        isMember: true,
+        nodes: ['a', 'b'],
+        session: { clientId: 'm', node: 'a', clean: false, queueLength: 1, underWay: 1 },
+      },
+    })
+    expect((seen as never as Inspected).value.session.expiresInMs).toBeGreaterThan(0)
+    expect(await b.hooks.inspectCluster({ clientId: 'nobody' })).toMatchObject({ value: { session: null } })
+    expect(await b.hooks.inspectCluster({ clientId: null })).toMatchObject({ value: { session: null } })
+    await a.hooks.storeRetained({ packet: message('r/1', 'x', { retain: true }) })
+    expect(await b.hooks.getRetained({ filter: 'r/#' })).toMatchObject({ value: [{ topic: 'r/1' }] })
   })
 
   test('what is queued while a session moves reaches its new node', async () => {

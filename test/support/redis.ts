@@ -3,7 +3,7 @@
  * redis-server; where there is none, `noRedis` says so and tests are skipped.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,16 +32,44 @@ export interface RedisServer {
   stop(): Promise<void>
 }
 
-/** @param keeps every write is on disk before it is answered */
-export async function startRedis({ keeps = false, cluster = false } = {}): Promise<RedisServer> {
+/** Paths of PEM files. */
+export interface RedisTls {
+  readonly cert: string
+  readonly key: string
+  readonly ca: string
+  /** A client must show a certificate too. */
+  readonly asksClients?: boolean
+}
+
+export interface RedisOptions {
+  /** Every write is on disk before it is answered. */
+  readonly keeps?: boolean
+  readonly cluster?: boolean
+  /** Its port speaks TLS. */
+  readonly tls?: RedisTls
+  readonly password?: string
+  /** The port of its primary. */
+  readonly replicaOf?: number
+}
+
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  const { keeps = false, cluster = false, tls, password, replicaOf } = options
   const folder = mkdtempSync(join(tmpdir(), 'hookring-redis-'))
   const path = join(folder, 'socket')
   const port = await freePort()
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--unixsocket', path, '--dir', folder, '--save', '']
+  const args = ['--bind', '127.0.0.1', '--unixsocket', path, '--dir', folder, '--save', '']
   args.push('--appendonly', keeps ? 'yes' : 'no', '--appendfsync', 'always')
   if (cluster) args.push('--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1')
+  if (tls === undefined) args.push('--port', String(port))
+  else {
+    args.push('--port', '0', '--tls-port', String(port), '--tls-auth-clients', tls.asksClients ? 'yes' : 'no')
+    args.push('--tls-cert-file', tls.cert, '--tls-key-file', tls.key, '--tls-ca-cert-file', tls.ca)
+  }
+  if (password !== undefined) args.push('--requirepass', password)
+  if (replicaOf !== undefined) args.push('--replicaof', '127.0.0.1', String(replicaOf))
   let child: ChildProcess = await start()
-  const client = new Redis({ path, lazyConnect: true, retryStrategy: () => 20 })
+  const login = password === undefined ? {} : { password }
+  const client = new Redis({ path, ...login, lazyConnect: true, retryStrategy: () => 20 })
   client.on('error', () => {})
 
   async function start(): Promise<ChildProcess> {
@@ -79,6 +107,41 @@ export async function startRedis({ keeps = false, cluster = false } = {}): Promi
     async stop() {
       client.disconnect()
       await end()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A Sentinel that watches over a primary, `mymaster`, and decides by itself. Its address is `HOST:PORT`. */
+export async function startSentinel(primary: RedisServer): Promise<{ addr: string; stop(): Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'hookring-sentinel-'))
+  const port = await freePort()
+  const lines = [
+    `port ${port}`,
+    'bind 127.0.0.1',
+    `dir ${folder}`,
+    `sentinel monitor mymaster 127.0.0.1 ${primary.port} 1`,
+    'sentinel down-after-milliseconds mymaster 500',
+    'sentinel failover-timeout mymaster 2000',
+  ]
+  const file = join(folder, 'sentinel.conf')
+  writeFileSync(file, `${lines.join('\n')}\n`)
+  const child = spawn('redis-server', [file, '--sentinel'], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const client = new Redis(port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => 20 })
+  client.on('error', () => {})
+  // It learns of the replicas from the primary.
+  const isReady = async () => {
+    const [fields = []] = (await client.call('SENTINEL', 'MASTERS').catch(() => [])) as string[][]
+    return fields[fields.indexOf('num-slaves') + 1] === '1'
+  }
+  await until('the Sentinel to know the replica', isReady, 20_000)
+  return {
+    addr: `127.0.0.1:${port}`,
+    async stop() {
+      client.disconnect()
+      const gone = new Promise((resolve) => child.once('exit', resolve))
+      child.kill('SIGKILL')
+      await gone
       rmSync(folder, { recursive: true, force: true })
     },
   }

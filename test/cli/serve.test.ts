@@ -204,6 +204,47 @@ describe('a broker that runs', () => {
     expect(await run.ended).toMatchObject({ code: 0 })
   })
 
+  test.skipIf(noRedis !== null)('serves no clients while its node’s id is another broker’s, and says so', async () => {
+    const redis = await startRedis()
+    onTestFinished(() => redis.stop())
+    const config = { addr: redis.path, nodeId: 'n', heartbeatIntervalMs: 200, nodeTtlMs: 5_000 }
+    const { run, address, text, said } = await started('fenced.json', {
+      mqtt: { listen: [{ port: 0 }], plugins: [{ hook: 'cluster', config, timeoutMs: 3_000 }] },
+      metrics: { listen: { port: 0 } },
+    })
+    const page = pagesIn(text)
+    const generation = async () => Number((await redis.client.get('mqtt:node:n'))?.split('/').at(-1))
+    const before = await generation()
+    const clients = [await connectAsync({ ...address, clientId: 'clean' })]
+    clients.push(await connectAsync({ ...address, clientId: 'kept', clean: false }))
+    await clients[1]?.subscribeAsync('t', { qos: 1 })
+    const closed = clients.map((client) => new Promise((resolve) => client.once('close', resolve)))
+    for (const client of clients) client.on('error', () => {})
+    expect(await page('healthz')).toMatchObject({ status: 200 })
+
+    // As long as the other one lives.
+    await redis.client.set('mqtt:node:n', 'elsewhere/1/lane/99', 'PX', 60_000)
+    await Promise.all(closed)
+    expect(await page('healthz')).toEqual({ status: 503, text: expect.stringContaining('mqtt: it serves no clients') })
+    expect((await page('readyz')).status).toBe(503)
+    await expect(connectAsync(address)).rejects.toMatchObject({ code: 3 })
+    await until('a line', () => said().includes('another broker is node'))
+
+    await redis.client.del('mqtt:node:n')
+    await until('the node to come back', async () => (await page('healthz')).status === 200)
+    expect(await generation()).toBeGreaterThan(before)
+    const [again, publisher] = [
+      await connectAsync({ ...address, clientId: 'kept', clean: false }),
+      await connectAsync(address),
+    ]
+    const message = new Promise((resolve) => again.once('message', (_, payload) => resolve(String(payload))))
+    await publisher.publishAsync('t', 'after', { qos: 1 })
+    expect(await message).toBe('after')
+    for (const client of [again, publisher]) client.end(true)
+    run.child.kill('SIGTERM')
+    expect(await run.ended).toMatchObject({ code: 0 })
+  })
+
   test('gives new connections the certificate that lies there at SIGHUP', async () => {
     const put = async (name: 'server' | 'broker') => {
       await write('cert.pem', await readFile(fixture(`exhook/tls/${name}.pem`), 'utf8'))
@@ -256,11 +297,7 @@ describe('a broker that runs', () => {
       mqtt: { listen: [{ port: 0 }], plugins: [{ hook: 'acl' }, { hook: 'redis', config: { addr: redis.path } }] },
       metrics: { listen: { port: 0 } },
     })
-    const base = /http:[^"\s]+(?=\/metrics)/.exec(text)?.[0] as string
-    const page = async (path: string) => {
-      const response = await fetch(`${base}/${path}`)
-      return { status: response.status, text: await response.text() }
-    }
+    const page = pagesIn(text)
     const client = await connectAsync(address)
     await client.subscribeAsync('t', { qos: 0 })
     for (const qos of [0, 1, 2] as const) await client.publishAsync('t', 'x', { qos })
@@ -291,6 +328,15 @@ describe('a broker that runs', () => {
     }
   })
 })
+
+/** Asks for a page of the server whose lines these are. */
+function pagesIn(text: string) {
+  const base = /http:[^"\s]+(?=\/metrics)/.exec(text)?.[0] as string
+  return async (path: string) => {
+    const response = await fetch(`${base}/${path}`)
+    return { status: response.status, text: await response.text() }
+  }
+}
 
 /** Who the certificate says that a TLS server is. */
 function subjectAt(port: number): Promise<string> {

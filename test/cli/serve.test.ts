@@ -218,7 +218,7 @@ describe('a broker that runs', () => {
     const clients = [await connectAsync({ ...address, clientId: 'clean' })]
     clients.push(await connectAsync({ ...address, clientId: 'kept', clean: false }))
     await clients[1]?.subscribeAsync('t', { qos: 1 })
-    const closed = clients.map((client) => new Promise((resolve) => client.once('close', resolve)))
+    const closed = clients.map((client) => new Promise<void>((resolve) => client.once('close', () => resolve())))
     for (const client of clients) client.on('error', () => {})
     expect(await page('healthz')).toMatchObject({ status: 200 })
 

@@ -11,6 +11,7 @@ const STEPS = [
   ['types of tests, benches and examples', ['tsc', '-p', 'tsconfig.check.json']],
   ['imports', [process.execPath, 'scripts/imports.mjs']],
   ['reference pages of docs', [process.execPath, 'scripts/reference.mjs', '--check']],
+  ['links of pages', [process.execPath, 'scripts/links.mjs']],
   ['lint and format', ['biome', 'check', '--error-on-warnings', '--max-diagnostics=200']],
   ['package as published: publint', ['publint', '--strict']],
   ['package as resolved: are the types wrong', ['attw', '--pack', '.', '--profile', 'esm-only']],

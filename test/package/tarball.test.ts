@@ -7,12 +7,7 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { node, packed, ROOT, run } from '../support/tarball.js'
 
-<<<<<<< HEAD
-const readme = await readFile(join(ROOT, 'README.md'), 'utf8')
-=======
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const page = await readFile(join(ROOT, 'docs/guide/getting-started.md'), 'utf8')
->>>>>>> afccf41 (docs: guides, deployment, systems and evidence; a README that fits on a screen)
 const { exports, dependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
   exports: Record<string, unknown>
   dependencies: Record<string, string>

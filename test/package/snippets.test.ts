@@ -12,7 +12,7 @@ import { PageProject } from '../support/page-project.js'
 import { node, packed, ROOT, run, write } from '../support/tarball.js'
 
 /** Pages whose blocks are not marked yet. */
-const UNMARKED = new Set(['README.md', 'cluster.md', 'connection.md', 'exhook.md', 'mqtt.md'])
+const UNMARKED = new Set(['cluster.md', 'connection.md', 'exhook.md', 'mqtt.md'])
 const NODES = [process.execPath, ...(process.env.HOOKRING_NODES ?? '').split(':').filter((path) => path !== '')]
 
 const asked = process.env.SNIPPETS
@@ -67,7 +67,10 @@ async function shareModules(tarball: string): Promise<void> {
   await mkdir(join(modules, 'hookring'), { recursive: true })
   await run('tar', ['xzf', tarball, '--strip-components=1', '-C', join(modules, 'hookring')], folder)
   for (const name of await readdir(join(ROOT, 'node_modules'))) {
-    if (name !== '.bin' && name !== 'hookring') await symlink(join(ROOT, 'node_modules', name), join(modules, name))
+    if (name === '.bin' || name === 'hookring') continue
+    // An untrusted plugin's packages are read where they stand, and a link out of there is refused.
+    if (name === 'zod') await cp(join(ROOT, 'node_modules/zod'), join(modules, 'zod'), { recursive: true })
+    else await symlink(join(ROOT, 'node_modules', name), join(modules, name))
   }
   await mkdir(join(modules, '.bin'))
   for (const name of await readdir(join(ROOT, 'node_modules/.bin'))) {

@@ -1,5 +1,7 @@
 /** docs/reference/shipped-contracts.md: the hookpoints and events of the contracts that ship. */
-import { connection, delivery, exhook1, exhook2, exhook3, mqtt } from '../../dist/contracts/index.js'
+
+import * as door from '../../dist/contracts/index.js'
+import { connection, delivery, exhook1, exhook2, exhook3, http, mqtt } from '../../dist/contracts/index.js'
 import { membersFrom } from './declarations.mjs'
 import { code, prose, table } from './markdown.mjs'
 import { textOf } from './options.mjs'
@@ -10,6 +12,11 @@ const CONTRACTS = [
     contract: delivery,
     file: 'src/contracts/delivery.ts',
     text: 'The server hooks of quicprochat, an end-to-end encrypted message delivery server. Only `onMessageEnqueue` can refuse; the others are told of what has happened. Payloads are encrypted, so hooks see metadata only.',
+  },
+  {
+    contract: http,
+    file: 'src/contracts/http.ts',
+    text: 'The hooks of an HTTP server. See HTTP.',
   },
   {
     contract: mqtt,
@@ -40,6 +47,9 @@ const CONTRACTS = [
 ]
 
 export function contractsPage() {
+  const listed = CONTRACTS.map(({ contract }) => contract)
+  const missing = Object.values(door).filter((value) => value?.hookpoints !== undefined && !listed.includes(value))
+  if (missing.length > 0) throw new Error(`contracts without a place in the reference: ${missing.map(({ id }) => id)}`)
   return `# Contracts that ship
 
 \`hookring/contracts\` exports them. A shape is a zod schema, as it is declared: [contracts](contracts.md) says how each
@@ -105,8 +115,12 @@ function tidy(text) {
 
 function shapesOf(source) {
   const rows = []
-  for (const match of source.matchAll(/const (\w+) = (?:z\.object\(|(\w+)\.extend\()?\{\n/g)) {
-    const [all, name, base] = match
+  // Shapes with a name, and those that stand at their hookpoint.
+  const declared =
+    /(?:const (\w+) = (?:z\.object\(|(\w+)\.extend\()?|(\w+): (?:gate|observe|transform|respond)\(\s*z\.object\()\{\n/g
+  for (const match of source.matchAll(declared)) {
+    const [all, constant, base, hookpoint] = match
+    const name = constant ?? hookpoint
     if (/^[A-Z_]+$/.test(name)) continue
     const members = membersFrom(source, match.index + all.length, ',')
     for (const [index, { name: field, type, doc }] of members.entries()) {

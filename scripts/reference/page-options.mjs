@@ -1,5 +1,6 @@
 /** docs/reference/options.md, adapter-options.md and plugins.md. */
 import { NUMBERS } from '../../dist/adapters/connection/server-options.js'
+import { httpOptionsSchema, messageOptionsSchema } from '../../dist/contracts/http-options.js'
 import { attachOptionsSchema } from '../../dist/contracts/mqtt-options.js'
 import {
   engineOptionsSchema,
@@ -106,6 +107,23 @@ const ENGINE = [
 ]
 
 const ADAPTERS = [
+  {
+    title: 'HTTP',
+    text: '`hookMiddleware(engine, { ... })` and `hookFetch(engine, handler, { ... })` of `hookring/http`, and the Fastify plugin.',
+    from: [{ file: 'dist/adapters/http/options.d.ts', name: 'HttpOptions' }],
+    schema: httpOptionsSchema,
+  },
+  {
+    title: 'HTTP, Fastify',
+    text: 'Besides those of the table above: `app.register(hookring, { ... })` of `hookring/fastify`.',
+    from: [{ file: 'dist/adapters/http/fastify.d.ts', name: 'FastifyHooksOptions' }],
+  },
+  {
+    title: 'HTTP, messages of open sockets',
+    text: '`messages` of the gates for WebSockets and Socket.IO.',
+    from: [{ file: 'dist/adapters/http/options.d.ts', name: 'MessageOptions' }],
+    schema: messageOptionsSchema,
+  },
   {
     title: 'gRPC interceptor',
     text: '`hookInterceptor(engine, rules, { ... })` of `hookring/grpc`; see [gRPC](../grpc.md) for the rules.',

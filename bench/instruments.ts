@@ -9,7 +9,7 @@ export type { QuestionOptions, Work } from '../src/cli/measure/contenders/questi
 export * from '../src/cli/measure/format.js'
 export * from '../src/cli/measure/histogram.js'
 export * from '../src/cli/measure/plot.js'
-export * from '../src/cli/measure/progress.js'
+export * from '../src/cli/measure/progress-line.js'
 export * from '../src/cli/measure/rounds.js'
 export * from '../src/cli/measure/stolen.js'
 export type { Answer, Events, Round, Subject } from '../src/cli/measure/subject.js'

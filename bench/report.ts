@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Progress, rounded } from './instruments.js'
+import { type ProgressLine, rounded } from './instruments.js'
 
 export {
   formatBytes,
@@ -24,7 +24,7 @@ const WORTH_SAYING_SHARE = 0.01
 
 export interface CaseContext {
   readonly quick: boolean
-  readonly progress: Progress
+  readonly progress: ProgressLine
 }
 
 /** A case's result: the JSON document, the two renderings, and whether every figure could be taken. */

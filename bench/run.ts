@@ -5,7 +5,7 @@
  * A claim about speed that a noisy machine refutes is marked in the table and is no error.
  */
 import { parseArgs } from 'node:util'
-import { createProgress, readCpuTicks, stolenShare } from './instruments.js'
+import { ProgressLine, readCpuTicks, stolenShare } from './instruments.js'
 import { type BenchCase, withStolenShare, writeResults } from './report.js'
 
 const CASES: Readonly<Record<string, () => Promise<BenchCase>>> = {
@@ -58,7 +58,7 @@ async function main(): Promise<number> {
     process.stderr.write(`bench: ${complaint}\n\n${await usage()}`)
     return 2
   }
-  const progress = createProgress(name as string)
+  const progress = new ProgressLine(name as string)
   const bench = await load()
   const ticksBefore = readCpuTicks()
   const measured = await bench.run({ quick: parsed.values.quick === true, progress }).finally(() => progress.done())

@@ -1,7 +1,7 @@
 /**
  * Lets subjects take turns in closed loops, and sums their rounds up. Called on the main thread of a bench.
  */
-import { type Progress, type Round, turns } from './instruments.js'
+import { type ProgressLine, type Round, turns } from './instruments.js'
 import { medianFigures, type RoundFigures } from './measure.js'
 
 /** A subject to seat: `module` is the URL of a module that exports `open`, `options` is plain data. */
@@ -16,7 +16,7 @@ export interface TurnPlan {
   readonly rounds: number
   readonly roundMs: number
   readonly warmUpMs: number
-  readonly progress: Progress
+  readonly progress: ProgressLine
 }
 
 export interface SeatResult {

@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net'
 import { connectAsync, type MqttClient } from 'mqtt'
-import { answerRequests, createHistogram } from '../instruments.js'
+import { answerRequests, Histogram } from '../instruments.js'
 import {
   BYSTANDER_TOPIC,
   BYSTANDERS_PER_SECOND,
@@ -95,7 +95,7 @@ async function measureLatency(
 
 /** Messages that carry the time at which they were due. */
 function createStream(publish: (payload: Buffer, index: number) => void) {
-  const histogram = createHistogram()
+  const histogram = new Histogram()
   let published = 0
   let received = 0
   let onAll = () => {}

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { type ServiceError, status } from '@grpc/grpc-js'
 import { connectDelivery, type DeliveryConnection } from '../../examples/delivery-server/client.js'
-import { answerRequests, createHistogram } from '../instruments.js'
+import { answerRequests, Histogram } from '../instruments.js'
 import { type HookName, MARKED_BYTES, PLAIN_BYTES } from './misbehave.js'
 import {
   BYSTANDER_PER_SECOND,
@@ -132,7 +132,7 @@ function markerOf(hook: HookName, calls: number): (index: number) => boolean {
 }
 
 function createRecorder(sliceMs: number) {
-  const histogram = createHistogram()
+  const histogram = new Histogram()
   const failures: Record<string, number> = {}
   const counts = { issued: 0, succeeded: 0, marked: 0, markedFailures: 0 }
   return {

@@ -8,7 +8,7 @@ import { UsageError } from '../common/errors.js'
 import { EXIT_FINDINGS, EXIT_GOOD, EXIT_INTERRUPTED, endProcess, print } from '../common/exit.js'
 import { styleFor } from '../common/style.js'
 import { CONTENDER_NAMES, type ContenderName } from '../measure/contenders/index.js'
-import { createProgress } from '../measure/progress.js'
+import { ProgressLine } from '../measure/progress-line.js'
 import type { Load } from '../measure/subject.js'
 import type { TurnControl } from '../measure/turns.js'
 import { documentOf } from './document.js'
@@ -108,7 +108,7 @@ async function bench(plan: BenchPlan, { json, svg }: BenchOptions): Promise<void
     control.isStopped = true
     control.onStop()
   })
-  const findings = await runBench(plan, createProgress('hookring bench'), control)
+  const findings = await runBench(plan, new ProgressLine('hookring bench'), control)
   if (svg !== undefined) writePlot(svg, plotOf(findings))
   const text = json ? `${JSON.stringify(documentOf(findings))}\n` : textOf(findings, styleFor(process.stdout))
   await print(process.stdout, text)

@@ -64,7 +64,7 @@ export function percentilesOf(histogram: Histogram): Percentiles {
     p90: histogram.percentile(0.9),
     p99: histogram.percentile(0.99),
     p999: histogram.percentile(0.999),
-    max: histogram.max(),
+    max: histogram.max,
   }
 }
 

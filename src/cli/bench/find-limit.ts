@@ -5,7 +5,7 @@
 
 import { formatRate } from '../measure/format.js'
 import { mergeCounts } from '../measure/histogram.js'
-import type { Progress } from '../measure/progress.js'
+import type { ProgressLine } from '../measure/progress-line.js'
 import type { Round } from '../measure/subject.js'
 import { type Seated, type TurnControl, takeTurn } from '../measure/turns.js'
 import type { BenchPlan, LimitPlan, LimitStep } from './plan.js'
@@ -22,7 +22,7 @@ export async function findLimit(
   seated: Seated,
   plan: Pick<BenchPlan, 'durationMs' | 'warmUpMs'>,
   limit: LimitPlan,
-  progress: Progress,
+  progress: ProgressLine,
   control: TurnControl,
 ): Promise<LimitStep[]> {
   control.onStop = () => seated.process.hurry()

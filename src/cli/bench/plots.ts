@@ -67,7 +67,7 @@ function latencyPanel(measured: readonly Measured[], load: Load): LinesPanel[] {
 
 /** x is 1 / (1 - share): each nine takes as much room as the one before. Ends where single calls begin. */
 function pointsOf(histogram: Histogram): (readonly [number, number])[] {
-  const nines = Math.min(MOST_NINES, Math.floor(Math.log10(histogram.count())))
+  const nines = Math.min(MOST_NINES, Math.floor(Math.log10(histogram.count)))
   return Array.from({ length: nines * POINTS + 1 }, (_, step) => {
     const x = 10 ** (step / POINTS)
     return [x, histogram.percentile(1 - 1 / x)] as const

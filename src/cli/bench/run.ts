@@ -6,7 +6,7 @@ import { createPluginSources, type PluginSources } from '../../host/sources/loca
 import { UsageError } from '../common/errors.js'
 import { CONTENDERS, type ContenderName } from '../measure/contenders/index.js'
 import { locatePackage } from '../measure/packages.js'
-import type { Progress } from '../measure/progress.js'
+import type { ProgressLine } from '../measure/progress-line.js'
 import { type Load, loadText } from '../measure/subject.js'
 import {
   countRetaken,
@@ -33,7 +33,7 @@ const PACKAGES: Readonly<Partial<Record<ContenderName, string>>> = {
 }
 
 /** @throws UsageError, with the engine's or the package's code, when something cannot be loaded */
-export async function runBench(plan: BenchPlan, progress: Progress, control: TurnControl): Promise<BenchFindings> {
+export async function runBench(plan: BenchPlan, progress: ProgressLine, control: TurnControl): Promise<BenchFindings> {
   for (const name of plan.compare) requirePackage(name)
   const sources = createPluginSources()
   const seated: Seated[] = []

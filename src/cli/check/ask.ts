@@ -4,7 +4,7 @@
  */
 import type { Contract } from '../../contracts/index.js'
 import { createHookEngine, type HookEngine, type PluginOptions } from '../../index.js'
-import { createHistogram } from '../measure/histogram.js'
+import { Histogram } from '../measure/histogram.js'
 import type { HookEvents } from './events.js'
 
 export interface AskOptions {
@@ -132,7 +132,7 @@ async function askHook(
   const verdicts: Record<string, number> = {}
   const failures: Record<string, number> = {}
   const counts: Partial<Record<Incident['kind'], number>> = {}
-  const ran = createHistogram()
+  const ran = new Histogram()
   const until = performance.now() + TIME_MS
   let asked = 0
   let note: string | null = null
@@ -162,7 +162,7 @@ async function askHook(
       break
     }
   }
-  const runUs = { p50: ran.percentile(0.5), p99: ran.percentile(0.99), max: ran.max() }
+  const runUs = { p50: ran.percentile(0.5), p99: ran.percentile(0.99), max: ran.max }
   return { hookpoint, events: asked, verdicts, failures, runUs, note }
 }
 

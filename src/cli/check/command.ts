@@ -7,7 +7,7 @@ import { UsageError } from '../common/errors.js'
 import { EXIT_FINDINGS, EXIT_GOOD, EXIT_INTERRUPTED, EXIT_USAGE, endProcess, print } from '../common/exit.js'
 import { styleFor } from '../common/style.js'
 import { rounded } from '../measure/format.js'
-import { createProgress } from '../measure/progress.js'
+import { ProgressLine } from '../measure/progress-line.js'
 import type { CheckQuestion, Confinement, PluginReport } from './report.js'
 import { type CheckControl, runChecks } from './run.js'
 import { textOf } from './text.js'
@@ -75,7 +75,7 @@ async function check(questions: readonly CheckQuestion[], { json, seed, events }
     control.isStopped = true
     control.onStop()
   })
-  const progress = createProgress('hookring check')
+  const progress = new ProgressLine('hookring check')
   const reports = await runChecks(questions, progress, control)
   const text = json
     ? `${JSON.stringify({ seed, events, plugins: reports }, roundly)}\n`

@@ -3,7 +3,7 @@
  * thread, which never loads a plugin.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import type { Progress } from '../measure/progress.js'
+import type { ProgressLine } from '../measure/progress-line.js'
 import type { CheckSays } from './check-process.js'
 import { type CheckQuestion, emptyReport, finding, type PluginReport } from './report.js'
 
@@ -19,7 +19,7 @@ const SILENCE_MS = 90_000
 /** The reports of the plugins that were checked until `control` said stop. */
 export async function runChecks(
   questions: readonly CheckQuestion[],
-  progress: Progress,
+  progress: ProgressLine,
   control: CheckControl,
 ): Promise<PluginReport[]> {
   const reports: PluginReport[] = []
@@ -38,7 +38,7 @@ export async function runChecks(
 /** Null when it was stopped before anything was known. */
 function checkInProcess(
   question: CheckQuestion,
-  progress: Progress,
+  progress: ProgressLine,
   control: CheckControl,
 ): Promise<PluginReport | null> {
   const child: ChildProcess = fork(new URL('./check-process.js', import.meta.url), {

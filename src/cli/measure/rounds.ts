@@ -12,9 +12,9 @@
 // Imported: the global of that name is a getter, which each reading of the clock would run.
 import { performance } from 'node:perf_hooks'
 import { startBusyClock } from './busy.js'
-import { createHistogram, type Histogram } from './histogram.js'
 import { readCpuTicks, stolenShare } from './stolen.js'
-import type { Answer, AnswerTimes, Load, Round, Subject } from './subject.js'
+import type { AnswerTimes, Load, Round, Subject } from './subject.js'
+import { Tally } from './tally.js'
 
 /** Set by whoever wants the round to end early. */
 export interface RoundControl {
@@ -42,7 +42,7 @@ export async function runRound(
   control: RoundControl = { isStopped: false },
 ): Promise<Round> {
   if (subject.events.length === 0) throw new Error('a subject needs events')
-  const tally = createTally(subject)
+  const tally = new Tally(subject)
   const unseenBefore = (await subject.unseenFailures?.()) ?? {}
   // Several contenders wait with handles that do not keep a process alive.
   const keepAlive = setInterval(() => {}, 1000)
@@ -59,7 +59,7 @@ export async function runRound(
   clearInterval(keepAlive)
   for (const [kind, count] of Object.entries((await subject.unseenFailures?.()) ?? {})) {
     const more = count - (unseenBefore[kind] ?? 0)
-    if (more > 0) tally.failures[kind] = (tally.failures[kind] ?? 0) + more
+    if (more > 0) tally.fail(kind, undefined, more)
   }
   return {
     calls: tally.calls,
@@ -67,7 +67,7 @@ export async function runRound(
     total: tally.total.counts(),
     waiting: tally.waiting?.counts(),
     running: tally.running?.counts(),
-    verdicts: tally.verdicts(),
+    verdicts: tally.verdicts,
     failures: tally.failures,
     firstFailure: tally.firstFailure,
     wrong: tally.wrong,
@@ -76,65 +76,6 @@ export async function runRound(
     latestStartMs,
     stolenShare: stolen,
   }
-}
-
-interface Tally {
-  calls: number
-  readonly total: Histogram
-  readonly waiting: Histogram | undefined
-  readonly running: Histogram | undefined
-  readonly failures: Record<string, number>
-  firstFailure: string | undefined
-  wrong: number
-  take(index: number, answer: Answer): void
-  refuse(error: unknown): void
-  fail(kind: string, message: string): void
-  time(us: number, times: AnswerTimes | undefined): void
-  verdicts(): Record<string, number>
-}
-
-function createTally({ rejects, hasTimes }: Subject): Tally {
-  let continued = 0
-  const others: Record<string, number> = {}
-  const tally: Tally = {
-    calls: 0,
-    total: createHistogram(),
-    waiting: hasTimes ? createHistogram() : undefined,
-    running: hasTimes ? createHistogram() : undefined,
-    failures: {},
-    firstFailure: undefined,
-    wrong: 0,
-    take(index, answer) {
-      tally.calls++
-      const { kind, failure } = answer
-      if (failure !== undefined) tally.fail(failure.kind, failure.message)
-      else if (kind === 'continue') continued++
-      else others[kind] = (others[kind] ?? 0) + 1
-      if (rejects !== undefined && (kind === 'reject') !== rejects[index]) tally.wrong++
-    },
-    refuse(error) {
-      tally.calls++
-      const { code, cause, message } = (error ?? {}) as {
-        code?: unknown
-        cause?: { kind?: unknown }
-        message?: unknown
-      }
-      const kind = typeof cause?.kind === 'string' ? cause.kind : typeof code === 'string' ? code : 'error'
-      tally.fail(kind, typeof message === 'string' ? message : String(error))
-    },
-    fail(kind, message) {
-      tally.failures[kind] = (tally.failures[kind] ?? 0) + 1
-      tally.firstFailure ??= message
-    },
-    time(us, times) {
-      tally.total.record(us)
-      if (times === undefined) return
-      tally.waiting?.record(times.waitedMs * 1000)
-      tally.running?.record(times.ranMs * 1000)
-    },
-    verdicts: () => (continued === 0 ? others : { continue: continued, ...others }),
-  }
-  return tally
 }
 
 /** Keeps `inFlight` calls under way, each asking again as soon as its last verdict is in. */
@@ -279,9 +220,7 @@ async function runOpen(
 }
 
 function nameUnanswered(tally: Tally, count: number): void {
-  if (count === 0) return
-  tally.failures.unanswered = (tally.failures.unanswered ?? 0) + count
-  tally.firstFailure ??= `unanswered ${DRAIN_MS / 1000} s after the round's end`
+  if (count > 0) tally.fail('unanswered', `unanswered ${DRAIN_MS / 1000} s after the round's end`, count)
 }
 
 async function withDrainLimit(all: Promise<unknown>, endMs: number, onLimit: () => void): Promise<void> {

@@ -4,7 +4,7 @@
  * Called on the main thread of who measures.
  */
 import { type AskedProcess, startProcess } from './ask-process.js'
-import type { Progress } from './progress.js'
+import type { ProgressLine } from './progress-line.js'
 import type { RoundControl } from './rounds.js'
 import { type Load, loadText, type MemorySample, type Round } from './subject.js'
 import type { SubjectRequest } from './subject-process.js'
@@ -21,7 +21,7 @@ export interface TurnPlan {
   readonly rounds: number
   readonly roundMs: number
   readonly warmUpMs: number
-  readonly progress: Progress
+  readonly progress: Pick<ProgressLine, 'step'>
   /** Ends the turns early, with the rounds so far. */
   readonly control?: TurnControl
 }

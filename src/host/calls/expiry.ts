@@ -11,7 +11,7 @@ import type { CallDeadlines } from './call-deadlines.js'
 import type { Completion } from './completion.js'
 import { type FailureParts, failureOf } from './failures.js'
 import type { Hops } from './hops.js'
-import { blameOf, marksOf, type Progress, progressOf, waitedOnly } from './marks.js'
+import { blameOf, marksOf, progressOf, type TripProgress, waitedOnly } from './marks.js'
 import { recordRuns } from './runs.js'
 
 export interface ExpiryOptions {
@@ -108,7 +108,7 @@ export class Expiry {
    * from when it was entered, but never beyond the sum of all their times. Time in which the process stood still does not
    * count.
    */
-  #ownDueOf(call: Call, { current, done, enteredMs }: Progress, nowMs: number): number {
+  #ownDueOf(call: Call, { current, done, enteredMs }: TripProgress, nowMs: number): number {
     if (call.hookpoint.kind === 'observe') return Number.POSITIVE_INFINITY
     const allDueMs = call.tripMs + this.#lostMsSince(call.tripMs, nowMs)
     if (done === 0) return allDueMs + current.timeoutMs

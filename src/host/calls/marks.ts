@@ -19,7 +19,7 @@ export interface Marks {
   readonly markMs: number
 }
 
-export interface Progress {
+export interface TripProgress {
   /** The plugin that the worker is in, or is about to enter. */
   readonly current: ActivePlugin
   /** Plugins of the trip that have finished, one bit each. */
@@ -46,7 +46,12 @@ export function marksOf(lane: Lane, slot: number, tripMs: number, nowMs: number)
 }
 
 /** How far the worker has got with a claimed call. */
-export function progressOf(lane: Lane, call: Call, nowMs: number, doneMask = lane.ring.doneMask(call.slot)): Progress {
+export function progressOf(
+  lane: Lane,
+  call: Call,
+  nowMs: number,
+  doneMask = lane.ring.doneMask(call.slot),
+): TripProgress {
   const { plugins } = lane.bulkhead
   const all = call.mask
   // The last plugin never counts as done: if it were, the call would have completed.

@@ -15,17 +15,7 @@ import {
   openFamilies,
   type Row,
 } from './metric-families.js'
-import {
-  type BulkheadEntry,
-  type BulkheadGauges,
-  type BulkheadRecorder,
-  createBulkhead,
-  createHookpointRecorder,
-  createPluginRecorder,
-  type HookpointRecorder,
-  type PluginRecorder,
-  type RowScope,
-} from './recorders.js'
+import { type BulkheadGauges, BulkheadRecorder, HookpointRecorder, PluginRecorder, type RowScope } from './recorders.js'
 
 export type { MetricsRegistry } from './metric-families.js'
 
@@ -51,7 +41,7 @@ export class Metrics {
   readonly #ownRows: RowScope
   readonly #hookpoints = new Map<string, HookpointRecorder>()
   readonly #plugins = new Map<string, PluginEntry>()
-  readonly #bulkheads = new Map<string, BulkheadEntry>()
+  readonly #bulkheads = new Map<string, { readonly scope: RowScope; readonly recorder: BulkheadRecorder }>()
   #isClosed = false
 
   /** @throws HookringError OPTIONS_INVALID when `registry` is not a registry, or another metric in it has one of the names */
@@ -72,8 +62,10 @@ export class Metrics {
    */
   hookpointRecorder(hookpoint: string): HookpointRecorder {
     const labels = { ...this.#base, hookpoint }
-    return getOrMake(this.#hookpoints, hookpoint, () =>
-      createHookpointRecorder(this.#ownRows, labels, this.#kindOf(hookpoint)),
+    return getOrMake(
+      this.#hookpoints,
+      hookpoint,
+      () => new HookpointRecorder(this.#ownRows, labels, this.#kindOf(hookpoint)),
     )
   }
 
@@ -85,7 +77,7 @@ export class Metrics {
     const kind = this.#kindOf(hookpoint)
     const { scope, recorders } = this.#pluginEntry(plugin)
     const labels = { ...this.#base, hookpoint, plugin }
-    return getOrMake(recorders, hookpoint, () => createPluginRecorder(scope, labels, kind))
+    return getOrMake(recorders, hookpoint, () => new PluginRecorder(scope, labels, kind))
   }
 
   /** `state` is read at scrape until the plugin is removed. */
@@ -107,9 +99,12 @@ export class Metrics {
   /** One for each bulkhead. Asked again, it keeps its counts and takes the new gauges. */
   bulkheadRecorder(bulkhead: string, gauges: BulkheadGauges): BulkheadRecorder {
     const labels = { ...this.#base, bulkhead }
-    const entry = getOrMake(this.#bulkheads, bulkhead, () => createBulkhead(this.#createScope(), labels, gauges))
-    entry.gauges = gauges
-    return entry.recorder
+    const { recorder } = getOrMake(this.#bulkheads, bulkhead, () => {
+      const scope = this.#createScope()
+      return { scope, recorder: new BulkheadRecorder(scope, labels, gauges) }
+    })
+    recorder.gauges = gauges
+    return recorder
   }
 
   removeBulkhead(bulkhead: string): void {

@@ -41,40 +41,6 @@ export type ViolationKind = (typeof VIOLATION_KINDS)[number]
 
 export type ShadowOutcome = VerdictKind | 'failure'
 
-/** What one plugin does at one hookpoint. */
-export interface PluginRecorder {
-  calls: number
-  /** By VERDICT_INDEX. */
-  readonly verdicts: Float64Array
-  /** By FAILURE_INDEX. */
-  readonly failures: Float64Array
-  /** Completions after the deadline. */
-  late: number
-  /** Counts a shadow's verdict, or its failure, against what was enforced. */
-  recordShadow(outcome: ShadowOutcome, enforced: VerdictKind): void
-  recordRunning(us: number): void
-}
-
-/** What the calls of one hookpoint come to. */
-export interface HookpointRecorder {
-  calls: number
-  /** By VERDICT_INDEX. */
-  readonly verdicts: Float64Array
-  aborted: number
-  unanswered: number
-  /** Turns of plugins that ended before the plugin had its own time, by CUT_SHORT_INDEX. */
-  readonly cutShort: Float64Array
-  recordWaiting(us: number): void
-}
-
-export interface BulkheadRecorder {
-  dropped: number
-  undelivered: number
-  droppedLogLines: number
-  recordRestart(reason: RestartReason): void
-  recordViolation(kind: ViolationKind): void
-}
-
 /** Read at scrape. */
 export interface BulkheadGauges {
   queueDepth(): number
@@ -87,13 +53,6 @@ export interface BulkheadGauges {
 export interface RowScope {
   add(family: FamilyKey, row: Row): void
   drop(): void
-}
-
-/** A bulkhead's recorder, its rows, and the gauges that they read at present. */
-export interface BulkheadEntry {
-  readonly scope: RowScope
-  readonly recorder: BulkheadRecorder
-  gauges: BulkheadGauges
 }
 
 const SHADOW_OUTCOMES = [
@@ -116,53 +75,107 @@ const VERDICTS_OF: Readonly<Record<HookpointKind, readonly VerdictKind[]>> = {
   respond: ['continue', 'reject', 'respond'],
 }
 
-export function createHookpointRecorder(scope: RowScope, labels: Labels, kind: HookpointKind): HookpointRecorder {
-  const waiting = createHistogramCells()
-  const recorder: HookpointRecorder = {
-    calls: 0,
-    verdicts: new Float64Array(VERDICT_COUNT),
-    aborted: 0,
-    unanswered: 0,
-    cutShort: new Float64Array(CUT_SHORT_BY.length),
-    recordWaiting: (us) => recordDuration(waiting, us),
+/** What the calls of one hookpoint come to. */
+export class HookpointRecorder {
+  calls = 0
+  /** By VERDICT_INDEX. */
+  readonly verdicts = new Float64Array(VERDICT_COUNT)
+  aborted = 0
+  unanswered = 0
+  /** Turns of plugins that ended before the plugin had its own time, by CUT_SHORT_INDEX. */
+  readonly cutShort = new Float64Array(CUT_SHORT_BY.length)
+  readonly #waiting = createHistogramCells()
+
+  constructor(scope: RowScope, labels: Labels, kind: HookpointKind) {
+    addField(scope, 'calls', labels, this, 'calls')
+    scope.add('waiting', { labels, cells: this.#waiting })
+    // Observations have no verdict that could differ.
+    if (kind === 'observe') return
+    for (const verdict of VERDICTS_OF[kind]) {
+      addCell(scope, 'verdicts', { ...labels, verdict }, this.verdicts, VERDICT_INDEX[verdict])
+    }
+    addField(scope, 'aborted', labels, this, 'aborted')
+    for (const by of CUT_SHORT_BY) addCell(scope, 'cutShort', { ...labels, by }, this.cutShort, CUT_SHORT_INDEX[by])
+    if (kind === 'respond') addField(scope, 'unanswered', labels, this, 'unanswered')
   }
-  addField(scope, 'calls', labels, recorder, 'calls')
-  scope.add('waiting', { labels, cells: waiting })
-  // Observations have no verdict that could differ.
-  if (kind === 'observe') return recorder
-  for (const verdict of VERDICTS_OF[kind]) {
-    addCell(scope, 'verdicts', { ...labels, verdict }, recorder.verdicts, VERDICT_INDEX[verdict])
+
+  recordWaiting(us: number): void {
+    recordDuration(this.#waiting, us)
   }
-  addField(scope, 'aborted', labels, recorder, 'aborted')
-  for (const by of CUT_SHORT_BY) addCell(scope, 'cutShort', { ...labels, by }, recorder.cutShort, CUT_SHORT_INDEX[by])
-  if (kind === 'respond') addField(scope, 'unanswered', labels, recorder, 'unanswered')
-  return recorder
 }
 
-export function createPluginRecorder(scope: RowScope, labels: Labels, kind: HookpointKind): PluginRecorder {
-  const running = createHistogramCells()
-  const shadow = new Float64Array(SHADOW_OUTCOMES.length * VERDICT_COUNT)
-  const recorder: PluginRecorder = {
-    calls: 0,
-    verdicts: new Float64Array(VERDICT_COUNT),
-    failures: new Float64Array(FAILURE_KINDS.length),
-    late: 0,
-    recordShadow(outcome, enforced) {
-      shadow[SHADOW_INDEX[outcome] * VERDICT_COUNT + VERDICT_INDEX[enforced]]!++
-    },
-    recordRunning: (us) => recordDuration(running, us),
+/** What one plugin does at one hookpoint. */
+export class PluginRecorder {
+  calls = 0
+  /** By VERDICT_INDEX. */
+  readonly verdicts = new Float64Array(VERDICT_COUNT)
+  /** By FAILURE_INDEX. */
+  readonly failures = new Float64Array(FAILURE_KINDS.length)
+  /** Completions after the deadline. */
+  late = 0
+  readonly #running = createHistogramCells()
+  /** What a shadow said (rows of VERDICT_COUNT cells), by what was enforced. */
+  readonly #shadow = new Float64Array(SHADOW_OUTCOMES.length * VERDICT_COUNT)
+
+  constructor(scope: RowScope, labels: Labels, kind: HookpointKind) {
+    addField(scope, 'pluginCalls', labels, this, 'calls')
+    for (const verdict of VERDICTS_OF[kind]) {
+      addCell(scope, 'pluginVerdicts', { ...labels, verdict }, this.verdicts, VERDICT_INDEX[verdict])
+    }
+    for (const failure of FAILURE_KINDS) {
+      addCell(scope, 'pluginFailures', { ...labels, failure }, this.failures, FAILURE_INDEX[failure])
+    }
+    addField(scope, 'pluginLate', labels, this, 'late')
+    scope.add('running', { labels, cells: this.#running })
+    scope.add('shadow', shadowRows(labels, this.#shadow, kind))
   }
-  addField(scope, 'pluginCalls', labels, recorder, 'calls')
-  for (const verdict of VERDICTS_OF[kind]) {
-    addCell(scope, 'pluginVerdicts', { ...labels, verdict }, recorder.verdicts, VERDICT_INDEX[verdict])
+
+  /** Counts a shadow's verdict, or its failure, against what was enforced. */
+  recordShadow(outcome: ShadowOutcome, enforced: VerdictKind): void {
+    this.#shadow[SHADOW_INDEX[outcome] * VERDICT_COUNT + VERDICT_INDEX[enforced]]! += 1
   }
-  for (const failure of FAILURE_KINDS) {
-    addCell(scope, 'pluginFailures', { ...labels, failure }, recorder.failures, FAILURE_INDEX[failure])
+
+  recordRunning(us: number): void {
+    recordDuration(this.#running, us)
   }
-  addField(scope, 'pluginLate', labels, recorder, 'late')
-  scope.add('running', { labels, cells: running })
-  scope.add('shadow', shadowRows(labels, shadow, kind))
-  return recorder
+}
+
+export class BulkheadRecorder {
+  dropped = 0
+  undelivered = 0
+  droppedLogLines = 0
+  /** Read at scrape. A bulkhead of the same name that follows puts its own here. */
+  gauges: BulkheadGauges
+  readonly #restarts = new Float64Array(RESTART_REASONS.length)
+  readonly #violations = new Float64Array(VIOLATION_KINDS.length)
+
+  constructor(scope: RowScope, labels: Labels, gauges: BulkheadGauges) {
+    this.gauges = gauges
+    scope.add('queueDepth', { labels, read: () => this.gauges.queueDepth() })
+    scope.add('inFlight', { labels, read: () => this.gauges.inFlight() })
+    scope.add('ringOccupancy', { samples: () => this.#occupancies(labels) })
+    addField(scope, 'dropped', labels, this, 'dropped')
+    addField(scope, 'undelivered', labels, this, 'undelivered')
+    addField(scope, 'droppedLogLines', labels, this, 'droppedLogLines')
+    for (const reason of RESTART_REASONS)
+      addCell(scope, 'laneRestarts', { ...labels, reason }, this.#restarts, RESTART_INDEX[reason])
+    for (const kind of VIOLATION_KINDS)
+      addCell(scope, 'violations', { ...labels, kind }, this.#violations, VIOLATION_INDEX[kind])
+  }
+
+  recordRestart(reason: RestartReason): void {
+    this.#restarts[RESTART_INDEX[reason]]! += 1
+  }
+
+  recordViolation(kind: ViolationKind): void {
+    this.#violations[VIOLATION_INDEX[kind]]! += 1
+  }
+
+  *#occupancies(labels: Labels): Iterable<{ labels: Labels; value: number }> {
+    for (const { lane, occupancy } of this.gauges.lanes()) {
+      yield { labels: { ...labels, lane: String(lane) }, value: occupancy }
+    }
+  }
 }
 
 /** No row before the first comparison: most plugins are not shadows. */
@@ -178,40 +191,6 @@ function shadowRows(labels: Labels, cells: Float64Array, kind: HookpointKind): R
       cells.some((count) => count > 0) ? rows.map((row) => ({ labels: row.labels, value: cells[row.at]! })) : [],
     zero: () => cells.fill(0),
   }
-}
-
-export function createBulkhead(scope: RowScope, labels: Labels, gauges: BulkheadGauges): BulkheadEntry {
-  const restarts = new Float64Array(RESTART_REASONS.length)
-  const violations = new Float64Array(VIOLATION_KINDS.length)
-  const recorder: BulkheadRecorder = {
-    dropped: 0,
-    undelivered: 0,
-    droppedLogLines: 0,
-    recordRestart(reason) {
-      restarts[RESTART_INDEX[reason]]!++
-    },
-    recordViolation(kind) {
-      violations[VIOLATION_INDEX[kind]]!++
-    },
-  }
-  const entry: BulkheadEntry = { scope, recorder, gauges }
-  scope.add('queueDepth', { labels, read: () => entry.gauges.queueDepth() })
-  scope.add('inFlight', { labels, read: () => entry.gauges.inFlight() })
-  scope.add('ringOccupancy', {
-    *samples() {
-      for (const { lane, occupancy } of entry.gauges.lanes()) {
-        yield { labels: { ...labels, lane: String(lane) }, value: occupancy }
-      }
-    },
-  })
-  addField(scope, 'dropped', labels, recorder, 'dropped')
-  addField(scope, 'undelivered', labels, recorder, 'undelivered')
-  addField(scope, 'droppedLogLines', labels, recorder, 'droppedLogLines')
-  for (const reason of RESTART_REASONS)
-    addCell(scope, 'laneRestarts', { ...labels, reason }, restarts, RESTART_INDEX[reason])
-  for (const kind of VIOLATION_KINDS)
-    addCell(scope, 'violations', { ...labels, kind }, violations, VIOLATION_INDEX[kind])
-  return entry
 }
 
 function addField<Name extends string>(

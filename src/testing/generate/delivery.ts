@@ -3,7 +3,7 @@
  * a reason. Used by the event generator in place of events that are merely valid; pure.
  */
 import { CHANNEL_ID_BYTES, delivery, IDENTITY_KEY_BYTES } from '../../contracts/delivery.js'
-import { createRandom, hashOf, type Random, smallUpTo } from './random.js'
+import { hashOf, Random, smallUpTo } from './random.js'
 import { drawWord } from './text.js'
 
 /** One that the generator draws by; `index` counts the events. */
@@ -23,7 +23,7 @@ export function plausibleDelivery(schema: unknown, valid: DrawNth): DrawNth | nu
 
 /** The same bytes for the same owner, so that what plugins keep by key is met again. */
 function bytesOf(what: string, owner: number, length: number): Uint8Array {
-  const random = createRandom(hashOf(what), owner)
+  const random = new Random(hashOf(what), owner)
   return Uint8Array.from({ length }, () => random.below(256))
 }
 
@@ -32,7 +32,7 @@ const drawUser = (random: Random) => smallUpTo(random, USERS)
 const identityOf = (user: number) => bytesOf('identity', user, IDENTITY_KEY_BYTES)
 const channelOf = (one: number, other: number) =>
   bytesOf('channel', Math.min(one, other) * USERS + Math.max(one, other), CHANNEL_ID_BYTES)
-const nameOf = (user: number) => `${drawWord(createRandom(hashOf('name'), user))}${user}`
+const nameOf = (user: number) => `${drawWord(new Random(hashOf('name'), user))}${user}`
 
 function drawMessage(random: Random, seq: number): object {
   const [sender, recipient] = [drawUser(random), drawUser(random)]

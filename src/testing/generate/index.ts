@@ -5,7 +5,7 @@
 import type { Contract, EventInput, Hookpoints } from '../../contracts/contract.js'
 import { HookringError } from '../../contracts/errors.js'
 import { plausibleDelivery } from './delivery.js'
-import { createRandom, hashOf } from './random.js'
+import { hashOf, Random } from './random.js'
 import { compileSource } from './schema.js'
 import type { Schema } from './source.js'
 
@@ -44,7 +44,7 @@ export function generateEvents<Points extends Hookpoints, Name extends keyof Poi
   const salt = [hashOf(`${contract.id}.${hookpoint}`), hashOf(String(seed))]
   let index = from
   return () => {
-    const event = drawPlausible(createRandom(...salt.map((word) => word ^ Math.imul(index, 0x9e37_79b1)), index), index)
+    const event = drawPlausible(new Random(...salt.map((word) => word ^ Math.imul(index, 0x9e37_79b1)), index), index)
     index += 1
     return event as EventInput<Points[Name]>
   }

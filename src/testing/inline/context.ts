@@ -1,17 +1,8 @@
-/**
- * What a hook is given beside its event in a test without threads, and the end of its time.
- */
+/** A hook's context in a test without threads: what the hook gets besides its event, and its deadline. */
 import { HookringError } from '../../contracts/errors.js'
 import type { HookContext } from '../../plugin/index.js'
 import { NO_SERVICES, type PluginInstance } from '../../plugin/setup.js'
-
-export interface InlineContext {
-  readonly ctx: HookContext
-  /** What the promise comes to, unless the deadline is earlier. @throws HookringError PLUGIN_FAILED at the deadline */
-  beforeDeadline(promise: PromiseLike<unknown>): Promise<unknown>
-  /** The caller has given up: the hook is told, and goes on. */
-  abandon(): void
-}
+import { LATE, within } from '../../primitives/within.js'
 
 export interface InlineContextOptions {
   readonly instance: PluginInstance
@@ -20,44 +11,41 @@ export interface InlineContextOptions {
   readonly traceId: string | undefined
 }
 
-export function createInlineContext({ instance, hookpoint, timeoutMs, traceId }: InlineContextOptions): InlineContext {
-  const { name, config, log, services } = instance
-  const controller = new AbortController()
-  const deadline = Date.now() + timeoutMs
-  const late = `plugin ${name} timed out after ${timeoutMs} ms at ${hookpoint}: its promise was pending at the deadline`
-  return {
-    ctx: {
+export class InlineContext {
+  readonly ctx: HookContext
+  readonly #controller = new AbortController()
+  readonly #options: InlineContextOptions
+
+  constructor(options: InlineContextOptions) {
+    const { instance, timeoutMs, traceId } = options
+    const { name, config, log, services } = instance
+    this.#options = options
+    this.ctx = {
       plugin: name,
       config,
       log,
       services: services ?? NO_SERVICES,
-      deadline,
+      deadline: Date.now() + timeoutMs,
       traceId: traceId === '' ? undefined : traceId,
-      signal: controller.signal,
-    },
-    beforeDeadline(promise) {
-      return new Promise((resolve, reject) => {
-        const timer = setTimeout(
-          () => {
-            controller.abort(new DOMException('the call is past its deadline', 'TimeoutError'))
-            reject(new HookringError('PLUGIN_FAILED', late, { plugin: name, hookpoint }))
-          },
-          Math.max(deadline - Date.now(), 0),
-        )
-        promise.then(
-          (result) => {
-            clearTimeout(timer)
-            resolve(result)
-          },
-          (error) => {
-            clearTimeout(timer)
-            reject(error)
-          },
-        )
-      })
-    },
-    abandon() {
-      controller.abort(new DOMException('the caller gave up the call', 'AbortError'))
-    },
+      signal: this.#controller.signal,
+    }
+  }
+
+  /** Settles as `promise` does, unless the deadline is earlier. @throws HookringError PLUGIN_FAILED at the deadline */
+  async beforeDeadline(promise: PromiseLike<unknown>): Promise<unknown> {
+    const result = await within(promise, Math.max(this.ctx.deadline - Date.now(), 0))
+    if (result !== LATE) return result
+    this.#controller.abort(new DOMException('the call is past its deadline', 'TimeoutError'))
+    const { instance, hookpoint, timeoutMs } = this.#options
+    throw new HookringError(
+      'PLUGIN_FAILED',
+      `plugin ${instance.name} timed out after ${timeoutMs} ms at ${hookpoint}: its promise was pending at the deadline`,
+      { plugin: instance.name, hookpoint },
+    )
+  }
+
+  /** The caller has given up: the hook is told, and goes on. */
+  abandon(): void {
+    this.#controller.abort(new DOMException('the caller gave up the call', 'AbortError'))
   }
 }

@@ -10,7 +10,7 @@ import type { Plugin } from '../../plugin/index.js'
 import { definitionIn, ownNameOf, type PluginInstance, type PluginServices, setUpPlugin } from '../../plugin/setup.js'
 import { InlinePlugin } from './inline-plugin.js'
 import { createPluginLog, type LogEntry } from './logs.js'
-import { createInlinePoint, type InlinePoint } from './point.js'
+import { InlinePoint } from './point.js'
 
 /** A function per hookpoint of the contract. One that the plugin has no hook for continues, as in an engine. */
 export type InlineHooks<Points extends Hookpoints> = {
@@ -63,7 +63,7 @@ export async function runInline<Points extends Hookpoints, Schema extends AnySch
   const definition = definitionIn(exportIn(plugin), options.name ?? '(inline)')
   const name = options.name ?? ownNameOf(definition, '(inline)')
   const logs: LogEntry[] = []
-  const points = Object.entries(contract.hookpoints).map(([key, point]) => createInlinePoint(key, point))
+  const points = Object.entries(contract.hookpoints).map(([key, point]) => new InlinePoint(key, point))
   const instance = await setUpPlugin(definition, {
     name,
     config,

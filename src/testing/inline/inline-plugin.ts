@@ -6,7 +6,7 @@ import { CONTINUE, type Verdict } from '../../contracts/verdict.js'
 import type { CallOptions } from '../../index.js'
 import { isThenable } from '../../plugin/result.js'
 import type { HookFunction, PluginInstance } from '../../plugin/setup.js'
-import { createInlineContext, type InlineContext } from './context.js'
+import { InlineContext } from './context.js'
 import type { InlinePoint } from './point.js'
 
 export class InlinePlugin {
@@ -33,7 +33,7 @@ export class InlinePlugin {
     if (this.#isClosed) throw new HookringError('ENGINE_CLOSED', `${point.name} was called on a plugin that is closed`)
     if (hook === undefined) return CONTINUE
     if (signal?.aborted) throw aborted(point, signal)
-    const context = createInlineContext({
+    const context = new InlineContext({
       instance: this.#instance,
       hookpoint: point.name,
       timeoutMs: Math.min(this.#timeoutMs, timeoutMs ?? Number.POSITIVE_INFINITY),
@@ -43,7 +43,7 @@ export class InlinePlugin {
     this.#underWay.add(running)
     const forget = () => this.#underWay.delete(running)
     running.then(forget, forget)
-    return signal === undefined ? running : unlessAborted(running, point, signal, context.abandon)
+    return signal === undefined ? running : unlessAborted(running, point, signal, context)
   }
 
   shutdown(): Promise<void> {
@@ -56,16 +56,12 @@ export class InlinePlugin {
     return this.#closing
   }
 
-  async #run(
-    point: InlinePoint,
-    hook: HookFunction,
-    event: unknown,
-    { ctx, beforeDeadline }: InlineContext,
-  ): Promise<Verdict> {
+  async #run(point: InlinePoint, hook: HookFunction, event: unknown, context: InlineContext): Promise<Verdict> {
     const opened = point.open(event)
     try {
-      const returned = hook(opened.event, ctx)
-      return point.judge(isThenable(returned) ? await beforeDeadline(returned) : returned, opened, this.#instance.name)
+      const returned = hook(opened.event, context.ctx)
+      const result = isThenable(returned) ? await context.beforeDeadline(returned) : returned
+      return point.judge(result, opened, this.#instance.name)
     } finally {
       opened.close()
     }
@@ -87,11 +83,11 @@ function unlessAborted(
   running: Promise<Verdict>,
   point: InlinePoint,
   signal: AbortSignal,
-  abandon: () => void,
+  context: InlineContext,
 ): Promise<Verdict> {
   return new Promise((resolve, reject) => {
     const abort = () => {
-      abandon()
+      context.abandon()
       reject(aborted(point, signal))
     }
     signal.addEventListener('abort', abort, { once: true })

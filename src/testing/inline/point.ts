@@ -4,7 +4,7 @@
 import { createEncoder, type Encoder } from '../../contracts/codec/encode.js'
 import { type CodecMemory, codecMemory } from '../../contracts/codec/memory.js'
 import type { LayoutPlan } from '../../contracts/codec/plan.js'
-import { createReader } from '../../contracts/codec/read.js'
+import { createReader, type EventReader } from '../../contracts/codec/read.js'
 import type { Hookpoint, HookpointKind } from '../../contracts/contract.js'
 import { HookringError } from '../../contracts/errors.js'
 import { DEFAULTS } from '../../contracts/options.js'
@@ -12,59 +12,56 @@ import { createReplyRoom, misfitMessage } from '../../contracts/reply.js'
 import { CONTINUE, type Verdict } from '../../contracts/verdict.js'
 import { readResult, tooLargeMessage } from '../../plugin/result.js'
 
-export interface InlinePoint {
-  readonly name: string
-  readonly kind: HookpointKind
-  /** The event as the hook sees it. @throws HookringError EVENT_INVALID, EVENT_TOO_LARGE */
-  open(event: unknown): OpenedEvent
-  /** What a result comes to. @throws HookringError PLUGIN_FAILED when it is no verdict; what reading it throws */
-  judge(result: unknown, opened: OpenedEvent, plugin: string): Verdict
-}
-
 export interface OpenedEvent {
   readonly event: unknown
   readonly bytes: number
   close(): void
 }
 
-export function createInlinePoint(name: string, hookpoint: Hookpoint): InlinePoint {
-  const { kind } = hookpoint
-  const encoder = createEncoder(hookpoint.plan, { label: name })
-  const reader = createReader(asInLane(hookpoint.plan))
-  const replyRoom = createReplyRoom(hookpoint, DEFAULTS.maxReplyBytes)
-  const replacement = kind === 'transform' ? createReturn('replacement', name, hookpoint.plan) : null
-  const answer = hookpoint.replyPlan === null ? null : createReturn('answer', name, hookpoint.replyPlan)
+export class InlinePoint {
+  readonly name: string
+  readonly kind: HookpointKind
+  readonly #encoder: Encoder
+  readonly #reader: EventReader
+  readonly #replyRoom: (eventBytes: number) => number
+  readonly #replacement: Return | null
+  readonly #answer: Return | null
 
-  return {
-    name,
-    kind,
-    open(event) {
-      const { memory, bytes } = encodeWhole(name, encoder, event)
-      const opened = reader.open(memory, 0, bytes)
-      return { event: opened, bytes, close: () => reader.close(opened) }
-    },
-    judge(result, { bytes }, plugin) {
-      const invalid = (message: string, cause?: unknown) =>
-        new HookringError('PLUGIN_FAILED', message, { plugin, hookpoint: name, cause })
-      const read = readResult(kind, result)
-      switch (read.kind) {
-        case 'continue':
-          return CONTINUE
-        case 'reject':
-          return {
-            kind: 'reject',
-            reason: read.reason,
-            ...(read.code === undefined ? {} : { code: read.code }),
-            plugin,
-          }
-        case 'replace':
-          return { kind: 'replace', event: (replacement as Return)(read.event, replyRoom(bytes), invalid), plugin }
-        case 'respond':
-          return { kind: 'respond', value: (answer as Return)(read.value, replyRoom(bytes), invalid), plugin }
-        case 'invalid':
-          throw invalid(read.message)
-      }
-    },
+  constructor(name: string, hookpoint: Hookpoint) {
+    this.name = name
+    this.kind = hookpoint.kind
+    this.#encoder = createEncoder(hookpoint.plan, { label: name })
+    this.#reader = createReader(asInLane(hookpoint.plan))
+    this.#replyRoom = createReplyRoom(hookpoint, DEFAULTS.maxReplyBytes)
+    this.#replacement = hookpoint.kind === 'transform' ? createReturn('replacement', name, hookpoint.plan) : null
+    this.#answer = hookpoint.replyPlan === null ? null : createReturn('answer', name, hookpoint.replyPlan)
+  }
+
+  /** The event as the hook sees it. @throws HookringError EVENT_INVALID, EVENT_TOO_LARGE */
+  open(event: unknown): OpenedEvent {
+    const { memory, bytes } = encodeWhole(this.name, this.#encoder, event)
+    const opened = this.#reader.open(memory, 0, bytes)
+    return { event: opened, bytes, close: () => this.#reader.close(opened) }
+  }
+
+  /** The verdict in a hook's result. @throws HookringError PLUGIN_FAILED if there is none; what reading the result throws */
+  judge(result: unknown, { bytes }: OpenedEvent, plugin: string): Verdict {
+    const invalid = (message: string, cause?: unknown) =>
+      new HookringError('PLUGIN_FAILED', message, { plugin, hookpoint: this.name, cause })
+    const roomBytes = this.#replyRoom(bytes)
+    const read = readResult(this.kind, result)
+    switch (read.kind) {
+      case 'continue':
+        return CONTINUE
+      case 'reject':
+        return { kind: 'reject', reason: read.reason, ...(read.code === undefined ? {} : { code: read.code }), plugin }
+      case 'replace':
+        return { kind: 'replace', event: (this.#replacement as Return)(read.event, roomBytes, invalid), plugin }
+      case 'respond':
+        return { kind: 'respond', value: (this.#answer as Return)(read.value, roomBytes, invalid), plugin }
+      case 'invalid':
+        throw invalid(read.message)
+    }
   }
 }
 

@@ -163,9 +163,9 @@ describe('metrics', () => {
 
   it('stand durations that a lane made up', async () => {
     const metrics = create()
-    const { recordRunning } = metrics.recorder({ hookpoint: 'onMessageEnqueue', plugin: 'liar' })
+    const recorder = metrics.recorder({ hookpoint: 'onMessageEnqueue', plugin: 'liar' })
     for (const us of [Number.NaN, -5, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.MAX_VALUE])
-      recordRunning(us)
+      recorder.recordRunning(us)
     const scraped = await scrape(metrics)
     expect(scraped.value('hookring_plugin_running_seconds_count')).toBe(5)
     expect(scraped.value('hookring_plugin_running_seconds_sum')).toBe(2 * 24 * 3600)

@@ -3,7 +3,7 @@
  * killed and revived, and clients move; and a ledger of every message.
  */
 import { parseArgs } from 'node:util'
-import { createProgress } from '../../../bench/instruments.js'
+import { ProgressLine } from '../../../bench/instruments.js'
 import { runSoakMqtt, type SoakMqttDocument } from './run.js'
 
 const USAGE = `usage: npm run soak -- mqtt [--minutes N] [--seed S] [--json]
@@ -49,7 +49,7 @@ async function run({ minutes, seed }: { minutes: number; seed: number }): Promis
   const stop = new AbortController()
   const end = () => stop.abort()
   process.once('SIGINT', end).once('SIGTERM', end)
-  const progress = createProgress('soak')
+  const progress = new ProgressLine('soak')
   try {
     return await runSoakMqtt({
       minutes,

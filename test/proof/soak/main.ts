@@ -8,7 +8,7 @@
 import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { createProgress } from '../../../bench/instruments.js'
+import { ProgressLine } from '../../../bench/instruments.js'
 import { packageRoot } from '../../../bench/report.js'
 import { soakMqtt } from '../soak-mqtt/command.js'
 import { type Outcome, runSoak } from './run.js'
@@ -92,7 +92,7 @@ async function run({ minutes, seed, log }: Wanted): Promise<Outcome> {
   const stop = new AbortController()
   const end = () => stop.abort()
   process.once('SIGINT', end).once('SIGTERM', end)
-  const progress = createProgress('soak')
+  const progress = new ProgressLine('soak')
   mkdirSync(dirname(log), { recursive: true })
   const lines = createWriteStream(log)
   try {

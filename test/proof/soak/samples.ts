@@ -1,5 +1,5 @@
 /** Latency, traffic and memory over time: one sample per stretch of the run. Host's thread only. */
-import { createHistogram } from '../../../bench/instruments.js'
+import { Histogram } from '../../../bench/instruments.js'
 
 export interface Sample {
   /** Its end, in seconds from the start. */
@@ -24,8 +24,8 @@ export interface Samples {
 
 export function createSamples(startMs: number): Samples {
   const all: Sample[] = []
-  const stretch = createHistogram()
-  const whole = createHistogram()
+  const stretch = new Histogram()
+  const whole = new Histogram()
   let sinceMs = startMs
   let maxUs = 0
   let byPolicy = 0
@@ -48,7 +48,7 @@ export function createSamples(startMs: number): Samples {
         p50Us: stretch.percentile(0.5),
         p99Us: stretch.percentile(0.99),
         maxUs,
-        callsPerS: stretch.count() / seconds,
+        callsPerS: stretch.count / seconds,
         byPolicyPerS: byPolicy / seconds,
       })
       stretch.reset()

@@ -167,7 +167,7 @@ function planOf(plugins: readonly string[], options: BenchOptions, command: Comm
         from: pluginFrom(from),
         ...(index < options.config.length ? { config: options.config[index] } : {}),
       })),
-      // A binary does not say for which contract it was written; its C ABI is that of delivery.
+      // A binary does not say for which contract it was written; the C ABI is that of delivery.
       contract: options.contract ?? (isBinary ? 'delivery' : undefined),
       hookpoint,
       seed,
@@ -193,7 +193,7 @@ function contendersFrom(text: string): ContenderName[] {
   const names = text.split(',').map((name) => name.trim())
   for (const name of names) {
     if (!CONTENDER_NAMES.includes(name as ContenderName)) {
-      throw new InvalidArgumentError(`There is no contender ${name}; there are ${CONTENDER_NAMES.join(', ')}.`)
+      throw new InvalidArgumentError(`There is no contender ${name}; the contenders are ${CONTENDER_NAMES.join(', ')}.`)
     }
   }
   return [...new Set(names)] as ContenderName[]

@@ -1,7 +1,7 @@
 /**
- * The plugins without hookring, for the contenders: the hooks called one after the other with a plain event, in whichever
- * thread the contender has for it. No deadlines, no isolation between plugins, no policy: what is thrown reaches the
- * caller.
+ * The plugins without hookring, for the contenders: their hooks are called one after the other with a plain event, in the
+ * contender's own thread. There are no deadlines, no isolation between plugins and no policy: what a hook throws reaches
+ * the caller.
  */
 import { safeParse } from '../../contracts/ask-schema.js'
 import type { Contract, Schema } from '../../contracts/index.js'
@@ -28,14 +28,14 @@ interface Definition {
 }
 
 const CONTINUE: Answer = { kind: 'continue' }
-/** Ample: the contenders have no deadlines. */
+/** Long enough: the contenders have no deadlines. */
 const DEADLINE_MS = 60_000
 
 export async function openEvents(options: ContenderOptions): Promise<Events> {
   const contract = await contractOf(options)
   const events = await eventsFor(contract, options.hookpoint, options)
   const { event: schema } = contract.hookpoints[options.hookpoint] as Contract['hookpoints'][string]
-  // As hooks see them, defaults filled in: without hookring, a server would have them so.
+  // As hooks see them, with defaults filled in: a server without hookring would do the same.
   return { events: events.map((event) => copyable(ownBytes(parsed(schema, event)))) }
 }
 
@@ -65,7 +65,7 @@ export async function openWork(options: ContenderOptions): Promise<Work> {
     const answer = answerOf(result)
     return answer === undefined ? ask(event, index + 1) : goOn(answer, index)
   }
-  /** A replacement is what the next plugin is asked about. */
+  /** The next plugin is asked about the replacement. */
   const goOn = (answer: Answer & { event?: unknown }, index: number): Answer | Promise<Answer> => {
     if (answer.kind !== 'replace' || index + 1 === steps.length) return answer
     const next = ask(copyable(answer.event), index + 1)
@@ -121,7 +121,7 @@ function copyable(event: unknown): unknown {
   return Object.setPrototypeOf(event, WITH_COPY)
 }
 
-/** Slices of a larger buffer would make structured clone carry all of it. */
+/** A slice of a larger buffer would make structured clone copy the whole buffer. */
 function ownBytes<T>(value: T): T {
   if (value instanceof Uint8Array) return new Uint8Array(value) as T
   if (Array.isArray(value)) return value.map(ownBytes) as T

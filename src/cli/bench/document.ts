@@ -1,5 +1,6 @@
 /**
- * The JSON document of a run: everything that the text says, and the numbers behind it. Pure, but for the machine's name.
+ * The JSON document of a run: everything that the text says, and the numbers behind it. Pure, except for the machine's
+ * name.
  */
 import { busySource } from '../measure/busy.js'
 import { machineLine, rounded } from '../measure/format.js'
@@ -82,7 +83,7 @@ function resultOf(one: Measured, figures: Figures, own: Figures | undefined): Re
   }
 }
 
-/** How many times hookring's figure each is. */
+/** Each figure as a multiple of hookring's. */
 export function ratiosTo(figures: Figures, own: Figures): Record<string, number | null> {
   const total = (of: Figures): Percentiles | undefined =>
     of.times.total === undefined ? undefined : percentilesOf(of.times.total)

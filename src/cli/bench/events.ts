@@ -1,12 +1,10 @@
-/**
- * The events that the plugins are asked about: made up from the contract's schema, or replayed from a recording.
- */
+/** The events that the plugins are asked about: generated from the contract's schema, or replayed from a recording. */
 import type { Contract } from '../../contracts/index.js'
 import { HookringError } from '../../index.js'
 import { generateEvents, replayEvents } from '../../testing/index.js'
 import type { Question } from './plan.js'
 
-/** Enough for a plugin to see variety, few enough to stay in memory. */
+/** Enough for variety, few enough to stay in memory. */
 const MADE_UP = 1024
 const REPLAYED_AT_MOST = 65_536
 

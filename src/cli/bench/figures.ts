@@ -1,6 +1,4 @@
-/**
- * From rounds to the figures of a contender under a load. Pure.
- */
+/** Turns rounds into the figures of a contender under a load. Pure. */
 import { median } from '../measure/format.js'
 import { type Histogram, type HistogramCounts, mergeCounts } from '../measure/histogram.js'
 import type { Round } from '../measure/subject.js'
@@ -22,7 +20,7 @@ export interface Figures {
   readonly calls: number
   /** Median over the rounds. */
   readonly eventsPerSecond: number
-  /** Over all rounds together; waiting and running of those that can tell them apart. */
+  /** Over all rounds together; waiting and running only of subjects that can separate them. */
   readonly times: Readonly<Partial<Record<TimeName, Histogram>>>
   /** Medians over the rounds. */
   readonly hostBusyUsPerEvent: number
@@ -34,7 +32,7 @@ export interface Figures {
   readonly latestStartMs: number
 }
 
-/** Undefined when there was no round. */
+/** undefined: there was no round. */
 export function figuresOf({ rounds }: Pick<Measured, 'rounds'>): Figures | undefined {
   if (rounds.length === 0) return undefined
   const perEvent = (pick: (round: Round) => number): number =>

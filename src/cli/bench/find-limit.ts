@@ -10,11 +10,11 @@ import type { Round } from '../measure/subject.js'
 import { type Seated, type TurnControl, takeTurn } from '../measure/turns.js'
 import type { BenchPlan, LimitPlan, LimitStep } from './plan.js'
 
-/** The search ends when the gap is within this share of the rate. */
+/** The search ends when the gap is smaller than this share of the rate. */
 const CLOSE_ENOUGH = 0.05
 const LOWEST_RATE = 1
 const HIGHEST_RATE = 8_000_000
-/** A machine's hiccup must not end the search: a rate fails when it fails twice. */
+/** A rate must fail twice, so that one disturbance of the machine does not end the search. */
 const TRIES = 2
 const WARM_UP_LEVEL = 16
 
@@ -40,7 +40,7 @@ export async function findLimit(
     return false
   }
 
-  // As fast as it goes: at the first rates, compilation would be most of what is seen.
+  // Warm up with a closed loop: otherwise the first rates would mostly show compilation.
   await takeTurn(seated, { kind: 'closed', inFlight: WARM_UP_LEVEL }, plan.warmUpMs)
   let held = 0
   let failed = 0
@@ -60,7 +60,7 @@ export async function findLimit(
   return steps
 }
 
-/** The highest rate that held; undefined when none did. */
+/** The highest rate that held; undefined: none did. */
 export function limitOf(steps: readonly LimitStep[]): LimitStep | undefined {
   return steps.filter(({ isHeld }) => isHeld).sort((a, b) => b.ratePerSecond - a.ratePerSecond)[0]
 }
@@ -75,7 +75,7 @@ function stepOf(ratePerSecond: number, round: Round, sloP99Ms: number): LimitSte
     p99Us,
     achievedPerSecond: (round.calls / round.elapsedMs) * 1000,
     failures,
-    // A caller that falls behind the rate shows in the latency, which counts from when calls were due.
+    // If the caller cannot keep up with the rate, the latency shows it, because it counts from when a call was due.
     isHeld: p99Us <= sloP99Ms * 1000 && failures === 0,
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The plugins through hookring: an engine with them, as a server would have it, in the process of its own that turns.ts
- * starts. Quarantine is off: every call is measured, also when most fail.
+ * The plugins in hookring: an engine with them, as on a server, in the process that turns.ts starts for it. Quarantine is
+ * off, so that every call is measured, even if most fail.
  */
 import type { Contract } from '../../contracts/index.js'
 import { createPluginSources } from '../../host/sources/locate.js'
@@ -90,7 +90,7 @@ function asking(hook: Hook): Subject['ask'] {
   return (event, times) => hook(event, { times }) as PromiseLike<Answer>
 }
 
-/** Nobody waits for an observation: it is over when it is delivered. One flush serves all that one turn makes. */
+/** Nobody waits for an observation: its call ends when it is delivered. One flush serves all observations of a turn. */
 function observing(engine: HookEngine, hook: Hook, hookpoint: string): Pick<Subject, 'ask' | 'unseenFailures'> {
   let flushed: Promise<Answer> | undefined
   const flushLater = async (): Promise<Answer> => {
@@ -109,7 +109,7 @@ function observing(engine: HookEngine, hook: Hook, hookpoint: string): Pick<Subj
   }
 }
 
-/** An observation's failure reaches nobody but the metrics. */
+/** Only the metrics show an observation's failure. */
 async function countFailures(engine: HookEngine, hookpoint: string): Promise<Record<string, number>> {
   const failures: Record<string, number> = {}
   for (const line of (await engine.registry.metrics()).split('\n')) {

@@ -1,19 +1,17 @@
-/**
- * What a run of `hookring bench` is to do, and what it found. Types alone.
- */
+/** What a run of `hookring bench` is to do, and what it found. Types only. */
 import type { ContenderName } from '../measure/contenders/index.js'
 import type { Load, MemorySample, Round } from '../measure/subject.js'
 
-/** What is asked of the plugins; plain data, for processes and threads. */
+/** What the plugins are asked; plain data, for processes and threads. */
 export interface Question {
-  /** By path, URL or package, with the operator's config; `config` is absent when there is none. */
+  /** By path, URL or package, with the operator's config. `config` is absent if there is none. */
   readonly plugins: readonly { readonly from: string; readonly config?: unknown }[]
-  /** As written; undefined: the one that the first plugin was written for. */
+  /** As written; undefined: the contract for which the first plugin was written. */
   readonly contract: string | undefined
-  /** Undefined: the first that the plugins subscribe to. */
+  /** undefined: the first hookpoint to which the plugins subscribe. */
   readonly hookpoint: string | undefined
   readonly seed: number
-  /** A recording, in place of made-up events. */
+  /** A recording to replay, in place of generated events. */
   readonly replay: string | undefined
 }
 
@@ -31,7 +29,7 @@ export interface BenchPlan {
   readonly engine: EngineSettings
   readonly loads: readonly Load[]
   readonly compare: readonly ContenderName[]
-  /** Of each contender and load, over all rounds. */
+  /** Milliseconds for each contender and load, over all rounds. */
   readonly durationMs: number
   readonly warmUpMs: number
   readonly limit: LimitPlan | undefined
@@ -42,7 +40,7 @@ export interface LimitPlan {
   readonly startRate: number
 }
 
-/** What the engine made of the question. */
+/** What the engine found out about the question. */
 export interface About {
   readonly contract: string
   readonly hookpoint: string

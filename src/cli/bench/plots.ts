@@ -1,6 +1,4 @@
-/**
- * The plots of a run: latency by percentile on the scale of nines, or latency by rate. Pure, but for the machine's name.
- */
+/** The plots of a run: latency by percentile on a scale of nines, or latency by rate. Pure, except for the machine's name. */
 import { formatRate, formatUs, machineLine, significant } from '../measure/format.js'
 import type { Histogram } from '../measure/histogram.js'
 import { drawPlot, type LinesPanel } from '../measure/plot.js'
@@ -10,7 +8,7 @@ import type { BenchFindings, LimitStep, Measured } from './plan.js'
 
 /** Points for each nine. */
 const POINTS = 10
-/** Past five nines a run of seconds says nothing. */
+/** A run of seconds says nothing beyond five nines. */
 const MOST_NINES = 5
 
 export function plotOf(findings: BenchFindings): string {
@@ -35,7 +33,7 @@ export function plotOf(findings: BenchFindings): string {
 
 type Series = LinesPanel['series'][number]
 
-/** hookring's waiting, running and total; with contenders everybody's total. */
+/** hookring's waiting, running and total; with contenders, only the totals. */
 function latencyPanel(measured: readonly Measured[], load: Load): LinesPanel[] {
   const alone = measured.length === 1
   const series = measured.flatMap((one): Series[] => {
@@ -65,7 +63,7 @@ function latencyPanel(measured: readonly Measured[], load: Load): LinesPanel[] {
   ]
 }
 
-/** x is 1 / (1 - share): each nine takes as much room as the one before. Ends where single calls begin. */
+/** x is 1 / (1 - share), so each nine takes as much room as the one before. The line ends where single calls begin. */
 function pointsOf(histogram: Histogram): (readonly [number, number])[] {
   const nines = Math.min(MOST_NINES, Math.floor(Math.log10(histogram.count)))
   return Array.from({ length: nines * POINTS + 1 }, (_, step) => {

@@ -1,6 +1,6 @@
 /**
- * Runs a plan: seats hookring and what it is compared with, lets them take turns, and gathers what was measured. On the
- * command's own thread, where nothing is measured.
+ * Runs a plan: seats hookring and its contenders, lets them take turns, and gathers the results. It runs on the command's
+ * own thread, where nothing is measured.
  */
 import { createPluginSources, type PluginSources } from '../../host/sources/locate.js'
 import { UsageError } from '../common/errors.js'
@@ -24,7 +24,7 @@ import { findLimit } from './find-limit.js'
 import type { HookringOptions } from './hookring-subject.js'
 import { type About, type BenchFindings, type BenchPlan, type Measured, ROUNDS } from './plan.js'
 
-/** The package that a contender needs, if it is none of Node.js. */
+/** The package that a contender needs, if it needs one. */
 const PACKAGES: Readonly<Partial<Record<ContenderName, string>>> = {
   comlink: 'comlink/dist/esm/comlink.mjs',
   piscina: 'piscina',
@@ -32,7 +32,7 @@ const PACKAGES: Readonly<Partial<Record<ContenderName, string>>> = {
   workerpool: 'workerpool',
 }
 
-/** @throws UsageError, with the engine's or the package's code, when something cannot be loaded */
+/** @throws UsageError, with the engine's or the package's code, for what cannot be loaded */
 export async function runBench(plan: BenchPlan, progress: ProgressLine, control: TurnControl): Promise<BenchFindings> {
   for (const name of plan.compare) requirePackage(name)
   const sources = createPluginSources()

@@ -1,7 +1,4 @@
-/**
- * What a run says to a person: for each load the times, the comparison, and what was wrong. Pure, but for the machine's
- * name.
- */
+/** The text of a run: for each load the times, the comparison, and what went wrong. Pure, except for the machine's name. */
 
 import type { Style } from '../common/style.js'
 import { formatRate, formatTimes, formatUs, machineLine, significant } from '../measure/format.js'

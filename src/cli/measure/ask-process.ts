@@ -1,6 +1,7 @@
 /**
- * Processes that answer questions: what is measured runs in one of its own, so that it has its own heap, threads and host
- * thread, and may die. `startProcess` is for the main thread of who measures, `answerRequests` for the process itself.
+ * Processes that answer questions. What is measured runs in a process of its own, so it has its own heap, threads and
+ * host thread, and may die. The measuring side calls `startProcess` on its main thread; the process calls
+ * `answerRequests`.
  */
 import { fork } from 'node:child_process'
 
@@ -11,15 +12,15 @@ export interface AskedProcess {
    * @throws Error when the process reports a failure, has ended, or is silent for `timeoutMs`. Silence kills it.
    */
   ask<Answer>(request: unknown, timeoutMs: number): Promise<Answer>
-  /** Asks that the request under way be answered early, with what there is. */
+  /** Asks for an early answer to the request under way, with what there is. */
   hurry(): void
-  /** Ends the process, which may take the answering of its last request first. */
+  /** Ends the process. It may first finish answering its last request. */
   end(): Promise<void>
 }
 
 type Reply = { readonly answer: unknown } | { readonly failure: string; readonly code?: string }
 
-/** What the process reported; `code` is that of the error there, if it had one. */
+/** A failure that the process reported; `code` is the code of the error there, if it had one. */
 export class ReportedFailure extends Error {
   readonly code: string | undefined
 
@@ -31,9 +32,9 @@ export class ReportedFailure extends Error {
 
 const END_GRACE_MS = 1_000
 
-/** @param execArgv options of Node.js for the process. */
+/** @param execArgv Node.js options for the process */
 export function startProcess(script: URL, execArgv: readonly string[] = []): AskedProcess {
-  // What the process prints must not reach the bench's own stdout: that is one JSON document.
+  // The process must not print to the bench's own stdout, which is one JSON document.
   const child = fork(script, { execArgv: [...execArgv], stdio: ['ignore', process.stderr, 'inherit', 'ipc'] })
   let endedBy: string | undefined
   const ended = new Promise<void>((resolve) => {
@@ -66,7 +67,7 @@ export function startProcess(script: URL, execArgv: readonly string[] = []): Ask
         }, timeoutMs)
         child.on('message', onReply)
         void ended.then(() => finish(() => reject(new Error(endedBy))))
-        // A process that is gone says so by 'exit'; the failed send adds nothing.
+        // A process that has ended emits 'exit'; the failed send adds nothing.
         child.send({ request }, () => {})
       })
     },
@@ -92,7 +93,7 @@ export async function askOnce<Answer>(script: URL, request: unknown, timeoutMs: 
   }
 }
 
-/** Answers each request with what the function returns, or with why it failed; ends with the parent. */
+/** Answers each request with what `answer` returns, or with why it failed. Ends when the parent ends. */
 export function answerRequests<Request>(answer: (request: Request) => Promise<unknown>, onHurry?: () => void): void {
   process.on('message', (message: { request: Request } | { hurry: true }) => {
     if ('hurry' in message) {
@@ -103,7 +104,7 @@ export function answerRequests<Request>(answer: (request: Request) => Promise<un
       .then((value): Reply => ({ answer: value }), replyOf)
       .then((reply) => process.send?.(reply))
   })
-  // Not process.exit: a thread that cannot be ended would hold it up, and the process outlive its parent.
+  // Not process.exit: it would wait for a thread that cannot be ended, and the process would outlive its parent.
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 }
 

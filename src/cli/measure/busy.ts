@@ -1,14 +1,14 @@
 /**
- * Host busy time: what a server loses is the time in which its thread cannot do other work, the CPU time of that one
- * thread (user and kernel, polling and spinning included) plus the time it stands blocked inside JavaScript. Called on the
- * thread whose cost is in question.
+ * Host busy time: how long a server's thread could do no other work. It is the CPU time of that one thread (user and kernel,
+ * polling and spinning included) plus the time for which it is blocked inside JavaScript. Called on the thread whose cost is
+ * measured.
  *
- * - `process.cpuUsage` counts all threads, so it would charge the host with its workers.
+ * - `process.cpuUsage` counts all threads, so it would charge the host for its workers.
  * - `performance.eventLoopUtilization` alone counts time that other processes took from the thread, and leaves out the
- *   kernel's share of going to sleep and waking up, which is most of the cost at low rates.
- * So on Linux the thread's CPU time comes from the kernel (`process.threadCpuUsage` where Node has it, schedstat
- * elsewhere), and blocked time is what is left of the wall clock after CPU time, time waiting for a CPU and the event
- * loop's own idle time. Without either source the event loop's active time stands in, and `busySource` says so.
+ *   kernel's share of sleeping and waking up, which is most of the cost at low rates.
+ * So on Linux the thread's CPU time comes from the kernel (`process.threadCpuUsage` where Node has it, otherwise schedstat).
+ * Blocked time is the wall clock without CPU time, time waiting for a CPU and the event loop's own idle time. Where neither
+ * source exists, the event loop's active time stands in, and `busySource` says so.
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,9 +17,9 @@ export type BusySource = 'thread-cpu' | 'schedstat' | 'event-loop'
 
 interface BusySample {
   readonly wallMs: number
-  /** Of the calling thread. */
+  /** The calling thread's CPU time. */
   readonly cpuMs: number
-  /** Runnable, but without a CPU. */
+  /** Time for which the thread was runnable without a CPU. */
   readonly queuedMs: number
   readonly idleMs: number
   readonly activeMs: number
@@ -32,13 +32,13 @@ export interface BusyTime {
   readonly processCpuMs: number
 }
 
-// In Node 23.9 and later; @types/node of Node 20 does not know it.
+// From Node 23.9 on; the types of Node 20 do not have it.
 const threadCpuUsage = (process as { threadCpuUsage?: () => { user: number; system: number } }).threadCpuUsage
 
 export const busySource: BusySource =
   readSchedstat() === undefined ? (threadCpuUsage === undefined ? 'event-loop' : 'thread-cpu') : 'schedstat'
 
-/** Starts measuring the calling thread's busy time; the function returned ends it. */
+/** Starts measuring the calling thread's busy time. The returned function ends it. */
 export async function startBusyClock(): Promise<() => Promise<BusyTime>> {
   const before = await sampleBusy()
   return async () => {
@@ -56,7 +56,7 @@ export async function startBusyClock(): Promise<() => Promise<BusyTime>> {
 }
 
 async function sampleBusy(): Promise<BusySample> {
-  // The kernel brings a thread's account up to date when it leaves the CPU; a short sleep makes the reading exact.
+  // The kernel updates a thread's account when the thread leaves the CPU; a short sleep makes the reading exact.
   await sleep(2)
   const schedstat = readSchedstat()
   const cpu = threadCpuUsage?.call(process)

@@ -1,9 +1,7 @@
-/**
- * How figures are written for people, and rounded for machines. Pure, but for the line that says which machine this is.
- */
+/** Formats figures for people and rounds them for machines. Pure, except for the line that names the machine. */
 import { availableParallelism, cpus } from 'node:os'
 
-/** One line that says on what a figure was measured: without it no figure means anything. */
+/** One line that names the machine: without it no figure means anything. */
 export function machineLine(): string {
   const model = cpus()[0]?.model.trim() ?? 'unknown CPU'
   return `Node ${process.version}, ${availableParallelism()} CPUs (${model}), ${process.platform} ${process.arch}`
@@ -45,7 +43,7 @@ export function significant(value: number): string {
   return value.toFixed(Math.min(digits, 4))
 }
 
-/** Three digits are all that a noisy machine supports; JSON stays readable. */
+/** A noisy machine supports no more than three digits, and JSON stays readable. */
 export function rounded(value: number): number | null {
   return Number.isFinite(value) ? Number(value.toPrecision(4)) : null
 }

@@ -1,13 +1,13 @@
 /**
- * Packages that hookring is compared with: found where the user stands, else beside hookring, and imported when they are
- * needed. Any thread.
+ * Finds packages that hookring is compared with, first in the user's folder and then beside hookring, and imports them
+ * when they are needed. Any thread.
  */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 /**
- * The module's exports, or its default export where that is all there is.
+ * The module's exports; its default export if that is all there is.
  *
  * @throws Error PACKAGE_NOT_INSTALLED, naming what to install
  */
@@ -23,7 +23,7 @@ export function locatePackage(specifier: string): string {
     try {
       return pathToFileURL(createRequire(from).resolve(specifier)).href
     } catch {
-      // The next place is tried.
+      // Try the next place.
     }
   }
   const name = specifier.split('/')[0] as string

@@ -1,6 +1,7 @@
 /**
- * Draws plots as SVG text, for `hookring bench` and the benches: panels of rows (one line per contender, marks on a logarithmic axis) and panels of lines.
- * Pure; legible on light and dark pages, since it brings its own background for each.
+ * Draws plots as SVG text, for `hookring bench` and the benches: panels of rows (one line for each contender, with marks
+ * on a logarithmic axis) and panels of lines. Pure. Plots are legible on light and dark pages, because they bring a
+ * background for each.
  */
 export interface Mark {
   readonly value: number
@@ -12,7 +13,7 @@ export interface RowsPanel {
   readonly kind: 'rows'
   readonly title: string
   readonly format: (value: number) => string
-  /** Values of other panels, for panels that share an axis. */
+  /** Values of other panels that share this panel's axis. */
   readonly shared?: readonly number[]
   readonly rows: readonly {
     readonly label: string
@@ -27,11 +28,11 @@ export interface LinesPanel {
   readonly title: string
   readonly formatX: (value: number) => string
   readonly formatY: (value: number) => string
-  /** Where the x axis, which is logarithmic, has its ticks. */
+  /** The ticks of the x axis, which is logarithmic. */
   readonly xTicks: readonly number[]
-  /** Without dots: the points lie so close that they are the line. */
+  /** Without dots, for points that lie so close that they form the line. */
   readonly isSmooth?: boolean
-  /** A colour and dash each; the seventh has the first one's colour again. */
+  /** Each has its own colour and dash; the seventh has the colour of the first. */
   readonly series: readonly { readonly label: string; readonly points: readonly (readonly [x: number, y: number])[] }[]
 }
 
@@ -79,7 +80,7 @@ const DARK: Palette = {
   series: ['#6cb2ff', '#fb923c', '#4ade80', '#c792ff', '#facc15', '#f472b6'],
 }
 
-// Plain rules rather than CSS variables: not every SVG renderer knows those.
+// Plain rules, not CSS variables, which some SVG renderers do not know.
 const coloursOf = (palette: Palette): string =>
   [
     `.page { fill: ${palette.page} } text { fill: ${palette.ink} } .soft { fill: ${palette.soft} }`,
@@ -198,7 +199,7 @@ function drawRows(panel: RowsPanel, box: Box): string {
     parts.push(
       `<line class="${tone} thin" x1="${round(Math.min(...xs))}" x2="${round(Math.max(...xs))}" y1="${y}" y2="${y}" opacity="0.6"/>`,
     )
-    // The median last: where marks coincide it is the one to see.
+    // Draw the median last: where marks coincide, it must be visible.
     for (let mark = marks.length - 1; mark >= 0; mark--)
       parts.push(drawMark((marks[mark] as Mark).shape, xs[mark] as number, y, tone))
   })
@@ -249,7 +250,7 @@ interface Scale {
   readonly ticks: readonly number[]
 }
 
-/** Maps values to pixels by their logarithm. The range is widened to whole ticks unless it must fit exactly. */
+/** Maps values to pixels by their logarithm. The range is widened to whole ticks unless `isExact`. */
 function logScale(values: readonly number[], from: number, to: number, isExact = false): Scale {
   const low = Math.min(...(values.length === 0 ? [1] : values))
   const high = Math.max(...(values.length === 0 ? [10] : values))

@@ -1,38 +1,41 @@
 /**
- * A round: the calls of a load, as long as it lasts, and what they came to. Runs on the thread whose cost is measured.
+ * A round: makes the calls of a load for a time, and counts what they came to. Runs on the thread whose cost is measured.
  *
- * Closed loop. One clock read per call at the most: the next call starts where the last one ended. Where many calls are
- * in flight only some chains of calls read the clock, and the latencies are theirs.
+ * Closed loop: at most one clock reading for each call, because the next call starts where the last one ended. With many
+ * calls in flight only some chains of calls read the clock, and the latencies are theirs.
  *
- * Open loop. Calls are due by the clock and go out in the ticks of the event loop's timers, some 1 to 2 ms apart, as a
- * server's do that wakes up to several at once. Lateness up to PACE_MS is the timers' own; a call that begins later than
- * that was held up by the thread, and counts from when it was due: a stall is not hidden by the calls that it kept from
- * being made.
+ * Open loop: calls are due by the clock and go out in the ticks of the event loop's timers, some 1 to 2 ms apart, as on a
+ * server that wakes up to several requests at once. Lateness up to PACE_MS comes from the timers. A call that begins
+ * later than that was delayed by the thread, and counts from when it was due: a stall cannot hide behind the calls that
+ * it prevented.
  */
-// Imported: the global of that name is a getter, which each reading of the clock would run.
+// Imported, because the global `performance` is a getter that would run at each reading of the clock.
 import { performance } from 'node:perf_hooks'
 import { startBusyClock } from './busy.js'
 import { readCpuTicks, stolenShare } from './stolen.js'
 import type { AnswerTimes, Load, Round, Subject } from './subject.js'
 import { Tally } from './tally.js'
 
-/** Set by whoever wants the round to end early. */
+/** Set `isStopped` to end the round early. */
 export interface RoundControl {
   isStopped: boolean
 }
 
 const PACE_MS = 3
-/** In a closed loop one chain of calls in so many tells waiting from running: what that costs would show in the rate. */
+/**
+ * In a closed loop, one chain of calls in this many separates waiting from running: doing so for all would lower the
+ * rate.
+ */
 const TIMED_CHAINS = 4
-/** In a closed loop of so many chains or more, reading the clock for each call would take a tenth of what a hook does. */
+/** In a closed loop of this many chains or more, a clock reading for each call would cost a tenth of what a hook does. */
 const MANY_CHAINS = 64
-/** One in so many reads it there. */
+/** There, one chain in this many reads the clock. */
 const CLOCKED_CHAINS = 8
-/** Calls that may be under way at once in an open loop: past that the subject has failed, and memory is the next to go. */
+/** The most calls under way at once in an open loop. Beyond that the subject has failed, and memory would run out next. */
 const MAX_UNDER_WAY = 65_536
 /** Calls made in one turn of the event loop when the thread has fallen behind. */
 const MAX_BURST = 1024
-/** After the round's end, for what is still under way. */
+/** How long calls that are under way may take after the round's end. */
 const DRAIN_MS = 2_000
 
 export async function runRound(
@@ -44,7 +47,7 @@ export async function runRound(
   if (subject.events.length === 0) throw new Error('a subject needs events')
   const tally = new Tally(subject)
   const unseenBefore = (await subject.unseenFailures?.()) ?? {}
-  // Several contenders wait with handles that do not keep a process alive.
+  // Some contenders wait with handles that do not keep the process alive.
   const keepAlive = setInterval(() => {}, 1000)
   const ticksBefore = readCpuTicks()
   const stopBusyClock = await startBusyClock()
@@ -78,7 +81,7 @@ export async function runRound(
   }
 }
 
-/** Keeps `inFlight` calls under way, each asking again as soon as its last verdict is in. */
+/** Keeps `inFlight` calls under way: each chain makes its next call when the last verdict is in. */
 async function runClosed(
   subject: Subject,
   tally: Tally,
@@ -111,7 +114,7 @@ async function runClosed(
     }
     underWay--
   }
-  // Those that read the clock may all wait for an answer that never comes.
+  // The chains that read the clock may all wait for an answer that never comes.
   const end = setTimeout(() => {
     isOver = true
   }, endMs - performance.now())
@@ -127,7 +130,10 @@ interface Flight {
   readonly times: AnswerTimes | undefined
 }
 
-/** Makes calls at the rate until the round is over, then waits for those under way. Returns how late the latest began. */
+/**
+ * Makes calls at the rate until the round is over, then waits for those under way. Returns how late the latest call
+ * began.
+ */
 async function runOpen(
   subject: Subject,
   tally: Tally,

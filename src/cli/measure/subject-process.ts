@@ -1,12 +1,12 @@
 /**
- * The process of one subject, started by turns.ts. It opens the subject that it is told to and runs rounds on request.
- * The process's main thread is the host thread that is measured.
+ * The process of one subject, started by turns.ts. It opens the subject that it is told to, and runs rounds on request.
+ * Its main thread is the host thread that is measured.
  */
 import { answerRequests } from './ask-process.js'
 import { type RoundControl, runRound } from './rounds.js'
 import type { Load, MemorySample, Subject, SubjectModule } from './subject.js'
 
-/** Answered with: what the subject says of itself, a note (or undefined), a Round, a MemorySample, nothing. */
+/** In this order, the answers are: what the subject says of itself, a note or undefined, a Round, a MemorySample, nothing. */
 export type SubjectRequest =
   | { readonly kind: 'open'; readonly module: string; readonly options: unknown }
   | { readonly kind: 'prepare'; readonly load: Load }
@@ -15,7 +15,7 @@ export type SubjectRequest =
   | { readonly kind: 'close' }
 
 const MIB = 2 ** 20
-/** What a pool should be ready for when calls come by the clock. */
+/** How many calls at once a pool must be ready for when calls come by the clock. */
 const OPEN_LOOP_LEVEL = 64
 
 let subject: Subject | undefined
@@ -48,7 +48,7 @@ answerRequests(
     control.isStopped = true
   },
 )
-// Ctrl-C goes to every process of the terminal; the one that started this one decides what becomes of it.
+// Ctrl-C reaches every process of the terminal. The process that started this one decides what happens to it.
 process.on('SIGINT', () => {})
 
 function levelOf(load: Load): number {

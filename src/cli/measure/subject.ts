@@ -1,13 +1,13 @@
 /**
- * What is measured, and what a round of measuring gives. Types alone, shared by the process that measures and the one
- * that asks it to.
+ * What is measured, and the result of a round. Types only, shared by the process that measures and the one that asks it
+ * to.
  */
 import type { HistogramCounts } from './histogram.js'
 
-/** The events that a subject is asked about, in turn, so that none is special. */
+/** The events that a subject is asked about, in turn, so that none of them is special. */
 export interface Events<E = unknown> {
   readonly events: readonly E[]
-  /** For each event, whether the right verdict is a reject, where that is known: a subject that skips the work is found out by this. */
+  /** For each event, whether the right verdict is a reject, if that is known. It finds subjects that skip the work. */
   readonly rejects?: readonly boolean[]
 }
 
@@ -16,23 +16,23 @@ export interface Answer {
   readonly failure?: { readonly kind: string; readonly message: string }
 }
 
-/** Filled in by subjects that can tell waiting from running. */
+/** Filled in by subjects that can separate waiting from running. */
 export interface AnswerTimes {
   waitedMs: number
   ranMs: number
 }
 
-/** One contender, engine or arrangement under measurement. */
+/** One contender, engine or setup that is measured. */
 export interface Subject<E = unknown> extends Events<E> {
-  /** What a rejection's `code` or its cause's `kind` names is the kind of the failure. */
+  /** If it rejects, the error's `code`, or its cause's `kind`, is the kind of the failure. */
   ask(event: E, times?: AnswerTimes): PromiseLike<Answer>
   /** Whether `ask` fills in `times`. */
   readonly hasTimes?: boolean
-  /** Failures so far that no answer tells of, by kind: those of observations. */
+  /** Failures so far that no answer reports (those of observations), by kind. */
   unseenFailures?(): Promise<Readonly<Record<string, number>>>
   /** Called before every round; may choose settings for this many calls in flight. Returns a note for the report. */
   prepare?(inFlight: number): Promise<string | undefined>
-  /** What the one who opened it wants to know; plain data. */
+  /** What whoever opened it wants to know about it; plain data. */
   readonly about?: unknown
   close(): Promise<void>
 }
@@ -42,7 +42,7 @@ export interface SubjectModule {
   open(options: unknown): Promise<Subject>
 }
 
-/** `closed`: each call is followed by the next one. `open`: calls begin by the clock, whatever became of the others. */
+/** `closed`: each call is followed by the next one. `open`: calls begin by the clock, whatever happened to earlier ones. */
 export type Load =
   | { readonly kind: 'closed'; readonly inFlight: number }
   | { readonly kind: 'open'; readonly ratePerSecond: number }
@@ -50,9 +50,9 @@ export type Load =
 export interface Round {
   readonly calls: number
   readonly elapsedMs: number
-  /** Latencies, failed calls included; in a closed loop of 64 calls or more, of one chain of calls in 8. */
+  /** Latencies, those of failed calls included. In a closed loop of 64 calls or more, only one chain of calls in 8 counts. */
   readonly total: HistogramCounts
-  /** Of subjects that can tell. */
+  /** Of subjects that can separate it. */
   readonly waiting: HistogramCounts | undefined
   readonly running: HistogramCounts | undefined
   /** Calls that got a verdict from a plugin. */
@@ -66,7 +66,10 @@ export interface Round {
   readonly processCpuMs: number
   /** Open loop: how late the latest call began. */
   readonly latestStartMs: number
-  /** The share of the machine's CPU time that went to its neighbours meanwhile, 0 to 1, where the system tells. */
+  /**
+   * The share of the machine's CPU time that its neighbours took meanwhile, 0 to 1; undefined where the system does not
+   * tell.
+   */
   readonly stolenShare: number | undefined
 }
 
@@ -76,7 +79,7 @@ export interface MemorySample {
   readonly heapMb: number
   /** ArrayBuffers, shared ones included: rings and their mirrors among them. */
   readonly buffersMb: number
-  /** What the process has grown by since it was about to open the subject: threads, their heaps, plugins, rings. */
+  /** Growth of the process since just before it opened the subject: threads, their heaps, plugins, rings. */
   readonly grownMb: number
 }
 

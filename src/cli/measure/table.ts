@@ -12,7 +12,7 @@ function align(text: string, width: number, column: number): string {
   return column === 0 ? text.padEnd(width) : text.padStart(width)
 }
 
-/** Right-aligned but for the first column, and words in the last one; colours take no room. */
+/** Right-aligned, except for the first column and for words in the last one. Colours take no room. */
 export function alignedTable(rows: readonly (readonly string[])[]): string {
   const widths = widthsOf(rows)
   const pad = (cell: string, at: number): string => {

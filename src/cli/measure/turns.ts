@@ -1,7 +1,7 @@
 /**
- * Seats subjects in processes of their own and lets them take turns in short rounds: A B C A B C. Each process has its
- * own heap, compiled code and threads, so that no subject pays for another, and the machine's drift hits all alike.
- * Called on the main thread of who measures.
+ * Gives each subject a process of its own and lets them take turns in short rounds: A B C A B C. Each process has its own
+ * heap, compiled code and threads, so no subject pays for another, and the machine's drift affects all alike. Called on
+ * the main thread of whoever measures.
  */
 import { type AskedProcess, startProcess } from './ask-process.js'
 import type { ProgressLine } from './progress-line.js'
@@ -26,7 +26,7 @@ export interface TurnPlan {
   readonly control?: TurnControl
 }
 
-/** Ends what is under way; those that have to be told listen. */
+/** Ends what is under way; what must be told listens. */
 export interface TurnControl extends RoundControl {
   onStop: () => void
 }
@@ -35,15 +35,15 @@ export interface TurnControl extends RoundControl {
 export interface Seated {
   readonly seat: Seat
   readonly process: AskedProcess
-  /** By the load's text. */
+  /** By the text of the load. */
   readonly rounds: Map<string, Round[]>
   readonly notes: Map<string, string>
   /** What the subject said of itself when it was opened. */
   about: unknown
-  /** Why it is out for the rest of the run. */
+  /** Why the subject is out for the rest of the run. */
   broken: BrokenSubject | undefined
   memory: MemorySample | undefined
-  /** Rounds that were taken again because the machine's neighbours had too much of it; by the load's text. */
+  /** Rounds that were taken again because the machine's neighbours took too much of it, by the text of the load. */
   readonly retaken: Map<string, number>
 }
 
@@ -55,17 +55,17 @@ export interface BrokenSubject {
 const OPEN_TIMEOUT_MS = 20_000
 const ANSWER_TIMEOUT_MS = 8_000
 const CLOSE_TIMEOUT_MS = 3_000
-/** With more of the CPU time than this stolen, a round is taken again, and the less disturbed of the two counts. */
+/** If more of the CPU time than this was stolen, the round is taken again, and the less disturbed of the two counts. */
 const DISTURBED_SHARE = 0.05
-/** Rounds that may be taken again, of those planned: on a machine that is always shared the run must end, too. */
+/** The share of the planned rounds that may be taken again: on a machine that is always shared, the run must end too. */
 const RETAKEN_SHARE = 0.15
 
-/** How many steps of progress takeTurns takes. */
+/** How many steps takeTurns reports. */
 export function countSteps(seats: readonly Seat[], plan: Pick<TurnPlan, 'rounds'>): number {
   return seats.reduce((sum, seat) => sum + seat.loads.length, 0) * (plan.rounds + 1)
 }
 
-/** Starts the subject's process and opens it; one that cannot be opened is seated as broken. */
+/** Starts the subject's process and opens the subject. If it cannot be opened, it is seated as broken. */
 export async function takeSeat(seat: Seat): Promise<Seated> {
   const one = seatIn(seat, startProcess(new URL('./subject-process.js', import.meta.url)))
   one.about = await ask(one, { kind: 'open', module: seat.module.href, options: seat.options }, OPEN_TIMEOUT_MS)
@@ -96,7 +96,7 @@ export async function leaveSeats(all: readonly Seated[]): Promise<void> {
   )
 }
 
-/** Warms all up, runs the rounds, and leaves them in the seats. */
+/** Warms all subjects up, then runs the rounds; the results are in the seats. */
 export async function takeTurns(all: readonly Seated[], plan: TurnPlan): Promise<void> {
   const { control } = plan
   if (control !== undefined) control.onStop = () => all.forEach((one) => void one.process.hurry())
@@ -131,14 +131,14 @@ async function warmUp(one: Seated, load: Load, { warmUpMs, progress }: TurnPlan)
   await ask(one, { kind: 'run', load, roundMs: warmUpMs }, warmUpMs + ANSWER_TIMEOUT_MS)
 }
 
-/** One round; undefined when the subject is, or has become, broken. */
+/** Runs one round. undefined: the subject is, or has become, broken. */
 export async function takeTurn(one: Seated, load: Load, roundMs: number): Promise<Round | undefined> {
   const round = await takeRound(one, load, roundMs)
   keepRound(one, load, round)
   return round
 }
 
-/** What is said of rounds that were taken again; undefined when none was. */
+/** The text about rounds that were taken again; undefined: there were none. */
 export function retakenText(count: number): string | undefined {
   if (count === 0) return undefined
   return `taken again: ${count} rounds in which the machine's neighbours had more than ${DISTURBED_SHARE * 100} % of its CPU time`
@@ -159,12 +159,12 @@ function keepRound(one: Seated, load: Load, round: Round | undefined): void {
   else rounds.push(round)
 }
 
-/** What went wrong in a round is never thrown away with it. */
+/** A round with a failure is never thrown away. */
 function isDisturbed(round: Round | undefined): boolean {
   return round !== undefined && !hasFaults(round) && (round.stolenShare ?? 0) > DISTURBED_SHARE
 }
 
-/** Which of two takes counts, the first being disturbed. */
+/** Which of two takes counts, when the first was disturbed. */
 function betterTake(first: Round | undefined, second: Round | undefined): Round | undefined {
   if (first === undefined || second === undefined) return first ?? second
   return hasFaults(second) || (second.stolenShare ?? 0) < (first.stolenShare ?? 0) ? second : first

@@ -145,10 +145,10 @@ describe('metrics', () => {
 
   it('count a duration in the first bucket that holds it, cumulated, in seconds', async () => {
     const metrics = create()
-    const { recordWaiting } = metrics.hookpointRecorder('onMessageEnqueue')
+    const recorder = metrics.hookpointRecorder('onMessageEnqueue')
     const bounds = BUCKET_BOUNDS_US
     const durations = [0, 0.4, 1, 2, 2.01, 3, 4, 4.5, 1_000, 65_536, 65_536.5, bounds.at(-1)!, bounds.at(-1)! + 1, 1e8]
-    for (const us of durations) recordWaiting(us)
+    for (const us of durations) recorder.recordWaiting(us)
     const scraped = await scrape(metrics)
     for (const boundUs of bounds) {
       const le = String(boundUs / 1e6)

@@ -1,4 +1,4 @@
-/** The ways of asking a worker thread that hookring is compared with, by name. Nothing is imported before one is opened. */
+/** The other ways of asking a worker thread, by name. Nothing is imported until one is opened. */
 const moduleOf = (file: string): URL => new URL(file, import.meta.url)
 
 /** Each exports `open(question: QuestionOptions): Promise<Subject>`. */

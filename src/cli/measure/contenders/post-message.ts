@@ -1,4 +1,4 @@
-/** Contender `postMessage`: a bare worker thread, one message per event and one per verdict, and a map of who waits. */
+/** Contender `postMessage`: a plain worker thread, one message for each event and each verdict, and a map of the callers. */
 import { Worker } from 'node:worker_threads'
 import type { Answer, Subject } from '../subject.js'
 import { openEvents, type QuestionOptions } from './question.js'

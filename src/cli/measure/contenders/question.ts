@@ -1,10 +1,10 @@
 /**
- * What the contenders are asked: a module that makes the events, and does the work, in whichever thread it is told to.
- * Types, and how contenders load one.
+ * What the contenders are asked: a module that makes the events and does the work, in whichever thread it is told to.
+ * Types, and how contenders load such a module.
  */
 import type { Answer, Events } from '../subject.js'
 
-/** Plain data: it goes to processes and threads. `module` is the URL of a QuestionModule. */
+/** Plain data, because it goes to processes and threads. `module` is the URL of a QuestionModule. */
 export interface QuestionOptions {
   readonly module: string
   readonly options: unknown

@@ -1,6 +1,6 @@
 /**
- * Pools that wait in several ways are given their best one: which it is differs with the load, so all are tried for each
- * level, in turns.
+ * Finds the best way of waiting for pools that have several. The best one depends on the load, so all are tried in turns
+ * at each level.
  */
 import { runRound } from '../rounds.js'
 import type { Answer, Events, Subject } from '../subject.js'

@@ -2,5 +2,5 @@
 import { workerData } from 'node:worker_threads'
 import { openWork } from './question.js'
 
-// Tinypool hands its own data on beside that of the user.
+// Tinypool puts its own data in front of the user's.
 export default await openWork(Array.isArray(workerData) ? workerData[1] : workerData)

@@ -294,7 +294,7 @@ describe.concurrent('wrong usage', () => {
     [
       'a contender that there is none',
       ['bench', 'x', '--compare', 'fork'],
-      /There is no contender fork; there are inline/,
+      /There is no contender fork; the contenders are inline/,
     ],
     ['a rate and a level', ['bench', 'x', '--rate', '1', '--in-flight', '1'], /OPTIONS_INVALID: --rate .* take one/],
     ['a confined plugin of no named contract', ['bench', 'x', '--runtime', 'quickjs'], /--contract: say for which/],

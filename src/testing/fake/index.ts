@@ -6,13 +6,14 @@ import { EventEmitter } from 'node:events'
 import type { Contract, EventOutput, HookEvent, Hookpoint, Hookpoints, Services } from '../../contracts/contract.js'
 import { HookringError, thrownText } from '../../contracts/errors.js'
 import { unknownHookpoint } from '../../contracts/unknown-hookpoint.js'
+import type { Verdict } from '../../contracts/verdict.js'
 import type { CallOptions, EngineEvents, EngineHooks, HookEngine, Recording } from '../../index.js'
 import type { HookResult } from '../../plugin/index.js'
 import type { HookFunction } from '../../plugin/setup.js'
 import { bindMethods } from '../../primitives/bind-methods.js'
 import { InlinePlugin } from '../inline/inline-plugin.js'
 import { createPluginLog } from '../inline/logs.js'
-import { createInlinePoint, type InlinePoint } from '../inline/point.js'
+import { InlinePoint, type OpenedEvent } from '../inline/point.js'
 import { isUndecidedResult, type Undecided, verdictOfFailure } from './undecided.js'
 
 /** The plugin that a fake engine's verdicts name. */
@@ -168,7 +169,7 @@ class Fake<Points extends Hookpoints, Offered extends Services> implements FakeE
   }
 
   #hook(name: string, handler: HookFunction = () => undefined) {
-    const point = createInlinePoint(name, this.contract.hookpoints[name] as Hookpoint)
+    const point = new FakePoint(name, this.contract.hookpoints[name] as Hookpoint)
     return (event: unknown, options: CallOptions = {}) => {
       if (this.#isClosed) {
         const message = `${name} was called on an engine that is closing or closed`
@@ -176,7 +177,7 @@ class Fake<Points extends Hookpoints, Offered extends Services> implements FakeE
       }
       if (options.times !== undefined) Object.assign(options.times, { waitedMs: 0, ranMs: 0 })
       return this.#plugin.call(
-        withFailures(point),
+        point,
         (opened) => {
           this.calls.push({ hookpoint: name, event: copyOf(opened), options } as FakeCall<Points>)
           return handler(opened, options)
@@ -204,13 +205,10 @@ class Fake<Points extends Hookpoints, Offered extends Services> implements FakeE
   }
 }
 
-function withFailures(point: InlinePoint): InlinePoint {
-  return {
-    ...point,
-    judge(result, opened, plugin) {
-      if (!isUndecidedResult(result)) return point.judge(result, opened, plugin)
-      return verdictOfFailure(result, point.name, plugin)
-    },
+/** A hookpoint whose handler may also return `undecided(...)`. */
+class FakePoint extends InlinePoint {
+  override judge(result: unknown, opened: OpenedEvent, plugin: string): Verdict {
+    return isUndecidedResult(result) ? verdictOfFailure(result, this.name, plugin) : super.judge(result, opened, plugin)
   }
 }
 

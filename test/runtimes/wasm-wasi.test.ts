@@ -1,10 +1,12 @@
 /** The part of WASI that WebAssembly plugins have: what its functions do, where they stop, and that modules built for it load. */
+import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { WASI_TYPES, WasiExit, wasiFunctions } from '../../dist/worker/runtimes/wasm/wasi.js'
 import { refusalOf, until } from '../support/lab.js'
-import { message, open, scratch } from './c-abi-plugins.js'
+import { message, missing, open, scratch } from './c-abi-plugins.js'
 import {
   body,
   call,
@@ -156,12 +158,43 @@ function plugin(parts: { start: number[]; gate: number[] }): string {
   return file
 }
 
+const noClang = missing('clang', 'wasm-ld')
+/** What LLVM switches on for WASI by itself, in the versions that Rust and TinyGo have. */
+const FEATURES = ['bulk-memory', 'sign-ext', 'nontrapping-fptoint', 'mutable-globals', 'multivalue', 'reference-types']
+
+describe.skipIf(noClang !== null)(
+  `a module as Rust and TinyGo build it${noClang === null ? '' : ` (${noClang})`}`,
+  () => {
+    it('finds all that their standard libraries ask for when they start, and serves', async () => {
+      const source = fileURLToPath(new URL('c/wasi-start.c', import.meta.url))
+      const from = join(scratch(), 'wasi-start.wasm')
+      const args = ['--target=wasm32-wasi', '-O2', '-nostdlib', '-ffreestanding', '-Wl,--no-entry', source, '-o', from]
+      const { status, stderr } = spawnSync('clang', [...FEATURES.map((name) => `-m${name}`), ...args], {
+        encoding: 'utf8',
+      })
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      const { hooks, lines } = await open({ plugins: [{ from, trust: 'untrusted' }] })
+      expect(await hooks.onMessageEnqueue(message('continues'))).toEqual({ kind: 'continue' })
+      await until('its line', () => lines.some((line) => line.message === 'it runs'))
+    })
+  },
+)
+
 describe('a module that is built for WASI', () => {
   it('runs its main, which may end by proc_exit(0), and serves', async () => {
     const from = plugin({ start: [...printMain, ...exits(0)], gate: [] })
     const { hooks, lines } = await open({ plugins: [{ from, trust: 'untrusted' }] })
     expect(await hooks.onMessageEnqueue(message('continues'))).toEqual({ kind: 'continue' })
     await until('its line', () => lines.some((line) => line.message === 'from main'))
+  })
+
+  it('need not export its table, as it does not by a compiler’s default', async () => {
+    const exports = vector([...text('memory'), 2, 0], [...text('qpc_plugin_init'), 0, 2], [...text('_start'), 0, 4])
+    const file = join(scratch(), 'default.wasm')
+    writeFileSync(file, wasmModule({ ...wasiPlugin({ start: printMain, gate: exits(0) }), export: exports }))
+    const { hooks } = await open({ plugins: [{ from: file, trust: 'untrusted' }] })
+    // The gate was found: it exits.
+    expect(await hooks.onMessageEnqueue(message('continues'))).toMatchObject({ failure: { kind: 'error' } })
   })
 
   it('is refused when its main fails', async () => {

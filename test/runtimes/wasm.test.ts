@@ -387,7 +387,12 @@ describe('a module is refused', () => {
     ['whose code V8 refuses', { code: init(0x6a) }, 'PLUGIN_IMPORT_FAILED', /does not compile: CompileError/],
     ['without init', exported(memory, table), 'PLUGIN_NO_EXPORT', /exports no function qpc_plugin_init/],
     ['that keeps its memory to itself', exported(start, table), 'PLUGIN_NO_EXPORT', /does not export its memory/],
-    ['that keeps its table to itself', exported(memory, start), 'PLUGIN_SETUP_FAILED', /link it with --export-table/],
+    [
+      'that has no table',
+      { ...exported(memory, start), table: null, element: null },
+      'PLUGIN_SETUP_FAILED',
+      /has no function table/,
+    ],
     [
       'whose memory is too large',
       { memory: vector([0x00, 0x80, 0x10]) },

@@ -72,12 +72,14 @@ const TYPES: Readonly<Record<number, WasmType>> = {
 const IMPORT_KINDS = ['function', 'table', 'memory', 'global', 'tag'] as const
 const FUNCTION_TYPE = 0x60
 const MAX_NAME_BYTES = 256
+const EXPORTED_TABLE = 1
+/** No compiler gives an export this name. */
+const TABLE_EXPORT = 'hookring:table'
 
 /** @throws WasmRefusal, WasmTooLarge */
 export function boundWasm(bytes: Uint8Array, bounds: WasmBounds): BoundedWasm {
   return new WasmReader(bytes, bounds).read()
 }
-
 class WasmReader {
   readonly #bytes: Uint8Array
   readonly #bounds: WasmBounds
@@ -91,6 +93,7 @@ class WasmReader {
   readonly #parts: Uint8Array[] = [Uint8Array.from(MAGIC_AND_VERSION)]
   /** Where among the parts the memory section goes, and what it starts with. */
   #memory: { readonly at: number; readonly pages: number } | null = null
+  #hasTable = false
 
   constructor(bytes: Uint8Array, bounds: WasmBounds) {
     this.#bytes = bytes
@@ -142,6 +145,9 @@ class WasmReader {
         return false
       case SECTION.table:
         this.#parts.push(section(id, this.#tables(body)))
+        return true
+      case SECTION.export:
+        this.#parts.push(this.#exports(body))
         return true
       case SECTION.memory:
         this.#memory = { at: this.#parts.length, pages: this.#memoryPages(body) }
@@ -233,6 +239,7 @@ class WasmReader {
     const count = body.count()
     this.#budget.charge('tables', count, tables, PRICE.table)
     const written = u32(count)
+    this.#hasTable = count > 0
     for (let left = count; left > 0; left -= 1) {
       const type = body.byte()
       if (type !== 0x70 && type !== 0x6f) throw new WasmRefusal('it has a table of a type that is not supported here')
@@ -258,6 +265,26 @@ class WasmReader {
     return min
   }
 
+  /**
+   * The vtable's functions are entries of a table, which compilers' defaults (Rust, TinyGo, clang) do not export: where none
+   * is, the first one is exported here.
+   */
+  #exports(body: Cursor): Uint8Array {
+    const count = body.count()
+    this.#budget.charge('exports', count, MOST.exports, PRICE.export)
+    const start = body.at
+    let hasTable = !this.#hasTable
+    for (let left = count; left > 0; left -= 1) {
+      body.skip(body.u32())
+      const kind = body.byte()
+      body.u32()
+      hasTable ||= kind === EXPORTED_TABLE
+    }
+    const entries = this.#bytes.subarray(start, body.at)
+    const added = hasTable ? [] : [TABLE_EXPORT.length, ...Buffer.from(TABLE_EXPORT), EXPORTED_TABLE, 0]
+    return section(SECTION.export, [...u32(hasTable ? count : count + 1), ...entries, ...added])
+  }
+
   /** Sections that are passed through: what V8 makes of their entries, and of the expressions in them. */
   #counted(id: number, body: Cursor): void {
     const budget = this.#budget
@@ -266,9 +293,6 @@ class WasmReader {
       case SECTION.global:
         budget.charge('globals', body.count(), MOST.globals, PRICE.global)
         budget.charge('global section in bytes', bytes, Number.POSITIVE_INFINITY, PRICE.entryByte)
-        return
-      case SECTION.export:
-        budget.charge('exports', body.count(), MOST.exports, PRICE.export)
         return
       case SECTION.element:
         budget.charge('element segments', body.count(), MOST.elementSegments, PRICE.elementSegment)

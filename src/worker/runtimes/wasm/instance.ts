@@ -187,7 +187,7 @@ function slotFunction(
   types: readonly WasmFunctionType[],
 ): WasmFunction {
   if (table === null) {
-    throw new WasmFault('it exports no function table, by which its hooks could be called: link it with --export-table')
+    throw new WasmFault('it has no function table, by which its hooks could be called')
   }
   const found = index < table.length ? table.get(index) : null
   if (found === null) throw new WasmFault(`its ${name} is entry ${index} of the function table, where no function is`)

@@ -20,7 +20,7 @@ import type { LogSender } from './thread/log-sender.js'
 import { ThrownErrors } from './thread/thrown-errors.js'
 
 export interface LaneLifeOptions {
-  readonly sender: Pick<LogSender, 'send' | 'logger' | 'isSending' | 'flushed'>
+  readonly sender: Pick<LogSender, 'send' | 'drop' | 'logger' | 'isSending' | 'flushed'>
   /** The child process in which its plugins will run, booting; null: they run here. */
   readonly prestarted?: PrestartedChild | null
   onLost?(loss: LaneLoss): void
@@ -147,6 +147,7 @@ export class LaneLife implements LaneControl {
       prestarted: this.#prestarted,
       spec,
       log: (line) => this.#sender.send(line),
+      dropped: (lines) => this.#sender.drop(lines),
       onLost: this.#onLost,
     })
   }

@@ -33,6 +33,8 @@ export interface ChildRuntimeOptions {
   readonly prestarted: PrestartedChild
   readonly spec: LaneSpec
   log(line: LogLine): void
+  /** Lines that the child had no room for, or that were none. */
+  dropped(lines: number): void
   onLost(loss: LaneLoss): void
 }
 
@@ -69,7 +71,7 @@ export class ChildRuntime implements Runtime {
   }
 
   async #open(place: PluginPlace): Promise<Link> {
-    const { prestarted, log, onLost } = this.#options
+    const { prestarted, log, dropped, onLost } = this.#options
     const child = await startedFor(place, prestarted)
     if (child.missing.length > 0) {
       const message = `its process goes without ${child.missing.join('; ')}`
@@ -80,8 +82,7 @@ export class ChildRuntime implements Runtime {
       hangMs: prestarted.profile.hangMs,
       maxReplyBytes: this.#maxReplyBytes,
       onLog: (line, plugin) => log({ ...line, plugin: this.#nameOf(plugin) }),
-      onDropped: (lines) =>
-        log({ level: 'warn', plugin: this.#nameOf(-1), message: `${lines} log lines were dropped` }),
+      onDropped: dropped,
       onLost,
     })
   }

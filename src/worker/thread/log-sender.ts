@@ -61,6 +61,12 @@ export class LogSender {
     this.#pump()
   }
 
+  /** Counts lines that were dropped before they came here. */
+  drop(lines: number): void {
+    this.#dropped += lines
+    this.#pump()
+  }
+
   logger(plugin: string): PluginLogger {
     const at = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) =>
       this.send({ level, plugin, message: clip(message), ...(fields === undefined ? {} : { fields: flat(fields) }) })

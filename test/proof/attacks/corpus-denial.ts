@@ -87,6 +87,16 @@ export const denialOfService: readonly ScriptAttack[] = [
     "for (let i = 0; i < 2e5; i += 1) ctx.log.info('x'.repeat(1000), { i }); return undefined",
   ),
   deny('console lines without end', "for (let i = 0; i < 1e5; i += 1) console.log('x'.repeat(1000)); return undefined"),
+  deny(
+    'full batches of log lines, turn after turn',
+    `const line = 'x'.repeat(8192), fields = { f: 'y'.repeat(15000) }
+     return (async () => { for (;;) { for (let i = 0; i < 300; i += 1) ctx.log.warn(line, { ...fields, i }); await new Promise((r) => setTimeout(r, 1)) } })()`,
+  ),
+  deny(
+    'log lines of many small fields',
+    `const fields = Object.fromEntries(Array.from({ length: 400 }, (_, i) => ['k' + i, { a: { b: { c: [i] } } }]))
+     for (let i = 0; i < 2e4; i += 1) ctx.log.info('x', fields); return undefined`,
+  ),
   deny('one huge log line', "ctx.log.info('x'.repeat(2 ** 27)); return undefined"),
   deny(
     'log fields that are deep',

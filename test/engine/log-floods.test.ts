@@ -48,9 +48,8 @@ async function flood(plugin: PluginOptions, { calls, lines }: { calls: number; l
   for (let call = 0; call < calls; call += 1)
     expect(await engine.hooks.onMessageEnqueue(event(lines))).toEqual({ kind: 'continue' })
   const dropped = async () => {
-    const found = await engine.registry.getSingleMetric('hookring_log_lines_dropped_total')?.get()
-    const { values } = found as { values: { value: number }[] }
-    return values.reduce((sum, { value }) => sum + value, 0)
+    const rows = (await engine.registry.metrics()).matchAll(/^hookring_log_lines_dropped_total\{.*\} (\d+)$/gm)
+    return [...rows].reduce((sum, [, value]) => sum + Number(value), 0)
   }
   const said = () => logger.lines.filter(({ message }) => /^(flood|logged)/.test(message))
   return { logger, said, dropped, elapsedMs: () => performance.now() - sinceMs }

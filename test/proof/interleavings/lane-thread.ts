@@ -58,6 +58,7 @@ const hookpoints = Object.entries(contract.hookpoints).map(([name, { kind, plan,
 }))
 const sender: LaneLifeOptions['sender'] = {
   send: () => {},
+  drop: () => {},
   logger: () => ({ debug() {}, info() {}, warn() {}, error() {} }),
   isSending: () => false,
   flushed: async () => {},

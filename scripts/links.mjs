@@ -48,6 +48,21 @@ export function linksOf(text) {
   return links.filter(({ target }) => !/^[a-z][a-z0-9+.-]*:/i.test(target))
 }
 
+/** A page with each link or image outside of code replaced by what `replace(link, { text, target })` returns. */
+export function replaceLinks(text, replace) {
+  const plain = textOnly(text)
+  let result = ''
+  let end = 0
+  for (const match of text.matchAll(/!?\[((?:[^[\]]|\[[^\]]*\])*)\]\(([^\s)]+)[^)]*\)/g)) {
+    // What stands in a block of code or a comment is blank there.
+    if (plain[match.index] !== text[match.index]) continue
+    const [link, shown, target] = match
+    result += text.slice(end, match.index) + replace(link, { text: shown, target })
+    end = match.index + link.length
+  }
+  return result + text.slice(end)
+}
+
 /** Anchors of a page: one for each heading, numbered where a title comes again. */
 export function anchorsOf(text) {
   const anchors = new Set()

@@ -8,7 +8,7 @@ import { ERROR_CODES, type ErrorCode } from './errors.js'
 const text = z.string().max(4096)
 
 /** What a plugin turned out to be, once set up. */
-export const manifestSchema = z.strictObject({
+const manifestSchema = z.strictObject({
   /** The name that the plugin gave itself. */
   name: text,
   contract: z.strictObject({ name: text, version: z.number().int() }),

@@ -7,7 +7,7 @@ import type { HookpointKind } from './contract.js'
 import type { Manifest, ServiceCall } from './control-checks.js'
 import type { ErrorCode } from './errors.js'
 import type { LogBatch, LogLine } from './log-batch.js'
-import { LOG_LEVELS, type LogLevel } from './log-levels.js'
+import type { LogLevel } from './log-levels.js'
 import type { LaneLoss } from './process.js'
 import type { Boundary, RuntimeName } from './runtimes.js'
 
@@ -64,11 +64,11 @@ export interface LaneSpec {
 
 /** Errors lose their code on the way through comlink, so a lane answers with a value. */
 export type LoadResult = LoadSuccess | LoadRefusal
-export interface LoadSuccess {
+interface LoadSuccess {
   ok: true
   manifests: Manifest[]
 }
-export interface LoadRefusal {
+interface LoadRefusal {
   ok: false
   code: ErrorCode
   message: string
@@ -77,7 +77,7 @@ export interface LoadRefusal {
 }
 
 export type { LogBatch, LogLine, Manifest, ServiceCall }
-export { LOG_LEVELS, type LogLevel }
+export type { LogLevel }
 
 /** Errors lose their code on the way through comlink, so the host answers with a value. */
 export type ServiceAnswer = { ok: true; output: unknown } | { ok: false; code: ErrorCode; message: string }

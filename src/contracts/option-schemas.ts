@@ -23,7 +23,7 @@ export const url: z.ZodCustom<URL, URL> = z.instanceof(URL)
 const ms = z.number().finite().positive().max(2_147_483_647)
 const failureAction = z.enum(['deny', 'allow', 'raise'])
 
-export const failurePolicySchema = z.union([
+const failurePolicySchema = z.union([
   failureAction,
   z.strictObject({
     timeout: failureAction.optional(),

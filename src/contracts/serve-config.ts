@@ -10,7 +10,7 @@ import { parseOptions } from './parse-options.js'
 import { refuseZod3, type Schema } from './schema.js'
 
 /** The shipped plugins, as a config file that cannot call functions names them. */
-export const SHIPPED_HOOKS = [
+const SHIPPED_HOOKS = [
   'noop',
   'acl',
   'auth',
@@ -152,7 +152,7 @@ type WithPlugins<Server> = Server extends { plugins?: unknown }
   : Server
 
 /** A shipped plugin by name, with its config and what else the engine takes of a plugin. */
-export type ShippedPlugin = Omit<PluginOptions, 'from'> & { hook: ShippedHook }
+type ShippedPlugin = Omit<PluginOptions, 'from'> & { hook: ShippedHook }
 
 type Input = z.input<typeof serveConfigSchema>
 /** A config file's default export. */

@@ -15,7 +15,7 @@ export type ResultReading =
   | { readonly kind: 'invalid'; readonly message: string }
 
 /** What most results are; shared, so that reading them allocates nothing. */
-export const CONTINUES: ResultReading = Object.freeze({ kind: 'continue' })
+const CONTINUES: ResultReading = Object.freeze({ kind: 'continue' })
 
 /** Reads a settled result. Runs plugin code where the result has getters, and throws what that throws. */
 export function readResult(kind: HookpointKind, result: unknown): ResultReading {

@@ -53,7 +53,7 @@ export interface ConnackPacket {
 export type Done = (error?: Error | null) => void
 export type Deliver = (packet: Packet, done: () => void) => void
 
-export interface Connection extends EventEmitter {
+interface Connection extends EventEmitter {
   readonly remoteAddress?: string
   readonly bytesRead?: number
   readonly bytesWritten?: number

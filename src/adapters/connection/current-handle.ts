@@ -7,7 +7,7 @@
  */
 import type { AsyncLocalStorage } from 'node:async_hooks'
 
-export interface HandleScope {
+interface HandleScope {
   run<T>(handle: number, body: () => T): T
   readonly current: number
 }
@@ -15,7 +15,7 @@ export interface HandleScope {
 /** Shared by all copies of this module in a thread: a plugin may bring one of its own. */
 const KEY = Symbol.for('hookring.connection.handle@1')
 
-export const OUTSIDE = -1
+const OUTSIDE = -1
 
 export function currentHandle(): number {
   return scope().current

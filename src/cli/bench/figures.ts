@@ -6,7 +6,7 @@ import type { Measured } from './plan.js'
 
 /** In the order of columns and lines. */
 export const TIMES = ['waiting', 'running', 'total'] as const
-export type TimeName = (typeof TIMES)[number]
+type TimeName = (typeof TIMES)[number]
 
 export interface Percentiles {
   readonly p50: number

@@ -1,6 +1,6 @@
 /**
- * Searches the highest rate at which the plugin holds a p99: doubles until it does not, then halves the gap. Each step is
- * an open loop of its own.
+ * Searches for the highest rate at which the plugin holds a p99: doubles the rate until it fails, then halves the gap.
+ * Each step is an open loop of its own.
  */
 
 import { formatRate } from '../measure/format.js'

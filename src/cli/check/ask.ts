@@ -29,7 +29,7 @@ export interface Incident {
   readonly isOnce: boolean
 }
 
-export interface AskedHook {
+interface AskedHook {
   readonly hookpoint: string
   readonly events: number
   readonly verdicts: Readonly<Record<string, number>>

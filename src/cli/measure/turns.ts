@@ -72,7 +72,7 @@ export async function takeSeat(seat: Seat): Promise<Seated> {
   return one
 }
 
-/** The seat of a subject that has not been asked anything. */
+/** The seat of a subject that has not been asked anything yet. */
 export function seatIn(seat: Seat, process: AskedProcess): Seated {
   return {
     seat,

@@ -2,7 +2,7 @@
 import type { MaybeNode, ObjectNode, PlanField, PlanNode, PlanNodeOf, UnionNode } from './plan.js'
 
 /** The alignment of a node's fixed part: the alignment of the widest number in it. */
-export function alignmentOf(node: PlanNode): number {
+function alignmentOf(node: PlanNode): number {
   switch (node.kind) {
     case 'bool':
     case 'u8':
@@ -34,7 +34,7 @@ export function alignmentOf(node: PlanNode): number {
   }
 }
 
-export function alignUp(at: number, alignment: number): number {
+function alignUp(at: number, alignment: number): number {
   return Math.ceil(at / alignment) * alignment
 }
 

@@ -29,7 +29,7 @@ export function hasOtherChecks(def: CheckedDef, expressed: 'numbers' | 'lengths'
 }
 
 /** True when checking may change the value, so that bounds hold for the input but not for the result. */
-export function isRewritten(def: CheckedDef): boolean {
+function isRewritten(def: CheckedDef): boolean {
   return checksOf(def).some(({ check, format }) => check === 'overwrite' || format === 'url')
 }
 

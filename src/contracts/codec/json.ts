@@ -5,7 +5,7 @@
 import { atKey, Misfit } from './misfit.js'
 
 /** Deep enough for any document, shallow enough for recursive code. */
-export const MAX_JSON_DEPTH = 128
+const MAX_JSON_DEPTH = 128
 
 /**
  * JSON.parse reads a number above 1.8e308 as Infinity. Such a number has an exponent of three digits, or hundreds of

@@ -12,7 +12,7 @@ export interface CodecMemory {
   readonly words: Words
 }
 
-export interface Words {
+interface Words {
   readonly i32: Int32Array
   readonly u64: BigUint64Array
 }

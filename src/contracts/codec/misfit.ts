@@ -229,7 +229,7 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
   )
 }
 
-export function isObject(value: unknown): value is object {
+function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 

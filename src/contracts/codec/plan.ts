@@ -21,12 +21,12 @@
 export type EnumValue = string | number | bigint | boolean | null
 
 /** A secret value: everything inside it is secret too. A maybe node is not marked, what it may hold is. */
-export interface Secrecy {
+interface Secrecy {
   /** What stands in for the value; null where its parts have theirs. */
   readonly standIn: { readonly value: unknown } | null
 }
 
-export interface Markable {
+interface Markable {
   secret?: Secrecy
 }
 
@@ -92,7 +92,7 @@ export interface PlanField {
   readonly isRequired: boolean
 }
 
-export type PlanKind = PlanNode['kind']
+type PlanKind = PlanNode['kind']
 export type PlanNodeOf<Kind extends PlanKind> = Extract<PlanNode, { kind: Kind }>
 
 /** A plan's root: the node of the whole event (or reply), at offset 0. */

@@ -34,7 +34,7 @@ export class Watch implements Deadline {
   }
 }
 
-export interface Hang {
+interface Hang {
   readonly reason: 'hang' | 'stall'
   readonly plugin: string | undefined
   readonly hookpoint: string | undefined

@@ -18,7 +18,7 @@ export interface BulkheadPlan extends BulkheadOptions {
   readonly registrations: readonly Registration[]
 }
 
-export interface Limits {
+interface Limits {
   readonly memoryMb: number
   readonly concurrency: number
   readonly queue: number

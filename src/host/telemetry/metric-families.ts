@@ -160,21 +160,21 @@ export type FamilyKey = keyof typeof FAMILIES
 export type Labels = Readonly<Record<string, string>>
 
 /** One row of a counter or gauge: where its value is read. `zero` is for the registry's reset; gauges have none. */
-export interface ValueRow {
+interface ValueRow {
   readonly labels: Labels
   read(): number
   zero?(): void
 }
 
 /** One histogram with the buckets of BUCKET_BOUNDS_US. */
-export interface HistogramRow {
+interface HistogramRow {
   readonly labels: Labels
   /** The count for each bucket, one for durations above the last bound, then the sum in microseconds. */
   readonly cells: Float64Array
 }
 
 /** Rows that come and go, as the lanes of a bulkhead do. */
-export interface ChangingRows {
+interface ChangingRows {
   samples(): Iterable<{ labels: Labels; value: number }>
   zero?(): void
 }
@@ -238,7 +238,7 @@ interface Sample {
 }
 
 /** What registries expect of a metric, and hookring's rows. */
-export interface MetricFamily {
+interface MetricFamily {
   readonly [FAMILY_BRAND]: true
   /** Not constant: a registry that writes OpenMetrics removes `_total` and adds it to each sample. */
   name: string

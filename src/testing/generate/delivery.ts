@@ -1,19 +1,19 @@
 /**
- * Plausible events of delivery@1: a few hundred users who meet again, payloads from a line to a file, failed logins with
- * a reason. Used by the event generator in place of events that are merely valid; pure.
+ * Plausible events of delivery@1: a few hundred users who come back, payloads from a line of text to a file, failed
+ * logins with a reason. The event generator uses them in place of events that are merely valid. Pure.
  */
 import { CHANNEL_ID_BYTES, delivery, IDENTITY_KEY_BYTES } from '../../contracts/delivery.js'
 import { hashOf, Random, smallUpTo } from './random.js'
 import { drawWord } from './text.js'
 
-/** One that the generator draws by; `index` counts the events. */
+/** Draws one event; `index` counts the events. */
 export type DrawNth = (random: Random, index: number) => unknown
 
 const USERS = 400
-/** Share of events that are as odd as the schema allows, for programs that forget about those. */
+/** The share of events that are as odd as the schema allows, for programs that forget about those. */
 const ODD_SHARE = 0.05
 
-/** Null for hookpoints of other contracts; the event's schema tells, since anyone may call a contract `delivery`. */
+/** null for hookpoints of other contracts. The event's schema decides, because anyone may call a contract `delivery`. */
 export function plausibleDelivery(schema: unknown, valid: DrawNth): DrawNth | null {
   const name = Object.entries(delivery.hookpoints).find(([, { event }]) => event === schema)?.[0]
   if (name === undefined) return null
@@ -21,13 +21,13 @@ export function plausibleDelivery(schema: unknown, valid: DrawNth): DrawNth | nu
   return (random, index) => (random.chance(ODD_SHARE) ? valid(random, index) : plausible(random, index))
 }
 
-/** The same bytes for the same owner, so that what plugins keep by key is met again. */
+/** The same owner gets the same bytes, so that plugins which keep something by key meet the key again. */
 function bytesOf(what: string, owner: number, length: number): Uint8Array {
   const random = new Random(hashOf(what), owner)
   return Uint8Array.from({ length }, () => random.below(256))
 }
 
-/** Few users send most. */
+/** A few users send most of the messages. */
 const drawUser = (random: Random) => smallUpTo(random, USERS)
 const identityOf = (user: number) => bytesOf('identity', user, IDENTITY_KEY_BYTES)
 const channelOf = (one: number, other: number) =>

@@ -1,20 +1,20 @@
 /**
- * Draws what needs no schema: counts, bytes, JSON, lists; within the room and the depth that an event has. Used by the
- * event generator; pure.
+ * Draws what needs no schema: counts, bytes, JSON and lists, within an event's room and depth. For the event generator.
+ * Pure.
  */
 import { type Random, smallUpTo } from './random.js'
 import { compileText } from './text.js'
 
-/** Levels of containers after which values become as small as the schema allows. */
+/** Nested deeper than this, values become as small as the schema allows. */
 const DEEP = 5
-/** Bytes, characters and elements that one event may have beyond what its schema asks for. */
+/** How many bytes, characters and elements one event may have beyond what its schema requires. */
 export const ROOM = 64 * 1024
 
 export interface Run {
   readonly random: Random
   depth: number
   room: number
-  /** Inside a field that may cross as JSON, whose lists and records cannot hold undefined. */
+  /** The value is inside a field that may cross as JSON, whose lists and records cannot hold undefined. */
   isJson: boolean
 }
 
@@ -51,7 +51,7 @@ export function listOf(run: Run, count: number, draw: (run: Run, index: number) 
   return deeper(run, () => Array.from({ length: count }, (_, index) => draw(run, index)))
 }
 
-/** Elements of an array: a few, more where they are not nested, none deep down. */
+/** How many elements an array gets: a few, more if they are not nested, and none deep down. */
 export function drawCount(run: Run, min: number, max: number): number {
   if (isDeep(run)) return min
   const most = Math.max(min, Math.min(max, run.room, run.depth < 2 ? 64 : 6))

@@ -1,6 +1,6 @@
 /**
- * Makes up events: endless, valid, the same for the same seed. For tests, `hookring bench` and `hookring check`; runs
- * wherever it is called, and touches nothing outside.
+ * Generates events: endless, valid, and the same for the same seed. For tests, `hookring bench` and `hookring check`. It
+ * runs wherever it is called and touches nothing else.
  */
 import type { Contract, EventInput, Hookpoints } from '../../contracts/contract.js'
 import { HookringError } from '../../contracts/errors.js'
@@ -12,17 +12,18 @@ import type { Schema } from './source.js'
 export interface GenerateOptions {
   /** Any number; default 1. The same seed gives the same events. */
   seed?: number | undefined
-  /** Index of the first event, from 0: event 1234 of a seed is made without those before it. */
+  /** Index of the first event, from 0. Event 1234 of a seed is generated without those before it. */
   from?: number | undefined
 }
 
 /**
- * A function that gives the next event for a hookpoint: mostly such as real traffic has, now and then the emptiest, the
- * longest, the smallest and largest that the schema allows. It keeps to types, bounds, lengths, formats and patterns;
- * what else a schema checks (`.refine()`) is tried a bounded number of times.
+ * Returns a function that returns the next event for a hookpoint. Most events are like those of real traffic; now and
+ * then comes the emptiest, the longest, the smallest or the largest that the schema allows. It follows types, bounds,
+ * lengths, formats and patterns. For whatever else a schema checks (`.refine()`), it draws again, a bounded number of
+ * times.
  *
- * @throws HookringError HOOKPOINT_UNKNOWN; EVENT_NOT_GENERATED, from here or from the function, naming the field whose
- * checks no made-up value passes
+ * @throws HookringError HOOKPOINT_UNKNOWN; EVENT_NOT_GENERATED, also from the returned function, naming the field whose
+ * checks no generated value passes
  */
 export function generateEvents<Points extends Hookpoints, Name extends keyof Points & string>(
   contract: Contract<Points>,

@@ -1,4 +1,4 @@
-/** What schemas without parts draw: numbers, dates, text, bytes. Used by the event generator; pure. */
+/** Draws for schemas without parts: numbers, dates, text, bytes. For the event generator. Pure. */
 import { bigintBounds, dateNode, hasOtherChecks, lengthsOf, numberNode } from '../../contracts/codec/bounds.js'
 import { layoutHints } from '../../contracts/types.js'
 import { type Draw, drawBytes, isDeep } from './draws.js'
@@ -10,7 +10,7 @@ export function leaf(draw: Draw, mustCheck: boolean): Shape {
   return { draw, measure: () => 0, mustCheck }
 }
 
-/** Of hookring's own types, such as bytes(). Null: it is none of them. */
+/** The shape of hookring's own types, such as bytes(); null: it is none of them. */
 export function hintedShape(schema: Schema, mustCheck: boolean): Shape | null {
   const hint = layoutHints.get(schema)
   if (hint === undefined) return null
@@ -22,7 +22,7 @@ export function hintedShape(schema: Schema, mustCheck: boolean): Shape | null {
 export function numbers(def: DefOf<'number'>): Shape {
   const node = numberNode(def) as Parameters<typeof drawerOfNumbers>[0]
   const draw = drawerOfNumbers(node, stepOf<number>(def))
-  // A float32 is a number like any other to zod.
+  // To zod, a float32 is a number like any other.
   return leaf(({ random }) => draw(random), hasOtherChecks(def, 'numbers'))
 }
 
@@ -50,7 +50,7 @@ export function templates(schema: Schema): Shape {
   return text([{ pattern }], { minLength: 0, maxLength: 16 }, true)
 }
 
-/** Clones, which .refine() makes, lose the class; their parents have it. */
+/** .refine() makes clones, which lose the class; their parents have it. */
 export function isBytesClass(schema: Schema): boolean {
   for (let at: Schema | undefined = schema; at !== undefined; at = at._zod.parent) {
     if (at._zod.bag.Class === Uint8Array) return true

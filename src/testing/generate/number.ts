@@ -1,6 +1,6 @@
 /**
  * Draws numbers, bigints and dates between bounds: mostly small ones, as counts and sizes are, and now and then the
- * bounds themselves. Used by the event generator; pure.
+ * bounds themselves. For the event generator. Pure.
  */
 import type { PlanNodeOf } from '../../contracts/codec/plan.js'
 import type { Random } from './random.js'
@@ -9,14 +9,14 @@ import { drawRecentMs } from './text.js'
 type IntegerNode = PlanNodeOf<'u8' | 'u16' | 'u32' | 'i32' | 'int'>
 type DrawNumber = (random: Random) => number
 
-/** Share of draws that take a bound, or what stands next to one. */
+/** The share of draws that take a bound or its neighbour. */
 const BOUNDARY_SHARE = 0.05
-/** Small enough that all values are equally likely. */
+/** In a range of up to this many values, all are equally likely. */
 const NARROW = 1000
-/** Usual numbers are below 2 to this. */
+/** Usual numbers are below 2 to the power of this. */
 const USUAL_BITS = 20
 
-/** @param step what the schema asks numbers to be a multiple of, if anything */
+/** @param step the schema wants a multiple of this; null: any number */
 export function drawerOfNumbers(node: IntegerNode | PlanNodeOf<'f64'>, step: number | null): DrawNumber {
   const { min, max } = node
   const unit = step ?? (node.kind === 'f64' ? 0.01 : 1)

@@ -1,25 +1,25 @@
 /**
- * Makes text that a regular expression matches. Used by the event generator; pure.
+ * Generates text that a regular expression matches. For the event generator. Pure.
  *
- * Lookarounds, word boundaries and anchors inside are taken for nothing, so what comes out matches nearly always, not
- * always: whoever asks checks it, and asks again.
+ * Lookarounds, word boundaries and anchors inside the expression are ignored, so the text nearly always matches, but not
+ * always: the caller checks it, and asks again.
  */
 import type { Random } from './random.js'
 
-/** Text for one draw: about `length` characters where the pattern leaves that open, and hardly more. */
+/** Draws text of about `length` characters if the pattern leaves the length open. */
 export type DrawPattern = (random: Random, length: number) => string
 
 interface PatternText {
   readonly random: Random
   readonly length: number
-  /** Characters until quantifiers repeat no more than they must. */
+  /** Characters until quantifiers repeat only as often as they must. */
   left: number
   readonly groups: Map<string, string>
 }
 
 type Part = (text: PatternText) => string
 
-/** Null for syntax that is not understood here. */
+/** null: it has syntax that is not understood here. */
 export function compilePattern(pattern: RegExp): DrawPattern | null {
   try {
     const part = new PatternParser(pattern).parse()
@@ -29,10 +29,10 @@ export function compilePattern(pattern: RegExp): DrawPattern | null {
   }
 }
 
-/** Reads an expression from left to right. Whatever it does not understand throws. */
+/** Reads an expression from left to right. It throws for whatever it does not understand. */
 class PatternParser {
   readonly #source: string
-  /** The flags that say what a character matches. */
+  /** The flags that affect which characters match. */
   readonly #flags: string
   #at = 0
   #groupCount = 0
@@ -52,7 +52,7 @@ class PatternParser {
     return this.#source.startsWith(text, this.#at)
   }
 
-  /** What stands at the reader, which steps over it. */
+  /** Reads what is next, and steps over it. */
   #take(expected: RegExp): RegExpExecArray | null {
     const found = expected.exec(this.#source.slice(this.#at))
     if (found !== null) this.#at += found[0].length
@@ -161,7 +161,7 @@ function captured(inner: Part, index: string, name: string | undefined): Part {
   }
 }
 
-/** Characters are found by asking the expression itself, so that all its classes and properties are understood. */
+/** Finds matching characters by asking the expression itself, so all its classes and properties are understood. */
 function oneOf(text: string, flags: string): Part {
   const asked = new RegExp(`^(?:${text})$`, flags)
   const isMatch = (character: string) => asked.test(character)
@@ -183,11 +183,11 @@ const counted =
 const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => String.fromCodePoint(from + index))
 
-/** What text is made of mostly, and a little of what programs forget. */
+/** The characters of most texts, and a few that programs forget. */
 const USUAL = [...range(0x20, 0x7e), ...'éßøñΩж漢字カ한🙂🚀']
 
 let every: string[] | null = null
-/** Without surrogates, which alone are no text. */
+/** Without surrogates, which are no text by themselves. */
 function everyCharacter(): string[] {
   every ??= [...range(0, 0xd7ff), ...range(0xe000, 0xffff), ...range(0x1f000, 0x1faff)]
   return every

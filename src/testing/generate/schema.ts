@@ -1,8 +1,8 @@
 /**
- * Turns a zod schema into a source of values that it accepts. Used by the event generator; pure, any thread.
+ * Turns a zod schema into a source of values that it accepts. For the event generator. Pure, any thread.
  *
- * The walk mirrors compileLayout's. What bounds, lengths, formats and patterns say is drawn to fit; whatever else a
- * schema checks is asked of the schema itself, and drawn anew a bounded number of times.
+ * The walk follows compileLayout's. Values are drawn to fit bounds, lengths, formats and patterns. Whatever else a schema
+ * checks, the schema itself is asked, and the value is drawn again a bounded number of times.
  */
 
 import { hasOtherChecks, lengthsOf } from '../../contracts/codec/bounds.js'
@@ -46,7 +46,7 @@ export function compileSource(schema: Schema, path: Path): (random: Random) => u
 
 function compile(schema: Schema, path: Path, known: Map<Schema, Source>): Source {
   const met = known.get(schema)
-  // A type within itself crosses as JSON.
+  // A type that contains itself crosses as JSON.
   if (met !== undefined) return met.isReady ? met : asJson(met)
   const source: Source = {
     isReady: false,

@@ -1,7 +1,4 @@
-/**
- * Sources of values, whatever they are made from, and how they are asked again until a value will do. Used by the event
- * generator; pure.
- */
+/** Sources of values, and how they are asked again until a value passes. For the event generator. Pure. */
 import type { z } from 'zod/v4'
 import { checkOf } from '../../contracts/codec/compile-rules.js'
 import { formatPath, HookringError } from '../../contracts/errors.js'
@@ -12,16 +9,16 @@ export type Def = z.core.$ZodTypes['_zod']['def']
 export type DefOf<Type extends Def['type']> = Extract<Def, { type: Type }>
 export type Path = readonly (string | number)[]
 
-/** How often a value is drawn anew before its schema is given up. */
+/** How often a value is drawn before its schema is given up. */
 const MAX_DRAWS = 1000
 
-/** A source of values; `height` is how many levels its smallest value has, infinite while it is not known. */
+/** A source of values. `height` is how many levels its smallest value has; Infinity while that is not known. */
 export interface Source {
-  /** Its parts are known; false while they are looked at. */
+  /** Whether its parts are known. False while they are being compiled. */
   isReady: boolean
   height: number
   draw(run: Run): unknown
-  /** What `height` comes to, by the heights of the parts. */
+  /** Computes `height` from the heights of the parts. */
   measure(): number
 }
 
@@ -29,7 +26,7 @@ export interface Source {
 export interface Shape {
   readonly draw: Draw
   measure(): number
-  /** The schema says more than was read from it here. */
+  /** The schema checks more than was read from it here. */
   readonly mustCheck: boolean
 }
 
@@ -39,7 +36,7 @@ export function optionally(inner: Source, absent: null | undefined): Draw {
 
 export const UNDEFINED: Source = { isReady: true, height: 0, draw: () => undefined, measure: () => 0 }
 
-/** The same source, wherever the layout may have no other place for it than JSON. */
+/** The same source, for a place where the layout may have to use JSON. */
 export function asJson(source: Source): Source {
   return {
     get isReady() {

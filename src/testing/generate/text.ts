@@ -1,6 +1,4 @@
-/**
- * Draws strings for a zod string schema: by its lengths, its format, its patterns. Used by the event generator; pure.
- */
+/** Draws strings for a zod string schema, by its lengths, its format and its patterns. For the event generator. Pure. */
 import { compilePattern, type DrawPattern } from './pattern.js'
 import { type Random, smallUpTo } from './random.js'
 
@@ -8,14 +6,14 @@ export interface TextRules {
   /** Code points, as zod counts. */
   readonly minLength: number
   readonly maxLength: number
-  /** zod's definitions of the checks that say more. */
+  /** zod's definitions of the further checks. */
   readonly checks: readonly Readonly<Record<string, unknown>>[]
 }
 
-/** `most`: units that the event has room for, beyond what the schema asks. */
+/** @param most units for which the event has room, beyond what the schema requires */
 export type DrawText = (random: Random, most: number) => string
 
-/** Text that the rules ask for, as far as they are understood; the schema has the last word. */
+/** Text that follows the rules as far as they are understood. The schema has the last word. */
 export function compileText({ minLength, maxLength, checks }: TextRules): DrawText {
   const say = <T>(key: string, format: string): T | undefined =>
     checks.find((check) => check.format === format)?.[key] as T | undefined
@@ -45,7 +43,7 @@ export function compileText({ minLength, maxLength, checks }: TextRules): DrawTe
 
 const PLAIN_FORMATS = new Set(['starts_with', 'ends_with', 'includes', 'lowercase', 'uppercase'])
 
-/** A pattern that is not anchored leaves room around what it matches. */
+/** A pattern that is not anchored allows text around what it matches. */
 function drawPattern({ draw, isOpen }: Pattern, random: Random, length: number): string {
   const text = draw(random, random.chance(0.1) ? 0 : length)
   return isOpen && text.length < length ? text + drawWords(random, length - text.length) : text
@@ -61,7 +59,7 @@ function patternOf({ pattern }: Readonly<Record<string, unknown>>): Pattern[] {
   return draw === null ? [] : [{ draw, isOpen: !/(?:^|[^\\])\$$/.test((pattern as RegExp).source) }]
 }
 
-/** Mostly a name's or a line's length; now and then as short or as long as can be. */
+/** Mostly the length of a name or a line; now and then the shortest or the longest. */
 function drawLength(random: Random, min: number, most: number): number {
   const max = Math.max(min, most)
   if (random.chance(0.04)) return min
@@ -92,10 +90,10 @@ export function drawWord(random: Random): string {
 }
 
 const DAY_MS = 86_400_000
-/** A moment of the last months, the same on every run. */
+/** A time within 90 days, the same on every run. */
 export const drawRecentMs = (random: Random) => Date.UTC(2026, 10, 1) - Math.floor(random.next() * 90 * DAY_MS)
 
-/** Formats for which a plausible value is better than any that the pattern allows, or that have no pattern. */
+/** Formats for which a plausible value is better than any value of the pattern, or that have no pattern. */
 const SAMPLES: Readonly<Record<string, ((random: Random) => string) | undefined>> = {
   email: (random) =>
     `${drawWord(random)}${random.chance(0.5) ? `.${drawWord(random)}` : ''}${random.chance(0.1) ? '+tag' : ''}@${drawWord(random)}.example`,

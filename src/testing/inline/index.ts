@@ -1,6 +1,6 @@
 /**
- * Runs a plugin's hooks in a test's own thread: no lane, no ring, no failure policy, but the plugin's own config schema,
- * its setup, and the real codec on both ways. What a hook throws reaches the test as it is.
+ * Runs a plugin's hooks in a test's own thread. There is no lane, ring or failure policy, but the plugin's own config
+ * schema, its setup, and the real codec in both directions. What a hook throws reaches the test unchanged.
  */
 import type { Contract, EventInput, Hookpoints, VerdictOf } from '../../contracts/contract.js'
 import { DEFAULTS } from '../../contracts/options.js'
@@ -12,7 +12,7 @@ import { InlinePlugin } from './inline-plugin.js'
 import { createPluginLog, type LogEntry } from './logs.js'
 import { InlinePoint } from './point.js'
 
-/** A function per hookpoint of the contract. One that the plugin has no hook for continues, as in an engine. */
+/** A function for each hookpoint of the contract. If the plugin has no hook for it, the call continues, as in an engine. */
 export type InlineHooks<Points extends Hookpoints> = {
   readonly [Name in keyof Points]: (
     event: EventInput<Points[Name]>,
@@ -23,9 +23,9 @@ export type InlineHooks<Points extends Hookpoints> = {
 export interface InlineOptions<Points extends Hookpoints, Schema extends AnySchema> {
   /** The contract that the plugin is written for. */
   contract: Contract<Points>
-  /** As the operator writes it, not yet parsed. */
+  /** As the operator writes it, before it is parsed. */
   config?: SchemaInput<Schema> | undefined
-  /** What stands in for host services, by name; the others are not granted. */
+  /** Stand-ins for host services, by name. The others are not granted. */
   services?: PluginServices | undefined
   /** The operator's name for the plugin; default: its own. */
   name?: string | undefined
@@ -34,22 +34,25 @@ export interface InlineOptions<Points extends Hookpoints, Schema extends AnySche
 }
 
 export interface InlineRun<Points extends Hookpoints> extends AsyncDisposable {
-  /** The hook runs at once, in the caller's stack; the promise settles when it has, an observe hook's too. */
+  /** A hook runs synchronously in the call. The promise settles when the hook has, also for observations. */
   readonly hooks: InlineHooks<Points>
   /** What the plugin has logged through `log` so far. */
   readonly logs: readonly LogEntry[]
   /** Runs onShutdown, once. Rejects with what it throws. */
   shutdown(): Promise<void>
-  /** shutdown(), waits for hooks under way, then destroy, once. Hooks called from then on reject with ENGINE_CLOSED. */
+  /**
+   * Does what shutdown() does, waits for hooks that are running, then runs destroy, once. Later calls reject with
+   * ENGINE_CLOSED.
+   */
   close(): Promise<void>
 }
 
 /**
- * Sets a plugin up and gives its hooks. `plugin` is what definePlugin returned, or the module that exports it by default.
+ * Sets a plugin up and returns its hooks. `plugin` is what definePlugin returned, or a module that exports it by default.
  *
- * A call resolves to the plugin's verdict. It rejects with what the hook threw; with EVENT_INVALID or EVENT_TOO_LARGE for
- * an event that no engine would take; with CALL_ABORTED when `options.signal` ends it; and with PLUGIN_FAILED when the
- * result is no verdict (the message says what a lane would say) or a promise is pending at the deadline. A lane also cuts
+ * A call resolves with the plugin's verdict. It rejects with what the hook threw; with EVENT_INVALID or EVENT_TOO_LARGE
+ * for an event that no engine would take; with CALL_ABORTED when `options.signal` ends it; and with PLUGIN_FAILED when
+ * the result is not a verdict (the message is that of a lane) or a promise is pending at the deadline. A lane also cuts
  * reasons that are longer than 384 bytes.
  *
  * @throws HookringError PLUGIN_NO_EXPORT, PLUGIN_CONTRACT_MISMATCH, PLUGIN_CONFIG_INVALID, PLUGIN_SETUP_FAILED,

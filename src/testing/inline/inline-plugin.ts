@@ -1,6 +1,4 @@
-/**
- * A plugin that has been set up in a test's own thread: its calls, those under way, and the end of its life.
- */
+/** A plugin that was set up in a test's own thread: its calls, those under way, and its end. */
 import { HookringError } from '../../contracts/errors.js'
 import { CONTINUE, type Verdict } from '../../contracts/verdict.js'
 import type { CallOptions } from '../../index.js'
@@ -23,7 +21,10 @@ export class InlinePlugin {
     this.#timeoutMs = timeoutMs
   }
 
-  /** @param hook undefined: the plugin has none for this hookpoint. @throws HookringError, and what the hook throws */
+  /**
+   * @param hook undefined: the plugin has none for this hookpoint.
+   * @throws HookringError, and what the hook throws
+   */
   async call(
     point: InlinePoint,
     hook: HookFunction | undefined,
@@ -78,7 +79,7 @@ export class InlinePlugin {
   }
 }
 
-/** The caller's promise ends with its signal; the hook itself is told, and goes on until it settles or is late. */
+/** The caller's promise ends with its signal. The hook is told, and runs on until it settles or is late. */
 function unlessAborted(
   running: Promise<Verdict>,
   point: InlinePoint,

@@ -6,7 +6,7 @@ import type { PluginLogger } from '../../plugin/index.js'
 
 export interface LogEntry {
   readonly level: 'debug' | 'info' | 'warn' | 'error'
-  /** Who logged it; undefined for what the engine itself says. */
+  /** The plugin that logged it; undefined: the engine. */
   readonly plugin: string | undefined
   readonly message: string
   readonly fields: Readonly<Record<string, unknown>>
@@ -14,7 +14,7 @@ export interface LogEntry {
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 
-/** A logger of the kind that plugins are given. */
+/** A logger as plugins get it. */
 export function createPluginLog(plugin: string, logs: LogEntry[]): PluginLogger {
   return Object.fromEntries(
     LEVELS.map((level) => [
@@ -24,7 +24,7 @@ export function createPluginLog(plugin: string, logs: LogEntry[]): PluginLogger 
   ) as unknown as PluginLogger
 }
 
-/** A logger of the kind that engines are given. */
+/** A logger as engines get it. */
 export function createEngineLog(logs: LogEntry[]): Logger {
   return Object.fromEntries(
     LEVELS.map((level) => [

@@ -1,5 +1,6 @@
 /**
- * A hookpoint in a test without threads: events and results take the codec's way to a lane and back, in private memory.
+ * A hookpoint in a test without threads: events and results pass the codec as on their way to a lane and back, in private
+ * memory.
  */
 import { createEncoder, type Encoder } from '../../contracts/codec/encode.js'
 import { type CodecMemory, codecMemory } from '../../contracts/codec/memory.js'
@@ -65,7 +66,7 @@ export class InlinePoint {
   }
 }
 
-/** The way of a replacement or an answer: encoded by the lane, decoded and checked by the host. */
+/** The way of a replacement or an answer: the lane encodes it, the host decodes and checks it. */
 type Return = (value: unknown, roomBytes: number, invalid: (message: string, cause?: unknown) => Error) => unknown
 
 function createReturn(what: 'replacement' | 'answer', hookpoint: string, plan: LayoutPlan): Return {
@@ -92,7 +93,7 @@ function asInLane(plan: LayoutPlan): LayoutPlan {
   return structuredClone(plan)
 }
 
-/** Room for most events at the first try. */
+/** Enough for most events at the first try. */
 const FIRST_BYTES = 1024
 
 function encodeWhole(name: string, encoder: Encoder, event: unknown): { memory: CodecMemory; bytes: number } {

@@ -22,7 +22,7 @@ export interface Launch {
   readonly missing: readonly string[]
 }
 
-export interface LaunchBounds {
+interface LaunchBounds {
   readonly memoryBytes: number
   /** Threads and processes. */
   readonly maxTasks: number

@@ -7,7 +7,7 @@ import { type HostControl, MAX_SERVICE_CALLS } from '../../contracts/control.js'
 import { HookringError, thrownText } from '../../contracts/errors.js'
 import type { PluginServices } from '../../plugin/setup.js'
 
-export interface ServiceGrant {
+interface ServiceGrant {
   /** The plugin's index in the lane. */
   readonly plugin: number
   readonly services: readonly string[]

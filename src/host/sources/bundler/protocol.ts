@@ -20,7 +20,7 @@ export type BundleForm = 'guest' | 'process' | 'module'
  * - `pinned`: nothing but hookring and zod, the engine's own copies; of a plugin that is named by its hash.
  * - `open`: whatever esbuild resolves; of a plugin that the operator trusts.
  */
-export type BundleReach = 'roots' | 'pinned' | 'open'
+type BundleReach = 'roots' | 'pinned' | 'open'
 
 export interface BundleJob {
   /** The plugin's file: a real path, without symbolic links. */
@@ -61,7 +61,7 @@ export interface BundleProblem {
   readonly location: ProblemLocation | null
 }
 
-export interface ProblemLocation {
+interface ProblemLocation {
   readonly file: string
   readonly line: number
   readonly column: number

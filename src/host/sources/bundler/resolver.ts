@@ -48,7 +48,7 @@ export interface EnginePackages {
   readonly folders: SourceFolders
 }
 
-export const SOURCE_NAME = /\.(?:[cm]?[jt]s|[jt]sx|json)$/
+const SOURCE_NAME = /\.(?:[cm]?[jt]s|[jt]sx|json)$/
 export const NOT_COVERED = 'is not covered by its integrity'
 const MAX_SPECIFIER_CHARS = 2048
 

@@ -22,7 +22,7 @@ const IN_TYPESCRIPT: Readonly<Record<string, readonly string[]>> = {
   '.cjs': ['.cts'],
 }
 
-export const OUTSIDE = 'leads out of the folders that the plugin may be read from'
+const OUTSIDE = 'leads out of the folders that the plugin may be read from'
 
 export class SourceTree {
   readonly reader = new SourceReader()

@@ -21,7 +21,7 @@ import {
 import { type CMemory, Source, Target } from './memory.js'
 
 /** How an event is handed to its function: a pointer to it, to an array and a count, or its fields one by one. */
-export type Passing = 'pointer' | 'array' | 'fields'
+type Passing = 'pointer' | 'array' | 'fields'
 
 export interface EventWriter {
   readonly slot: SlotName

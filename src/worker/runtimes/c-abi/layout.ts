@@ -156,6 +156,6 @@ export function bytesOf(type: CType, { pointerBytes }: CModel): number {
   }
 }
 
-export function alignUp(at: number, bytes: number): number {
+function alignUp(at: number, bytes: number): number {
   return Math.ceil(at / bytes) * bytes
 }

@@ -8,7 +8,7 @@ import { createRequire } from 'node:module'
 import { HookringError } from '../../../contracts/errors.js'
 import { describe } from '../../../plugin/setup.js'
 
-export const QUICKJS_PACKAGE = '@jitl/quickjs-ng-wasmfile-release-sync'
+const QUICKJS_PACKAGE = '@jitl/quickjs-ng-wasmfile-release-sync'
 
 /** Addresses in the machine's memory: of a runtime, a context, a value, a piece of memory. */
 export type Pointer = number

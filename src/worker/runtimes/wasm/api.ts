@@ -21,7 +21,7 @@ export interface WasmTable {
 /** Its name is its index in the module. */
 export type WasmFunction = (...values: number[]) => number | bigint | undefined
 
-export interface WasmExport {
+interface WasmExport {
   readonly kind: 'function' | 'global' | 'tag' | 'memory' | 'table'
   readonly name: string
 }

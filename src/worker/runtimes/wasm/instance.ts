@@ -251,7 +251,7 @@ function readText({ buffer }: WasmMemory, at: number): string | null {
 }
 
 /** Runs the plugin's code; what ends it is told by the function's name. @throws WasmFault */
-export function inPlugin<T>(where: string, run: () => T): T {
+function inPlugin<T>(where: string, run: () => T): T {
   try {
     return run()
   } catch (error) {

@@ -76,8 +76,7 @@ interface LoadRefusal {
   stack?: string | undefined
 }
 
-export type { LogBatch, LogLine, Manifest, ServiceCall }
-export type { LogLevel }
+export type { LogBatch, LogLevel, LogLine, Manifest, ServiceCall }
 
 /** Errors lose their code on the way through comlink, so the host answers with a value. */
 export type ServiceAnswer = { ok: true; output: unknown } | { ok: false; code: ErrorCode; message: string }

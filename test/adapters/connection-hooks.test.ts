@@ -1,4 +1,4 @@
-/** The five hooks of the document, in a lane and in the host: when each fires, what it decides, what its errors come to. */
+/** Rayforce's five `.ipc.on.*` hooks, in a lane and in the host: when each fires, what it decides, what its errors become. */
 import type { ConnectionServer, HostHooks } from 'hookring/connection'
 import { describe, expect, test, vi } from 'vitest'
 import { journal, raw, type Served, seenBy, serve } from '../support/connections.js'

@@ -1,4 +1,4 @@
-/** Where repr(C) puts the fields of the C ABI: as the document's figures have it, and as C compilers have it. */
+/** Where repr(C) puts the fields of the C ABI: as quicprochat documents it, and as C compilers do it. */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -30,7 +30,7 @@ describe('the layout of the C ABI', () => {
     ['CAuthEvent', [0, 4, 8, 12, 16, 'size 20', 'align 4']],
     ['CChannelEvent', [0, 4, 8, 12, 16, 20, 24, 'size 28', 'align 4']],
     ['CFetchEvent', [0, 4, 8, 12, 16, 'size 20', 'align 4']],
-  ])('on wasm32 is that of the document: %s', (name, expected) => {
+  ])('on wasm32 is the one that quicprochat documents: %s', (name, expected) => {
     expect(offsetsOf(name, WASM32)).toEqual(expected)
   })
 
@@ -40,11 +40,11 @@ describe('the layout of the C ABI', () => {
     ['CAuthEvent', [0, 8, 16, 24, 32, 'size 40', 'align 8']],
     ['CChannelEvent', [0, 8, 16, 24, 32, 40, 48, 'size 56', 'align 8']],
     ['CFetchEvent', [0, 8, 16, 24, 32, 'size 40', 'align 8']],
-  ])('on x86-64 is that of the document: %s', (name, expected) => {
+  ])('on x86-64 is the one that quicprochat documents: %s', (name, expected) => {
     expect(offsetsOf(name, LP64)).toEqual(expected)
   })
 
-  it('has user_data first, and the functions in the document’s order', () => {
+  it('has user_data first, and the functions in the order of quicprochat’s table', () => {
     expect(Object.keys(VTABLE.fields)).toEqual([
       'user_data',
       'on_message_enqueue',

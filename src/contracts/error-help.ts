@@ -80,6 +80,10 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, ErrorHelp>> = {
     when: 'While a plugin is loaded: its thread or process ended, by `process.exit`, by an error that nobody caught, or out of memory. In traffic the same is a failure of kind `crash`, not an error.',
     todo: 'The message has what the thread said last. Raise `limits.memoryMb` if it ran out of memory. `npx hookring check plugin.mjs` finds the stage.',
   },
+  LANE_ENTRY_MISSING: {
+    when: 'From createHookEngine, in a server that a bundler has put hookring into: lanes are threads and start with a file of the package, `dist/worker/entry.js`, which is not beside the bundle.',
+    todo: 'Leave hookring out of the bundle: `external: ["hookring", "hookring/*"]` for esbuild, and the like for rollup, webpack and Vite. Or deploy the package beside the bundle and name its `dist/worker/entry.js` with the option `workerUrl`.',
+  },
   LANE_BOOT_FAILED: {
     when: 'While lanes are started: the thread itself did not boot, before any plugin was loaded. It is out of memory, Node.js forbids worker threads (`--permission` without `--allow-worker`), a preload (`--import`) threw, or a bundler has left the worker’s file out.',
     todo: 'The message has what the thread said. Give `limits.memoryMb` at least the default, allow worker threads, keep hookring external when you bundle, or say which flags lanes get (`execArgv`).',

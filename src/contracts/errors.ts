@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   PLUGIN_SETUP_FAILED: 'a plugin threw during setup, or its setup returned no hooks',
   PLUGIN_SETUP_TIMEOUT: 'a plugin did not finish import and setup in time',
   PLUGIN_CRASHED: 'a lane died while it loaded its plugins',
+  LANE_ENTRY_MISSING: 'the file that lanes begin with is not there: hookring was bundled into another file',
   LANE_BOOT_FAILED: "a lane's thread did not start",
   PLUGIN_INCONSISTENT: 'a plugin offered other hooks in one lane than in another',
   PLUGIN_NAME_TAKEN: 'two plugins have the same name',

@@ -177,6 +177,7 @@ export const engineOptionsSchema = z.strictObject({
   wait: z.enum(['adaptive', 'park', 'spin']).default('adaptive'),
   execArgv: z.array(z.string().max(4096)).max(64).optional(),
   root: z.union([z.string().min(1), url]).optional(),
+  workerUrl: z.union([z.string().min(1), url]).optional(),
   spinUs: z.number().min(0).max(1_000_000).default(DEFAULTS.adaptiveSpinUs),
   quarantine: quarantineSchema.default({
     windowMs: DEFAULTS.quarantineWindowMs,

@@ -214,6 +214,12 @@ export interface EngineSettings {
    * the server's own file. Default: the working directory.
    */
   root?: string | URL | undefined
+  /**
+   * Where the package's `dist/worker/entry.js` is, for a server that has hookring bundled into its own file: a URL, or a path
+   * from the working directory. The rest of the package is found from there, its dependencies too. It holds for all engines of
+   * the process. Default: beside this package's own modules.
+   */
+  workerUrl?: string | URL | undefined
   /** Booted threads kept ready, to take over from a lane that is lost (0 to 16). Default 1. */
   spares?: number | undefined
   /** How lanes and server wait for each other: `adaptive` looks again for up to `spinUs` while that pays, `spin` always, `park` never. Default `adaptive`. */

@@ -26,6 +26,7 @@ import { type EngineParts, RunningEngine } from './running-engine.js'
 import { Shutdown } from './shutdown.js'
 import { Compiler } from './sources/compiler/index.js'
 import { createPluginSources } from './sources/locate.js'
+import { findPackageFiles } from './sources/package-files.js'
 import { createDefaultLogger } from './telemetry/default-logger.js'
 import { createEmit } from './telemetry/events.js'
 import { Metrics } from './telemetry/metrics.js'
@@ -36,12 +37,13 @@ import { createQuarantineNews } from './telemetry/quarantine-news.js'
  * Makes an engine and starts its plugins. Resolves when every lane serves.
  *
  * @throws HookringError OPTIONS_INVALID, UNTRUSTED_RUNTIME, PLUGIN_..., HOOKPOINT_UNKNOWN, BULKHEAD_FULL,
- * TYPESCRIPT_UNSUPPORTED. Nothing is left running then.
+ * TYPESCRIPT_UNSUPPORTED, LANE_ENTRY_MISSING. Nothing is left running then.
  */
 export async function createHookEngine<Points extends Hookpoints, Offered extends Services = Services>(
   options: EngineOptions<Points, Offered>,
 ): Promise<HookEngine<Points, Offered>> {
   const resolved = parseOptions(engineOptionsSchema, options, 'options')
+  findPackageFiles(resolved.workerUrl)
   const parts = createParts(resolved)
   const engine = bindMethods(new RunningEngine<Points, Offered>(parts))
   try {

@@ -23,6 +23,7 @@ import {
 import { bindMethods } from '../primitives/bind-methods.js'
 import { within } from '../primitives/within.js'
 import { compileRedact, maskedFields, revealedPlans } from './recording-redaction.js'
+import { packageFile } from './sources/package-files.js'
 import { type PluginRecorder, VERDICT_INDEX } from './telemetry/recorders.js'
 
 /** A slow disk delays the recorder's lane, not the server: events wait there, and are then dropped and counted. */
@@ -152,7 +153,7 @@ export class Recordings {
   }
 
   async #addRecorder(name: string, config: RecorderConfig, sample: number): Promise<void> {
-    const from = new URL('../hooks/recorder.js', import.meta.url)
+    const from = packageFile('hooks/recorder.js')
     from.searchParams.set('contract', this.#options.contract.id)
     try {
       await this.#options.add({

@@ -9,12 +9,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Worker } from 'node:worker_threads'
-import { Piscina } from 'piscina'
+import type { Piscina } from 'piscina'
 import { thrownText } from '../../contracts/errors.js'
 import { LATE, within } from '../../primitives/within.js'
 import type { WorkerProfile } from '../model/bulkhead.js'
 import type { Compiler } from '../sources/compiler/index.js'
 import { BUNDLES_PREFIX } from '../sources/own-folder.js'
+import { packageFile } from '../sources/package-files.js'
 import { LaneLink } from './lane-link.js'
 
 export interface LaneThread {
@@ -45,7 +46,6 @@ const SPARE_END_MS = 1_000
 const MAX_THREADS = 4096
 /** V8's own defaults for threads. They are repeated here so that a server's flags do not raise them. */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 48, stackSizeMb: 4 } as const
-const ENTRY = fileURLToPath(new URL('../../worker/entry.js', import.meta.url))
 
 export interface LaneThreadsOptions {
   /** Booted threads that each pool keeps ready. */
@@ -109,8 +109,11 @@ class Pool {
     this.#profile = profile
     this.#options = options
     this.#wanted = options.spares
+    const entry = fileURLToPath(packageFile('worker/entry.js'))
+    // From beside the entry: Piscina's threads have a file of its own, which no bundle has.
+    const { Piscina } = createRequire(entry)('piscina') as typeof import('piscina')
     this.#piscina = new Piscina({
-      filename: ENTRY,
+      filename: entry,
       minThreads: 0,
       maxThreads: MAX_THREADS,
       idleTimeout: 0,
@@ -226,8 +229,9 @@ function execArgvOf({ isHardened, execArgv }: WorkerProfile): string[] {
   const permission = process.allowedNodeEnvironmentFlags.has('--permission')
     ? '--permission'
     : '--experimental-permission'
-  const home = fileURLToPath(new URL('../../..', import.meta.url))
-  const packages = createRequire(import.meta.url).resolve.paths('piscina') ?? []
+  const entry = packageFile('worker/entry.js')
+  const home = fileURLToPath(new URL('../..', entry))
+  const packages = createRequire(entry).resolve.paths('piscina') ?? []
   const readable = [join(home, 'dist'), ...packages].map((folder) => join(folder, '*'))
   readable.push(join(home, 'package.json'), join(tmpdir(), `${BUNDLES_PREFIX}*`))
   return [

@@ -5,9 +5,8 @@
 import { Worker } from 'node:worker_threads'
 import { HookringError } from '../../contracts/errors.js'
 import { checkDigest, hashOf } from './integrity.js'
+import { packageFile } from './package-files.js'
 import type { CopyOrder, CopyResult } from './pinned-copy-worker.js'
-
-const PROGRAM = new URL('./pinned-copy-worker.js', import.meta.url)
 
 /** @throws HookringError INTEGRITY_MISMATCH, OPTIONS_INVALID, PLUGIN_NOT_FOUND when it cannot be read or copied */
 export async function copyPinned(from: string, to: string, integrity: string): Promise<void> {
@@ -19,7 +18,11 @@ export async function copyPinned(from: string, to: string, integrity: string): P
 
 function inThread(order: CopyOrder): Promise<CopyResult> {
   return new Promise((resolve) => {
-    const worker = new Worker(PROGRAM, { workerData: order, env: {}, execArgv: [] })
+    const worker = new Worker(packageFile('host/sources/pinned-copy-worker.js'), {
+      workerData: order,
+      env: {},
+      execArgv: [],
+    })
     worker.once('message', resolve)
     worker.once('error', (error) => resolve({ problem: `it could not be copied: ${error.message}` }))
     worker.once('exit', (code) => resolve({ problem: `it could not be copied: the thread ended with ${code}` }))

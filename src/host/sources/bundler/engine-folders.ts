@@ -2,22 +2,25 @@
 import { realpathSync } from 'node:fs'
 import { basename, dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { packageFile } from '../package-files.js'
 import type { EnginePackages } from './resolver.js'
 
 /** The folder of this package, without a slash at its end. */
-export const HOME = dirname(fileURLToPath(new URL('../../../', import.meta.url)))
-
-const CONTRACTS = join(HOME, 'dist', 'contracts') + sep
+export function homeFolder(): string {
+  return dirname(fileURLToPath(packageFile('.')))
+}
 
 /** What a guest gets in place of a file of this package. Null: the file as it is. */
 export function guestPart(path: string, parts: Readonly<Record<string, string>>): string | null {
-  if (!path.startsWith(CONTRACTS)) return null
-  const name = path.slice(CONTRACTS.length).replaceAll(sep, '/')
+  const contracts = join(homeFolder(), 'dist', 'contracts') + sep
+  if (!path.startsWith(contracts)) return null
+  const name = path.slice(contracts.length).replaceAll(sep, '/')
   return Object.hasOwn(parts, name) ? (parts[name] as string) : null
 }
 
 export function engineFolders(): EnginePackages {
-  return { home: HOME, folders: { roots: [HOME], packages: packageFoldersAbove(HOME) } }
+  const home = homeFolder()
+  return { home, folders: { roots: [home], packages: packageFoldersAbove(home) } }
 }
 
 /** The `node_modules` folders in which Node.js looks from a folder, but for its own. */

@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url'
 import { bubblewrapArgs } from '../../../sandbox/bubblewrap.js'
 import { librariesInUse } from '../../../sandbox/libraries.js'
 import { findTool } from '../../../sandbox/tools.js'
-import { engineFolders, HOME, packageFoldersAbove } from './engine-folders.js'
+import { packageFile } from '../package-files.js'
+import { engineFolders, homeFolder, packageFoldersAbove } from './engine-folders.js'
 import type { SourceFolders } from './protocol.js'
 
 export interface Launch {
@@ -27,7 +28,6 @@ export type View = SourceFolders | null
 
 export type Tool = 'bwrap' | 'prlimit' | 'setpriv'
 
-const PROGRAM = fileURLToPath(new URL('../bundling-program.js', import.meta.url))
 /** Of the program, and of esbuild, each: several times what the largest sources take (MAX_SOURCE_BYTES). */
 const DATA_MB = 1024
 /** One that nobody ends any more ends by itself after this much of a core. */
@@ -39,7 +39,7 @@ const MAX_OPEN_FILES = 256
  * @param broken tools, by their paths, that were tried and do not work here
  */
 export async function planLaunch(view: View, esbuildUrl: string, broken: ReadonlySet<string>): Promise<Launch> {
-  const program = [process.execPath, PROGRAM]
+  const program = [process.execPath, fileURLToPath(packageFile('host/sources/bundling-program.js'))]
   // Flags that the server was given in its environment are for the server.
   if (view === null) return launchOf(program, { ...process.env, NODE_OPTIONS: '' }, {})
   const tools: Partial<Record<Tool, string>> = {}
@@ -84,6 +84,6 @@ async function readableFor(view: SourceFolders, esbuildUrl: string): Promise<str
     ...(await librariesInUse(process.execPath)),
     process.execPath,
     ...[...view.roots, ...view.packages, ...folders.packages, ...packageFoldersAbove(dirname(esbuild))],
-    ...[join(HOME, 'node_modules'), join(HOME, 'dist'), join(HOME, 'package.json')],
+    ...['node_modules', 'dist', 'package.json'].map((name) => join(homeFolder(), name)),
   ].sort()
 }

@@ -8,7 +8,7 @@ import { dirname, isAbsolute, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from 'esbuild'
 import { resolve as resolveModule } from 'import-meta-resolve'
-import { engineFolders, guestPart, HOME } from './engine-folders.js'
+import { engineFolders, guestPart, homeFolder } from './engine-folders.js'
 import { ALL_LANGUAGES, ENGLISH, ZODS_OWN } from './english-zod.js'
 import { knowingItsPlace, loaderOf } from './forms.js'
 import type { BundleForm, BundleJob } from './protocol.js'
@@ -66,7 +66,7 @@ async function resolveForGuest(build: PluginBuild, args: OnResolveArgs): Promise
   if (ZOD.test(path)) {
     // A plugin that has no zod installed has this package's.
     const found = await find(resolveDir)
-    return found.errors.length === 0 ? found : find(HOME)
+    return found.errors.length === 0 ? found : find(homeFolder())
   }
   if (!isBuiltin(path)) return undefined
   // A package of the same name that runs anywhere, such as `events`, is what a bundler would take.

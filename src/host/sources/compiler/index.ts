@@ -7,11 +7,11 @@ import * as nodeModule from 'node:module'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { CompilerKind, CompilerLine } from '../../../contracts/compiling.js'
 import { createAnswerBell } from '../../../ring/answer-bell.js'
+import { packageFile } from '../package-files.js'
 import type { CompilerOrder } from './program.js'
 
 /** Stripping types is experimental in some versions of Node.js, which the thread would say to the server's users. */
 const QUIET = ['--disable-warning=ExperimentalWarning']
-const PROGRAM = new URL('./program.js', import.meta.url)
 
 export class Compiler {
   #thread: Worker | null = null
@@ -42,7 +42,11 @@ export class Compiler {
   }
 
   #start(kind: CompilerKind): Worker {
-    const thread = new Worker(PROGRAM, { name: 'hookring-compiler', workerData: kind, execArgv: QUIET })
+    const thread = new Worker(packageFile('host/sources/compiler/program.js'), {
+      name: 'hookring-compiler',
+      workerData: kind,
+      execArgv: QUIET,
+    })
     thread.unref()
     const gone = (): void => {
       if (this.#thread === thread) this.#thread = null

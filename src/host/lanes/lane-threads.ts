@@ -111,8 +111,8 @@ class Pool {
     this.#wanted = options.spares
     const entry = fileURLToPath(packageFile('worker/entry.js'))
     // From beside the entry: Piscina's threads have a file of its own, which no bundle has.
-    const { Piscina } = createRequire(entry)('piscina') as typeof import('piscina')
-    this.#piscina = new Piscina({
+    const { Piscina: ThreadPool } = createRequire(entry)('piscina') as { Piscina: typeof Piscina }
+    this.#piscina = new ThreadPool({
       filename: entry,
       minThreads: 0,
       maxThreads: MAX_THREADS,

@@ -132,6 +132,10 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, ErrorHelp>> = {
     when: 'While a plugin that must be compiled or bundled is added: the folder for it cannot be made in the system’s temporary directory, as on a full disk or in a container with a read-only file system.',
     todo: 'Mount a writable directory and name it in `TMPDIR`. Trusted plugins in JavaScript need none.',
   },
+  PNP_UNSUPPORTED: {
+    when: 'When a plugin is added that is bundled before it runs (untrusted, pinned by `integrity`, or with runtime quickjs or compartment, or a process of its own), in a project that Yarn has installed without node_modules folders.',
+    todo: 'Set `nodeLinker: node-modules` in .yarnrc.yml and install again. Trusted plugins of runtime module run with Plug’n’Play as well.',
+  },
   ESBUILD_MISSING: {
     when: 'While a plugin is added whose runtime needs one file: runtimes `quickjs` and `compartment`, and what is untrusted behind a process boundary.',
     todo: '`npm install esbuild`.',

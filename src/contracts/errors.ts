@@ -39,6 +39,7 @@ export const ERROR_CODES = {
   PLUGIN_BUNDLE_TIMEOUT: 'the sources of a plugin were not made into one file in time',
   PLUGIN_BUNDLE_TOO_LARGE: 'the sources of a plugin are too large, or too deeply nested, to be made into one file',
   SOURCES_UNWRITABLE: 'what is made of a plugin cannot be written to the temporary folder',
+  PNP_UNSUPPORTED: "a plugin must be bundled, and the packages are Yarn's Plug'n'Play archives",
   ESBUILD_MISSING: 'a plugin must be bundled, and esbuild is not installed',
   QUICKJS_MISSING: 'a plugin runs in QuickJS, and the package that has it is not installed',
   REDIS_MISSING: 'a plugin keeps its state in Redis, and a package that it needs for that is not installed',

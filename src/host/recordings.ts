@@ -22,8 +22,8 @@ import {
 } from '../contracts/recording/format.js'
 import { bindMethods } from '../primitives/bind-methods.js'
 import { within } from '../primitives/within.js'
+import { packageFile } from './primitives/package-files.js'
 import { compileRedact, maskedFields, revealedPlans } from './recording-redaction.js'
-import { packageFile } from './sources/package-files.js'
 import { type PluginRecorder, VERDICT_INDEX } from './telemetry/recorders.js'
 
 /** A slow disk delays the recorder's lane, not the server: events wait there, and are then dropped and counted. */

@@ -13,9 +13,9 @@ import type { Piscina } from 'piscina'
 import { thrownText } from '../../contracts/errors.js'
 import { LATE, within } from '../../primitives/within.js'
 import type { WorkerProfile } from '../model/bulkhead.js'
+import { packageFile } from '../primitives/package-files.js'
 import type { Compiler } from '../sources/compiler/index.js'
 import { BUNDLES_PREFIX } from '../sources/own-folder.js'
-import { packageFile } from '../sources/package-files.js'
 import { LaneLink } from './lane-link.js'
 
 export interface LaneThread {

@@ -4,8 +4,8 @@
  */
 import { Worker } from 'node:worker_threads'
 import { HookringError } from '../../contracts/errors.js'
+import { packageFile } from '../primitives/package-files.js'
 import { checkDigest, hashOf } from './integrity.js'
-import { packageFile } from './package-files.js'
 import type { CopyOrder, CopyResult } from './pinned-copy-worker.js'
 
 /** @throws HookringError INTEGRITY_MISMATCH, OPTIONS_INVALID, PLUGIN_NOT_FOUND when it cannot be read or copied */

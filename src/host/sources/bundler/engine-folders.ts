@@ -2,7 +2,7 @@
 import { realpathSync } from 'node:fs'
 import { basename, dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { packageFile } from '../package-files.js'
+import { packageFile } from '../../primitives/package-files.js'
 import type { EnginePackages } from './resolver.js'
 
 /** The folder of this package, without a slash at its end. */

@@ -26,6 +26,15 @@ interface Idle {
   readonly timer: NodeJS.Timeout
 }
 
+/** Under Yarn's Plug'n'Play packages are in archives, which the bundling process has no way to read. */
+function refusePnp({ path, runtime }: PluginToBundle): void {
+  if ((process.versions as { pnp?: string }).pnp === undefined) return
+  throw new HookringError(
+    'PNP_UNSUPPORTED',
+    `plugin ${path} must be bundled for runtime ${runtime}, and what is bundled is read from node_modules folders, which Yarn's Plug'n'Play does not make: set nodeLinker: node-modules in .yarnrc.yml`,
+  )
+}
+
 export class Bundler {
   readonly #timeoutMs: number
   readonly #most = Math.max(1, Math.min(4, availableParallelism()))
@@ -40,10 +49,11 @@ export class Bundler {
   }
 
   /**
-   * @throws HookringError ESBUILD_MISSING, PLUGIN_BUNDLE_TIMEOUT, PLUGIN_BUNDLE_TOO_LARGE, PLUGIN_IMPORT_FAILED,
+   * @throws HookringError PNP_UNSUPPORTED, ESBUILD_MISSING, PLUGIN_BUNDLE_TIMEOUT, PLUGIN_BUNDLE_TOO_LARGE, PLUGIN_IMPORT_FAILED,
    * INTEGRITY_MISMATCH
    */
   async bundle(plugin: PluginToBundle): Promise<Uint8Array> {
+    refusePnp(plugin)
     const job: BundleJob = { ...plugin, parts: guestParts() }
     const esbuildUrl = findEsbuild(job)
     await this.#turn()

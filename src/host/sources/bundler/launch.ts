@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { bubblewrapArgs } from '../../../sandbox/bubblewrap.js'
 import { librariesInUse } from '../../../sandbox/libraries.js'
 import { findTool } from '../../../sandbox/tools.js'
-import { packageFile } from '../package-files.js'
+import { packageFile } from '../../primitives/package-files.js'
 import { engineFolders, homeFolder, packageFoldersAbove } from './engine-folders.js'
 import type { SourceFolders } from './protocol.js'
 

@@ -7,7 +7,7 @@ import * as nodeModule from 'node:module'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { CompilerKind, CompilerLine } from '../../../contracts/compiling.js'
 import { createAnswerBell } from '../../../ring/answer-bell.js'
-import { packageFile } from '../package-files.js'
+import { packageFile } from '../../primitives/package-files.js'
 import type { CompilerOrder } from './program.js'
 
 /** Stripping types is experimental in some versions of Node.js, which the thread would say to the server's users. */

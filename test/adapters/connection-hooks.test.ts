@@ -374,3 +374,18 @@ describe('setting a hook', () => {
     expect(server.handle).toBe(-1)
   })
 })
+
+test('a sync hook that refuses beside the failure of another, which was allowed, refuses in its own words', async () => {
+  const { client } = await serve({
+    plugins: [
+      raw({ sync: 'throws' }, { name: 'fails', onFailure: 'allow', priority: 1 }),
+      raw({ sync: 'rejects' }, { name: 'refuses' }),
+    ],
+  })
+  const c = await client()
+  expect(await refusalOf(c.sync('x'))).toMatchObject({
+    code: 'REQUEST_FAILED',
+    message: 'not today',
+    cause: { status: 7 },
+  })
+})

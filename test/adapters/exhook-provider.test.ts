@@ -418,6 +418,25 @@ describe('bad input', () => {
     expect(await watched.publish('', large)).toEqual({ type: 'IGNORE' })
   })
 
+  test('a policy that raises one kind of failure is that kind’s: it does not become the policy of errors', async () => {
+    const onFailure = { timeout: 'raise', error: 'allow' } as const
+    const { publish, authenticate } = await open([actor({ timeoutMs: 30, onFailure })], {}, { quarantine: false })
+    expect(await publish('pends')).toMatchObject(dropped())
+    expect(await authenticate('pends')).toMatchObject(NO)
+    expect(await publish('throws')).toEqual({ type: 'IGNORE' })
+  })
+
+  test('a message that one plugin makes too large for the next one is answered by the policy', async () => {
+    const payload = 'x'.repeat(4_000)
+    const first = actor({ name: 'a', bulkhead: 'a', onFailure: 'deny' })
+    const both = await open([first, actor({ name: 'b' })], {}, { maxEventBytes: 8_000, quarantine: false })
+    expect(await both.publish(`a:payload ${payload}`)).toMatchObject(dropped())
+    expect(both.provider.counts.map(({ undecided }) => undecided)).toEqual([1])
+    const lenient = { ...first, onFailure: 'allow' } as const
+    const allowed = await open([lenient, actor({ name: 'b' })], {}, { maxEventBytes: 8_000, quarantine: false })
+    expect(await allowed.publish(`a:payload ${payload}`)).toEqual({ type: 'IGNORE' })
+  })
+
   test('what is told and is about nobody, or too large, is acknowledged and counted', async () => {
     const { broker, provider, logger } = await open([actor()], { maxRequestBytes: 100_000 })
     expect(await broker.call('OnClientConnect', {})).toEqual({})

@@ -46,6 +46,44 @@ test('a reject reaches the client with its reason and the names of plugin and ho
   expect(server.handled).toEqual([])
 })
 
+test('a reject beside another plugin’s failure, which was allowed, is the plugin’s', async () => {
+  const failure = { kind: 'timeout', plugin: 'slow', hookpoint: 'onOrder', message: 'late', waitedMs: 0, ranMs: 50 }
+  const reject = { kind: 'reject', reason: 'too dear', plugin: 'limits', code: status.FAILED_PRECONDITION, failure }
+  await using server = await startBuying({ onOrder: () => reject }, asksOnOrder)
+  const { code, details, trailers } = await server.buy(ORDER).ended
+  expect({ code, details }).toEqual({ code: status.FAILED_PRECONDITION, details: 'too dear' })
+  expect(trailers.get('hookring-failure')).toEqual([])
+})
+
+test.each(['EVENT_INVALID', 'EVENT_TOO_LARGE'] as const)(
+  'a request of which a plugin has made %s is not its client’s fault, and the operator is told',
+  async (code) => {
+    const errors: unknown[] = []
+    const rules: ShopRules = {
+      before: [
+        {
+          hookpoint: 'onPrice',
+          event: (order: Order) => order,
+          replace: (order: Order, event) => ({ ...order, total: event.total }),
+        },
+        asksOnOrder.before,
+      ],
+    }
+    const script: Script = {
+      onPrice: () => ({ kind: 'replace', event: { total: 99 }, plugin: 'pricer' }),
+      onOrder: () => Promise.reject(new HookringError(code, 'onOrder: no event can be made of it')),
+    }
+    await using server = await startBuying(script, rules, { onError: (error) => void errors.push(error) })
+    const ended = await server.buy(ORDER).ended
+    expect({ code: ended.code, details: ended.details }).toEqual({
+      code: status.UNAVAILABLE,
+      details: 'a hook is not available',
+    })
+    expect(errors).toMatchObject([{ code }])
+    expect(server.handled).toEqual([])
+  },
+)
+
 test('the names stay with the server when trailers are off', async () => {
   const reject = { kind: 'reject', reason: 'no', plugin: 'limits' }
   await using server = await startBuying({ onOrder: () => reject }, asksOnOrder, { trailers: false })

@@ -12,6 +12,7 @@ import {
   type ConnectionCloseEvent,
   type ConnectionHookName,
   HookringError,
+  isUndecided,
 } from '../../contracts/index.js'
 import { type Answer, errorAnswer, failureAnswer, thrownAnswer, valueAnswer } from './answers.js'
 import { checkShape, decodeBody, encodeBody } from './body.js'
@@ -149,7 +150,8 @@ export class Requests {
         return valueAnswer(verdict.value.body, maxFrameBytes)
       case 'reject': {
         const { failure, reason, code } = verdict
-        return failure === undefined ? errorAnswer('REQUEST_FAILED', reason, code) : failureAnswer(failure)
+        const isFailed = failure !== undefined && isUndecided(verdict)
+        return isFailed ? failureAnswer(failure) : errorAnswer('REQUEST_FAILED', reason, code)
       }
       case 'continue': {
         if (peer.signal.aborted) throw new HookringError('CALL_ABORTED', 'nobody waits for the answer')

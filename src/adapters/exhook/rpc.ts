@@ -201,6 +201,8 @@ function patienceMs(call: UnaryCall, requestTimeoutMs: number): number {
 function failureKindOf(error: unknown): FailureKind {
   const code = codeOf(error)
   if (code === 'EVENT_INVALID' || code === 'EVENT_TOO_LARGE') return 'invalid'
+  // A policy of raise is for this kind of failure, not for all of them.
+  if (code === 'PLUGIN_FAILED') return ((error as HookringError).cause as Partial<Failure> | undefined)?.kind ?? 'error'
   return code === 'ENGINE_CLOSED' ? 'crash' : 'error'
 }
 

@@ -8,7 +8,7 @@ import type { Hookpoints, RejectVerdict, Verdict } from '../../contracts/index.j
 import type { CallOptions } from '../../index.js'
 import type { AskingEngine } from './engine.js'
 import type { CheckedAfterRule, CheckedBeforeRule, RpcCall, RpcOutcome } from './rules.js'
-import { errorStatus, plain, rejectStatus } from './status.js'
+import { errorStatus, plain, rejectStatus, unusableStatus } from './status.js'
 
 export interface InterceptorOptions {
   /** The status of a reject in place of the default one; `undefined` keeps the default. */
@@ -60,8 +60,9 @@ export class RuleRunner<Points extends Hookpoints> {
         if (call.signal.aborted) break
         current = decision.request
       } catch (error) {
-        const refusal = errorStatus(error)
-        if (refusal.code === status.INTERNAL) this.report(error, rule.hookpoint, call)
+        const isOfPlugin = current !== request && isAboutEvent(error)
+        const refusal = isOfPlugin ? unusableStatus() : errorStatus(error)
+        if (isOfPlugin || refusal.code === status.INTERNAL) this.report(error, rule.hookpoint, call)
         return { kind: 'refuse', status: refusal }
       }
     }
@@ -169,6 +170,12 @@ export class RuleRunner<Points extends Hookpoints> {
     const traceId = chosen === undefined ? traceparentId(call) : Reflect.apply(chosen, this.#options, [call])
     return traceId !== undefined && Buffer.byteLength(traceId) <= MAX_TRACE_ID_BYTES ? traceId : undefined
   }
+}
+
+/** No event can be made of it. */
+function isAboutEvent(error: unknown): boolean {
+  const code = (error as { readonly code?: unknown } | null)?.code
+  return code === 'EVENT_INVALID' || code === 'EVENT_TOO_LARGE'
 }
 
 function traceparentId(call: RpcCall): string | undefined {

@@ -8,6 +8,7 @@
  * | the failure policy rejected: timeout            | DEADLINE_EXCEEDED                             |
  * | the failure policy rejected: overload           | RESOURCE_EXHAUSTED                            |
  * | the failure policy rejected: anything else      | UNAVAILABLE                                   |
+ * | a plugin's replacement is no event, or too large for one, at the next rule | UNAVAILABLE       |
  * | EVENT_INVALID                                   | INVALID_ARGUMENT                              |
  * | EVENT_TOO_LARGE                                 | RESOURCE_EXHAUSTED                            |
  * | ENGINE_CLOSED, PLUGIN_FAILED                    | UNAVAILABLE                                   |
@@ -20,7 +21,7 @@
  * clients send before any handler has looked at it.
  */
 import { Metadata, type StatusObject, status } from '@grpc/grpc-js'
-import type { ErrorCode, FailureKind, RejectVerdict } from '../../contracts/index.js'
+import { type ErrorCode, type FailureKind, isUndecided, type RejectVerdict } from '../../contracts/index.js'
 
 export interface RejectStatusOptions {
   /** The hookpoint that was asked, for the trailer `hookring-hookpoint`. */
@@ -51,7 +52,8 @@ const FAILURES: Readonly<Record<FailureKind, { code: status; details: string }>>
  * The details are the plugin's reason; a reject by the failure policy says only what kind of failure it was.
  */
 export function rejectStatus(verdict: RejectVerdict, options: RejectStatusOptions = {}): StatusObject {
-  const { failure } = verdict
+  // One that a plugin refused beside another's failure is refused: the plugin's word counts.
+  const failure = isUndecided(verdict) ? verdict.failure : undefined
   const metadata = new Metadata()
   if (options.trailers !== false) {
     metadata.set('hookring-plugin', trailerText(verdict.plugin))
@@ -62,6 +64,12 @@ export function rejectStatus(verdict: RejectVerdict, options: RejectStatusOption
   if (failure !== undefined) return { ...FAILURES[failure.kind], metadata }
   const code = isErrorCode(verdict.code) ? verdict.code : status.PERMISSION_DENIED
   return { code, details: detailsText(verdict.reason), metadata }
+}
+
+/** Of a request that a plugin's replacement has made larger than an event may be, or one that is none: no client's fault. */
+export function unusableStatus(): StatusObject {
+  const { code, details } = FAILURES.invalid
+  return plain(code, details)
 }
 
 /** The status of an error that asking a hookpoint threw. Details of unexpected errors are kept from the client. */

@@ -8,11 +8,11 @@ import {
   BadFrame,
   FROM_CHILD,
   type Frame,
-  FrameReader,
   HEAD_BYTES,
   MAX_JSON_DEPTH,
   MAX_LOG_BYTES,
   mostBytesFromChild,
+  PipeFrameReader,
   writeHead,
 } from '../../dist/worker/process/frames.js'
 import { logPayloads } from '../../dist/worker/process/log-frames.js'
@@ -30,7 +30,7 @@ function frame(what: number, payload: Uint8Array | string = ''): Buffer {
 
 function read(bytes: Buffer, chunkBytes = bytes.length): Frame[] {
   const frames: Frame[] = []
-  const reader = new FrameReader(
+  const reader = new PipeFrameReader(
     (what) => mostBytesFromChild(what, MAX_REPLY_BYTES),
     (one) => void frames.push(one),
   )

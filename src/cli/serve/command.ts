@@ -4,7 +4,7 @@ import { errorText } from '../common/errors.js'
 import { EXIT_FINDINGS, EXIT_GOOD, EXIT_INTERRUPTED, endProcess, print } from '../common/exit.js'
 import { checkConfig } from './check.js'
 import { loadConfig } from './config.js'
-import { type Lines, linesOn } from './lines.js'
+import { type LineLogger, linesOn } from './lines.js'
 import { Serving } from './run.js'
 
 const EXAMPLES = `
@@ -94,7 +94,7 @@ function signals() {
   }
 }
 
-function sayStarted({ servers, metricsAddress }: Serving, lines: Lines): void {
+function sayStarted({ servers, metricsAddress }: Serving, lines: LineLogger): void {
   for (const { name, addresses, engine } of servers) {
     const plugins = engine.plugins.map((plugin) => plugin.name)
     const which = plugins.length === 0 ? 'no plugins' : `plugins: ${plugins.join(', ')}`

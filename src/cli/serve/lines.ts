@@ -44,8 +44,12 @@ export class Lines implements Logger {
   }
 }
 
-export function linesOn(stream: NodeJS.WriteStream): Lines {
-  return new Lines({ isTerminal: stream.isTTY === true, write: (line) => stream.write(line), now: () => new Date() })
+export function linesOn(stream: NodeJS.WriteStream): LineLogger {
+  return new LineLogger({
+    isTerminal: stream.isTTY === true,
+    write: (line) => stream.write(line),
+    now: () => new Date(),
+  })
 }
 
 function plainLine(time: string, level: Level, fields: object, message: string): string {

@@ -105,7 +105,7 @@ export class ClusterMember {
       generation: () => this.#node.generation,
       takeOver: (clientId, from) => this.#channel.takeOver(clientId, from),
       tellTaken: (clientId, by) => this.#channel.tellTaken(clientId, by),
-      letGo: (clientId) => this.#letGo(clientId),
+      evict: (clientId) => this.#evict(clientId),
       opened: (clientId) => this.#opened(clientId),
       gone: (clientId) => this.#gone(clientId),
     })
@@ -350,7 +350,7 @@ export class ClusterMember {
     this.router.end(clientId)
   }
 
-  async #letGo(clientId: string): Promise<void> {
+  async #evict(clientId: string): Promise<void> {
     const { releaseSession, disconnect } = this.#services
     // A broker without a session store has only the connection to give up.
     if (releaseSession === undefined) await disconnect({ clientId })

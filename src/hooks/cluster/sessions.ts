@@ -58,7 +58,7 @@ export interface SessionsOptions {
   takeOver(clientId: string, from: string): Promise<void>
   tellTaken(clientId: string, by: string): void
   /** Ends the client's connection to this broker; its session is another one's, or nobody's. */
-  letGo(clientId: string): Promise<unknown>
+  evict(clientId: string): Promise<unknown>
   /** The session is this node's; a connection that it had here before is over. */
   opened(clientId: string): void
   /** The session is not this node's any more. */
@@ -177,7 +177,7 @@ export class Sessions {
   async release(clientId: string): Promise<void> {
     const session = this.#open.get(clientId)
     this.#forget(clientId)
-    await this.#letGo(clientId)
+    await this.#evict(clientId)
     await this.#routes.dropAll(clientId)
     if (session !== undefined)
       await LEAVE_SESSION.run(this.#connection, this.#keys.allOf(clientId), this.#leavingArgs(session))
@@ -188,7 +188,7 @@ export class Sessions {
     if (this.#open.get(clientId)?.lease !== lease) return
     this.#options.log.warn('a session is not this node’s any more: its client is disconnected', { clientId })
     this.#forget(clientId)
-    await this.#letGo(clientId)
+    await this.#evict(clientId)
     await this.#routes.dropAll(clientId)
   }
 
@@ -198,7 +198,7 @@ export class Sessions {
       const session = this.#open.get(clientId)
       if (session?.lease !== lease) return
       this.#end(session)
-        .then(() => this.#letGo(clientId))
+        .then(() => this.#evict(clientId))
         .catch((error: unknown) => this.#options.log.debug('a lost client', { error: String(error) }))
     }
     setTimeout(look, MISSING_MS).unref()
@@ -263,7 +263,7 @@ export class Sessions {
     const clientIds = this.clientIds
     for (const clientId of clientIds) this.#forget(clientId)
     await inParts(clientIds, async (clientId) => {
-      await this.#letGo(clientId)
+      await this.#evict(clientId)
       // The routes of this id are another node's by now, or will be removed with what this one left behind.
       this.#routes.forget(clientId)
     })
@@ -317,8 +317,8 @@ export class Sessions {
     return session
   }
 
-  #letGo(clientId: string): Promise<unknown> {
-    const leaving = this.#options.letGo(clientId).finally(() => {
+  #evict(clientId: string): Promise<unknown> {
+    const leaving = this.#options.evict(clientId).finally(() => {
       if (this.#leaving.get(clientId) === settled) this.#leaving.delete(clientId)
     })
     const settled = leaving.catch(() => {})

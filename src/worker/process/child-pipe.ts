@@ -8,7 +8,7 @@
  */
 import { readSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { type Frame, FrameReader, HEAD_BYTES, type Head, PIPE_FD, writeHead } from './frames.js'
+import { type Frame, HEAD_BYTES, type Head, PIPE_FD, PipeFrameReader, writeHead } from './frames.js'
 
 /** Many small events at once; a large one gets memory of its own. */
 const CHUNK_BYTES = 256 * 1024
@@ -48,7 +48,7 @@ export class ChildPipe {
   async serve(take: TakeFrame, loop: { turn(): Promise<void>; needsLoop(): boolean }): Promise<void> {
     let work: Promise<void> | undefined
     // The lane is believed: its frames have no bound.
-    const reader = new FrameReader(
+    const reader = new PipeFrameReader(
       () => Number.POSITIVE_INFINITY,
       (frame) => {
         work = take(frame) ?? work
@@ -67,7 +67,7 @@ export class ChildPipe {
     this.#serveInLoop(reader)
   }
 
-  #serveInLoop(reader: FrameReader): void {
+  #serveInLoop(reader: PipeFrameReader): void {
     this.#socket = new Socket({ fd: PIPE_FD, readable: true, writable: true })
     this.#socket.on('data', (bytes: Buffer) => reader.push(bytes))
     this.#socket.on('close', end)

@@ -12,7 +12,7 @@ import { within } from '../../primitives/within.js'
 import { forkedBy } from '../../sandbox/bubblewrap.js'
 import { Cgroup } from './cgroup.js'
 import { ChildStderr, type LastWords, type StderrListener } from './child-stderr.js'
-import { BadFrame, FROM_CHILD, type Frame, FrameReader, HEAD_BYTES, type MostBytes, PIPE_FD } from './frames.js'
+import { BadFrame, FROM_CHILD, type Frame, HEAD_BYTES, type MostBytes, PIPE_FD, PipeFrameReader } from './frames.js'
 import { type Broken, FILTER_FD, type Launch, planLaunch } from './sandbox.js'
 import { TaskWatch } from './task-watch.js'
 
@@ -83,7 +83,7 @@ export class ChildProcess {
   readonly #process: NodeChild
   readonly #forks: boolean
   readonly #news: ChildNews
-  readonly #reader: FrameReader
+  readonly #reader: PipeFrameReader
   readonly #cgroup: Cgroup | null
   readonly #gone: Promise<void>
   #stderr: ChildStderr | null = null
@@ -99,7 +99,7 @@ export class ChildProcess {
     this.#news = news
     this.#cgroup = launch.bounds === null ? null : Cgroup.create(launch.bounds)
     // Nothing but the word that it is ready is taken before the lane listens.
-    this.#reader = new FrameReader(
+    this.#reader = new PipeFrameReader(
       () => HEAD_BYTES,
       (frame) => this.#frame(frame),
     )

@@ -166,7 +166,7 @@ export class BadFrame extends Error {}
 export type MostBytes = (what: number) => number
 
 /** Cuts a stream of bytes into frames. */
-export class FrameReader {
+export class PipeFrameReader {
   /** Of frames whose head has not been read yet. */
   mostBytes: MostBytes
   readonly #take: (frame: Frame) => void

@@ -29,7 +29,7 @@ export function captureOutput(sender: LogSender): void {
     [process.stdout, 'info'],
     [process.stderr, 'error'],
   ] as const) {
-    const lines = new Lines((line) => print(level, line))
+    const lines = new LineAssembler((line) => print(level, line))
     const write = (text: string) => {
       // A call of the console is one message, of however many lines.
       const ofConsole = told.level()
@@ -92,8 +92,8 @@ function captureStream(stream: NodeJS.WriteStream, print: (text: string) => void
   Object.defineProperty(stream, 'write', { configurable: true, writable: true, value: write })
 }
 
-/** Puts together lines that are written in pieces. */
-class Lines {
+/** Assembles lines that are written in pieces. */
+class LineAssembler {
   readonly #print: (line: string) => void
   #unended = ''
   #timer: NodeJS.Timeout | undefined

@@ -9,9 +9,9 @@ import type { ChildListener, ChildProcess } from '../../../dist/worker/process/c
 import {
   BadFrame,
   FROM_CHILD,
-  FrameReader,
   HEAD_BYTES,
   type MostBytes,
+  PipeFrameReader,
   writeHead,
 } from '../../../dist/worker/process/frames.js'
 import { Link } from '../../../dist/worker/process/link.js'
@@ -190,13 +190,13 @@ const childFrames: Target<{
 function received(stream: Buffer, chunkBytes: number): { losses: string[]; lines: object[] } {
   const losses: string[] = []
   const lines: object[] = []
-  let reader!: FrameReader
+  let reader!: PipeFrameReader
   let listener!: ChildListener
   const child = {
     pipe: new PassThrough().resume(),
     listen(next: ChildListener, mostBytes: MostBytes) {
       listener = next
-      reader = new FrameReader(mostBytes, (one) => next.frame(one))
+      reader = new PipeFrameReader(mostBytes, (one) => next.frame(one))
     },
     kill() {},
   } as unknown as ChildProcess

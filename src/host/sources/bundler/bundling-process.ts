@@ -14,7 +14,7 @@ import {
   type BundleAnswer,
   type BundleJob,
   type BundleRefusal,
-  FrameReader,
+  BundlerFrameReader,
 } from './protocol.js'
 
 /** Two programs start, on a machine that may be busy with others. */
@@ -32,7 +32,7 @@ export class BundlingProcess {
   readonly #launch: Launch
   readonly #gone: Promise<null>
   readonly #closed: Promise<void>
-  readonly #reader = new FrameReader()
+  readonly #reader = new BundlerFrameReader()
   #hear: ((frame: AnswerFrame) => void) | null = null
   #stderr = ''
   #isUsable = true

@@ -98,7 +98,7 @@ export interface AnswerFrame {
 }
 
 /** Puts frames together from what arrives. */
-export class FrameReader {
+export class BundlerFrameReader {
   readonly #chunks: Buffer[] = []
   #bytes = 0
 

@@ -18,7 +18,7 @@ import {
   type SlotName,
   USER_ARGUMENTS,
 } from './layout.js'
-import { type CMemory, Source, Target } from './memory.js'
+import { type CMemory, EncodedEvent, StructMemory } from './memory.js'
 
 /** How an event is handed to its function: a pointer to it, to an array and a count, or its fields one by one. */
 type Passing = 'pointer' | 'array' | 'fields'
@@ -59,8 +59,8 @@ function objectWriter({ slot, struct, passing }: HookShape, node: ObjectNode, mo
   const writes = compileStruct(struct, node, model)
   if (writes === null) return null
   const { sizeBytes } = layoutOf(struct, model)
-  const source = new Source()
-  const target = new Target(model)
+  const source = new EncodedEvent()
+  const target = new StructMemory(model)
   return {
     slot,
     passing,
@@ -83,8 +83,8 @@ function arrayWriter({ slot, struct, passing }: HookShape, node: ObjectNode, mod
   const writes = compileStruct(struct, element, model)
   if (writes === null) return null
   const { sizeBytes } = layoutOf(struct, model)
-  const source = new Source()
-  const target = new Target(model)
+  const source = new EncodedEvent()
+  const target = new StructMemory(model)
   return {
     slot,
     passing,
@@ -109,11 +109,11 @@ function arrayWriter({ slot, struct, passing }: HookShape, node: ObjectNode, mod
 /** One field of the event, or a pointer and its length. `from`: of the object that the field is in. */
 interface FieldWrite {
   /** Bytes besides the struct. */
-  readonly tail: number | ((source: Source, from: number) => number)
-  write(source: Source, from: number, target: Target, to: number): void
+  readonly tail: number | ((source: EncodedEvent, from: number) => number)
+  write(source: EncodedEvent, from: number, target: StructMemory, to: number): void
 }
 
-function tailBytes(writes: readonly FieldWrite[], source: Source, from: number): number {
+function tailBytes(writes: readonly FieldWrite[], source: EncodedEvent, from: number): number {
   let bytes = 0
   for (let i = 0; i < writes.length; i++) {
     const { tail } = writes[i] as FieldWrite
@@ -122,7 +122,13 @@ function tailBytes(writes: readonly FieldWrite[], source: Source, from: number):
   return bytes
 }
 
-function writeStruct(writes: readonly FieldWrite[], source: Source, from: number, target: Target, to: number): void {
+function writeStruct(
+  writes: readonly FieldWrite[],
+  source: EncodedEvent,
+  from: number,
+  target: StructMemory,
+  to: number,
+): void {
   for (let i = 0; i < writes.length; i++) (writes[i] as FieldWrite).write(source, from, target, to)
 }
 
@@ -177,7 +183,7 @@ function maybe(node: MaybeNode, fieldAt: number, at: number, lengthAt: number): 
   const inner = pointed(node.inner, fieldAt + node.innerAt, at, lengthAt)
   if (inner === null) return null
   const { tail } = inner
-  const isPresent = (source: Source, from: number) => source.u8[from + fieldAt] === 1
+  const isPresent = (source: EncodedEvent, from: number) => source.u8[from + fieldAt] === 1
   return {
     tail: (source, from) => (!isPresent(source, from) ? 0 : typeof tail === 'number' ? tail : tail(source, from)),
     write(source, from, target, to) {

@@ -1,6 +1,6 @@
 /**
- * The memory that structs are written to, and the event's bytes that they are written from. Both are kept from call to
- * call, so that a call makes no objects. The lane's thread only.
+ * The memory to which structs are written, and the encoded event from which they are written. Both are used again for every
+ * call, so that a call allocates nothing. The lane's thread only.
  */
 import type { EventBytes } from '../runtime.js'
 import type { CModel } from './layout.js'
@@ -19,8 +19,8 @@ export interface CMemory {
 /** An argument or a result: bigints for addresses that may be wider than numbers are exact. */
 export type CValue = number | bigint
 
-/** The event's bytes, with a view that is made anew only when they are in other memory than the last one's. */
-export class Source {
+/** The bytes of an event. The view is made again only if they are in other memory than those of the event before. */
+export class EncodedEvent {
   u8: Uint8Array = new Uint8Array(0)
   view: DataView = new DataView(this.u8.buffer)
   /** Of the event. */
@@ -45,8 +45,8 @@ const NOWHERE: CMemory = {
   addressHigh: 0,
 }
 
-/** The memory that is written to, and where its free part begins. */
-export class Target {
+/** The memory to which structs are written, and where its free part begins. */
+export class StructMemory {
   view: DataView = NOWHERE.view
   readonly #isWide: boolean
   #memory = NOWHERE

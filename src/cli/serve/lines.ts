@@ -13,7 +13,7 @@ export interface LinesOptions {
   now(): Date
 }
 
-export class Lines implements Logger {
+export class LineLogger implements Logger {
   readonly #options: LinesOptions
 
   constructor(options: LinesOptions) {

@@ -93,7 +93,7 @@ function define(maxAnswerBytes: number) {
         onMessage: gate(
           z.object({
             ...peer,
-            /** Which socket of the server. `partitionBy: 'socket'` gives all messages of one to the same lane. */
+            /** Which socket of the server. `requestId` is that of its handshake: `partitionBy: 'requestId'` gives all of one to a lane. */
             socket: u32(),
             /** False: `data` is text in UTF-8. */
             isBinary: z.boolean(),

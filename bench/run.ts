@@ -19,6 +19,7 @@ const CASES: Readonly<Record<string, () => Promise<BenchCase>>> = {
   mqtt: async () => (await import('./cases/mqtt.js')).mqtt,
   memory: async () => (await import('./cases/memory.js')).memory,
   runtimes: async () => (await import('./cases/runtimes.js')).runtimes,
+  http: async () => (await import('./cases/http.js')).http,
   exhook: async () => (await import('./cases/exhook.js')).exhook,
   unsubscribed: async () => (await import('./cases/unsubscribed.js')).unsubscribed,
 }

@@ -88,6 +88,7 @@ export class HttpHooks<Points extends Hookpoints = Hookpoints> {
   readonly #hooks: Readonly<Record<string, LooseHook>>
   readonly #stages: CheckedStages
   readonly #reports: Reports
+  #gathering: Promise<void> | null = null
 
   /** @throws HookringError OPTIONS_INVALID or HOOKPOINT_UNKNOWN */
   constructor(engine: AskingEngine<Points>, options: HttpOptions<Points>, door: string) {
@@ -114,9 +115,26 @@ export class HttpHooks<Points extends Hookpoints = Hookpoints> {
   async ask(stage: RequestStage, request: HookedRequest, signal: AbortSignal): Promise<Outcome> {
     const checked = this.#stages[stage]
     if (checked === null) return ALLOWED
-    if (stage !== 'onRoute') this.counts.asked += 1
+    if (stage !== 'onRoute') {
+      this.counts.asked += 1
+      await this.#gathered()
+    }
     const outcome = await this.#askStage(checked, request, { request, signal })
     return signal.aborted ? this.left() : this.count(outcome)
+  }
+
+  /**
+   * The end of this poll of the sockets. What came with it is asked about together: the engine publishes once a turn, and each
+   * socket is a turn of its own, so that a lane would be woken for each.
+   */
+  #gathered(): Promise<void> {
+    this.#gathering ??= new Promise((resolve) =>
+      setImmediate(() => {
+        this.#gathering = null
+        resolve()
+      }),
+    )
+    return this.#gathering
   }
 
   async askMessage(message: HookedMessage, signal: AbortSignal): Promise<Outcome> {

@@ -5,7 +5,7 @@
  */
 import { Agent, get } from 'node:http'
 import autocannon from 'autocannon'
-import { answerRequests, createHistogram } from '../instruments.js'
+import { answerRequests, Histogram } from '../instruments.js'
 import {
   BYSTANDER_PATH,
   BYSTANDERS_PER_SECOND,
@@ -29,7 +29,7 @@ answerRequests((request: ClientRequest): Promise<ThroughputFigures | BystanderFi
 })
 
 async function measureThroughput({ port, hook, sliceMs }: ClientRequest): Promise<ThroughputFigures> {
-  const histogram = createHistogram()
+  const histogram = new Histogram()
   let failed = 0
   let endMs = Number.POSITIVE_INFINITY
   await new Promise<void>((resolve, reject) => {
@@ -83,7 +83,7 @@ async function measureBystander({ port, sliceMs }: ClientRequest): Promise<Bysta
 
 /** Requests that are due at a rate, whatever has become of those before. */
 function createStream(port: number, path: string) {
-  const histogram = createHistogram()
+  const histogram = new Histogram()
   const underWay: Promise<void>[] = []
   let sent = 0
   const send = (dueMs: number) =>

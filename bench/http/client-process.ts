@@ -52,7 +52,7 @@ async function measureThroughput({ port, hook, sliceMs }: ClientRequest): Promis
     setTimeout(() => instance.stop(), sliceMs)
   })
   return {
-    requestsPerSecond: (histogram.count() / sliceMs) * 1_000,
+    requestsPerSecond: (histogram.count / sliceMs) * 1_000,
     p50Us: histogram.percentile(0.5),
     p99Us: histogram.percentile(0.99),
     failed,
@@ -107,7 +107,7 @@ function createStream(port: number, path: string) {
     figures: () => ({
       p50Us: histogram.percentile(0.5),
       p99Us: histogram.percentile(0.99),
-      failed: sent - histogram.count(),
+      failed: sent - histogram.count,
     }),
   }
 }

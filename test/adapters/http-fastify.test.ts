@@ -129,7 +129,7 @@ test("an engine that it makes logs to Fastify's logger and is closed with the se
   const stream = { write: (line: string) => void lines.push(JSON.parse(line)) }
   const app = Fastify({ logger: { stream } })
   const from = new URL('./fixtures/http-shutdown-plugin.mjs', import.meta.url)
-  await app.register(hookring, { engine: { plugins: [{ from }] } })
+  await app.register(hookring, { engine: { plugins: [{ from, timeoutMs: 5_000 }] } })
   app.get('/', () => 'handled')
   const address = await app.listen({ port: 0 })
   expect((await fetch(address)).status).toBe(200)

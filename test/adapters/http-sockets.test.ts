@@ -224,7 +224,7 @@ test('streams of sockets read what nobody objects to', async () => {
 
 test('messages cost nothing where no plugin sees them', async () => {
   const from = new URL('./fixtures/http-shutdown-plugin.mjs', import.meta.url)
-  const server = await startSockets({ engine: await startEngine({ plugins: [{ from }] }) })
+  const server = await startSockets({ engine: await startEngine({ plugins: [{ from, timeoutMs: 5_000 }] }) })
   const { socket } = await open(server.url)
   socket.send('one')
   await until('it', () => server.heard.length === 1)

@@ -28,7 +28,9 @@ async function stop(child: ChildProcess): Promise<unknown> {
 }
 
 async function get(url: string, init: RequestInit = {}): Promise<[number, string]> {
-  const response = await fetch(url, { ...init, headers: { connection: 'close', ...init.headers } })
+  let response = await fetch(url, { ...init, headers: { connection: 'close', ...init.headers } })
+  // Their plugins have 100 ms, as by default, and the machine may be busy.
+  for (let again = 0; response.status === 504 && again < 10; again++) response = await fetch(url, init)
   const text = await response.text()
   return [
     response.status,

@@ -22,6 +22,7 @@ const GUIDES = [
   page('Testing plugins', '/guide/testing'),
   page('Untrusted plugins', '/guide/untrusted'),
   page('Operating', '/guide/operating'),
+  page('Whole servers to copy', '/guide/servers'),
 ]
 const SYSTEMS = [
   page('HTTP', '/http'),

@@ -79,3 +79,11 @@ describe('the entries', () => {
     expect(thrown.filter((code) => !known.has(code))).toEqual([])
   })
 })
+
+test('an error of the command says how to read more about its code', () => {
+  const { status, stderr } = spawnSync(process.execPath, [join(ROOT, 'dist/cli/main.js'), 'bench', './nowhere.mjs'], {
+    encoding: 'utf8',
+  })
+  expect(status).toBe(2)
+  expect(stderr).toMatch(/^hookring: PLUGIN_NOT_FOUND: .*\nMore: npx hookring explain PLUGIN_NOT_FOUND\n$/)
+})

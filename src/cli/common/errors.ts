@@ -1,6 +1,7 @@
 /**
- * What went wrong, as the command says it: one paragraph with its code. HOOKRING_DEBUG adds the stack.
+ * What went wrong, as the command says it: one paragraph with its code, and how to read what to do about it. HOOKRING_DEBUG adds the stack.
  */
+import { ERROR_CODES } from '../../contracts/index.js'
 import { EXIT_USAGE } from './exit.js'
 
 /** An error that the user can do something about: in the options, or where they point to. */
@@ -21,5 +22,7 @@ export function errorText(error: unknown): string {
   const text = typeof message === 'string' ? message : String(error)
   const prefix = typeof code === 'string' ? `${code}: ` : ''
   const debug = process.env.HOOKRING_DEBUG ? `\n${String(stack)}` : ''
-  return `hookring: ${prefix}${text}${debug}\n`
+  const more =
+    typeof code === 'string' && Object.hasOwn(ERROR_CODES, code) ? `\nMore: npx hookring explain ${code}` : ''
+  return `hookring: ${prefix}${text}${debug}${more}\n`
 }

@@ -1,6 +1,5 @@
 /** Adds, removes and reloads plugins by name. Host's thread only. */
 import type { PluginOptions } from '../../contracts/options.js'
-import type { Registration } from '../model/plugin.js'
 import type { PluginLookup } from './plugin-lookup.js'
 import type { Registrations } from './registrations.js'
 import type { Registry } from './registry.js'
@@ -27,9 +26,7 @@ export class PluginChanges {
 
   /** Adds the engine's first plugins, all at once. */
   async addFirst(plugins: readonly unknown[]): Promise<void> {
-    const first: Registration[] = []
-    for (const [index, plugin] of plugins.entries())
-      first.push(await this.#registrations.create(plugin, `plugins[${index}]`))
+    const first = await this.#registrations.createAll(plugins)
     await this.#registry.change(() => first)
   }
 

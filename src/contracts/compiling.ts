@@ -4,8 +4,11 @@
  */
 import type { ErrorCode } from './errors.js'
 
-/** `esbuild` compiles and knows tsconfig.json; `strip` is what Node.js does itself: it blanks out types, and no more. */
-export type CompilerKind = 'esbuild' | 'strip'
+/**
+ * `esbuild` compiles and knows tsconfig.json; `strip` is what Node.js does itself: it blanks out types, and no more. `none`:
+ * there is nothing that compiles, and imports are reported all the same.
+ */
+export type CompilerKind = 'esbuild' | 'strip' | 'none'
 
 /** One end of a line to the compiler; a thread has one, and may make more of it. */
 export interface CompilerLine<Port> {
@@ -13,6 +16,8 @@ export interface CompilerLine<Port> {
   readonly port: Port
   /** One word, which changes with each answer. */
   readonly answers: Int32Array
+  /** Whoever loads says what imports what. */
+  readonly reportsImports: boolean
 }
 
 export type CompilerRequest<Port> =
@@ -20,8 +25,16 @@ export type CompilerRequest<Port> =
   | { readonly ask: 'compile'; readonly path: string; readonly as: 'written' | 'commonjs' }
   /** Where an import leads by tsconfig.json and by esbuild's rules, that Node.js does not find. */
   | { readonly ask: 'find'; readonly specifier: string; readonly importer: string }
+  /** Has no answer. */
+  | ({ readonly ask: 'note' } & ImportReport)
   /** Another line, for another thread. Has no answer. */
   | { readonly ask: 'connect'; readonly port: Port; readonly answers: Int32Array }
+
+/** One file imports another: paths. */
+export interface ImportReport {
+  readonly importer: string
+  readonly imported: string
+}
 
 export type ModuleFormat = 'module' | 'commonjs'
 

@@ -109,8 +109,12 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, ErrorHelp>> = {
     todo: 'Give some of them another `bulkhead`.',
   },
   TYPESCRIPT_UNSUPPORTED: {
-    when: 'While a plugin in TypeScript is added: this Node.js does not load TypeScript by itself (22.18 and later do), and esbuild is not installed.',
+    when: 'While a plugin in TypeScript is added: this Node.js does not load TypeScript by itself (22.18 and later do), or the plugin has more of it than types (enums, namespaces, parameter properties, JSX), and esbuild is not installed.',
     todo: '`npm install esbuild`, run a later Node.js, or name the compiled JavaScript.',
+  },
+  WATCH_FAILED: {
+    when: 'By the event `error` after `engine.watch()` or `hookring serve --watch`: the system does not watch a folder of a plugin, or there are too many.',
+    todo: 'The message says which folder. On Linux `fs.inotify.max_user_watches` and `max_user_instances` are the bounds. Plugins go on; reload by hand.',
   },
   CONFIG_INVALID: {
     when: 'From `hookring serve`: the config file cannot be read, does not parse, or holds a wrong or misspelt option. The message has the file and the path in it.',

@@ -38,6 +38,7 @@ export const ERROR_CODES = {
   SHUTDOWN_TIMEOUT: 'not everything had ended when the time for it was over',
   PLUGIN_BUNDLE_TIMEOUT: 'the sources of a plugin were not made into one file in time',
   PLUGIN_BUNDLE_TOO_LARGE: 'the sources of a plugin are too large, or too deeply nested, to be made into one file',
+  WATCH_FAILED: 'files of plugins cannot be watched for changes',
   SOURCES_UNWRITABLE: 'what is made of a plugin cannot be written to the temporary folder',
   PNP_UNSUPPORTED: "a plugin must be bundled, and the packages are Yarn's Plug'n'Play archives",
   ESBUILD_MISSING: 'a plugin must be bundled, and esbuild is not installed',

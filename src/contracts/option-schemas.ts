@@ -69,6 +69,11 @@ export const matchSchema = z.union([
     'must be an object of conditions or a function',
   ),
 ])
+/** Of `engine.watch()`. */
+export const watchOptionsSchema = z.strictObject({
+  debounceMs: z.number().min(0).max(60_000).default(100),
+})
+
 /** Left out: DEFAULTS. */
 export const limitsSchema = z.strictObject({
   memoryMb: z.number().int().min(8).max(65_536).optional(),

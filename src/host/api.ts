@@ -4,6 +4,7 @@ import type { EngineSettings, PluginOptions } from '../contracts/options.js'
 import type { EngineHooks } from './calls/hooks.js'
 import type { PluginChange } from './plugins/plugin-changes.js'
 import type { PluginStatus } from './plugins/plugin-lookup.js'
+import type { Watching, WatchOptions } from './plugins/plugin-watch.js'
 import type { Recording, RecordOptions } from './recordings.js'
 import type { EngineEvents } from './telemetry/events.js'
 import type { MetricsRegistry } from './telemetry/metrics.js'
@@ -49,6 +50,14 @@ export interface HookEngine<Points extends Hookpoints = Hookpoints, Offered exte
    * @throws HookringError
    */
   reload(name: string, changes?: Partial<PluginOptions> | PluginChange): Promise<void>
+  /**
+   * For development: plugins whose files change are reloaded, the files that they import included, packages left out. Each reload
+   * is told by the event `pluginReloaded`; what does not load is told by `error`, and the version before goes on. Lanes of
+   * modules start anew, to say what they import. Again: the same, until it is closed; `close()` of the engine closes it.
+   *
+   * @throws HookringError OPTIONS_INVALID
+   */
+  watch(options?: WatchOptions): Promise<Watching>
   /**
    * Adds host services; one of the same name is replaced.
    * @throws HookringError OPTIONS_INVALID

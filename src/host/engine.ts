@@ -18,6 +18,7 @@ import { createHookpointStates } from './model/hookpoint-state.js'
 import { planDefaults } from './plugins/bulkhead-plan.js'
 import { PluginChanges } from './plugins/plugin-changes.js'
 import { PluginLookup } from './plugins/plugin-lookup.js'
+import { PluginWatches } from './plugins/plugin-watch.js'
 import { Registrations } from './plugins/registrations.js'
 import { Registry } from './plugins/registry.js'
 import { ServiceRegistry } from './plugins/services.js'
@@ -99,6 +100,7 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
   })
   const lookup = new PluginLookup(registry)
   const changes = new PluginChanges({ registry, registrations, lookup })
+  const watches = new PluginWatches({ registry, changes, sources, compiler, emit })
   const recordings = new Recordings({
     ...{ contract, logger, stopTimeoutMs: closeTimeoutMs },
     add: (plugin) => changes.add(plugin),
@@ -107,11 +109,11 @@ function createParts(resolved: ResolvedEngineOptions): EngineParts {
   })
   const logs = new PluginLogs({ logger, blame, hears: (line) => recordings.hears(line) })
   const { dispatcher, expiry, timer } = callPath
-  const held = { registry, supervisor, expiry, recordings, threads, timer, sources, metrics, closeTimeoutMs }
+  const held = { registry, supervisor, expiry, recordings, watches, threads, timer, sources, metrics, closeTimeoutMs }
   const shutdown = new Shutdown(openness, held)
   const hooks = createHooks({ contract, hookpoints, dispatcher, engine: openness, emit })
   return {
     ...{ contract, openness, emitter, services, hookpoints, dispatcher, lookup },
-    ...{ changes, recordings, shutdown, hooks, registry: metrics.registry },
+    ...{ changes, recordings, watches, shutdown, hooks, registry: metrics.registry },
   }
 }

@@ -10,6 +10,7 @@ import type { EngineHooks } from './calls/hooks.js'
 import type { HookpointState } from './model/hookpoint-state.js'
 import type { PluginChange, PluginChanges } from './plugins/plugin-changes.js'
 import type { PluginLookup, PluginStatus } from './plugins/plugin-lookup.js'
+import type { PluginWatches, Watching, WatchOptions } from './plugins/plugin-watch.js'
 import type { ServiceRegistry } from './plugins/services.js'
 import type { Recording, Recordings, RecordOptions } from './recordings.js'
 import type { Openness, Shutdown } from './shutdown.js'
@@ -27,6 +28,7 @@ export interface EngineParts {
   readonly lookup: PluginLookup
   readonly changes: PluginChanges
   readonly recordings: Recordings
+  readonly watches: PluginWatches
   readonly shutdown: Shutdown
   readonly hooks: object
 }
@@ -74,6 +76,10 @@ export class RunningEngine<Points extends Hookpoints, Offered extends Services> 
 
   provide(services: ProvidedServices<Offered>): void {
     this.#open().services.provide(services as ProvidedServices<Services>)
+  }
+
+  async watch(options: WatchOptions = {}): Promise<Watching> {
+    return await this.#open().watches.begin(options)
   }
 
   async record(file: string | URL, options?: RecordOptions<Points>): Promise<Recording> {

@@ -7,6 +7,7 @@ import { LATE, within } from '../primitives/within.js'
 import type { Expiry } from './calls/expiry.js'
 import type { LaneThreads } from './lanes/lane-threads.js'
 import type { Supervisor } from './lanes/supervisor.js'
+import type { PluginWatches } from './plugins/plugin-watch.js'
 import type { Registry } from './plugins/registry.js'
 import type { Recordings } from './recordings.js'
 import type { PluginSources } from './sources/locate.js'
@@ -19,6 +20,7 @@ export interface ShutdownOptions {
   readonly supervisor: Supervisor
   readonly expiry: Pick<Expiry, 'giveUp'>
   readonly recordings: Pick<Recordings, 'stopAll'>
+  readonly watches: Pick<PluginWatches, 'close'>
   readonly threads: Pick<LaneThreads, 'close'>
   readonly timer: { close(): void }
   readonly sources: Pick<PluginSources, 'close'>
@@ -58,7 +60,9 @@ export class Shutdown {
   }
 
   async #closeAll(): Promise<void> {
-    const { registry, supervisor, recordings, threads, timer, sources, metrics } = this.#options
+    const { registry, supervisor, recordings, watches, threads, timer, sources, metrics } = this.#options
+    // Before the plugins are told: nothing new is started from here on.
+    await watches.close()
     await this.begin()
     this.#engine.isOpen = false
     await this.#drained()

@@ -169,12 +169,12 @@ class Pool {
   }
 
   async #start(): Promise<LaneThread> {
-    const { child, loadsTypeScript } = this.#profile
+    const { child, loadsTypeScript, reportsImports } = this.#profile
     const link = new LaneLink({ hasChild: child !== null })
     const abort = new AbortController()
     const { lanePort, hostPort } = link.ports
     const { contract } = this.#options
-    const compiler = loadsTypeScript ? this.#options.compiler.connect() : null
+    const compiler = loadsTypeScript || reportsImports ? this.#options.compiler.connect({ reportsImports }) : null
     const task = this.#piscina.run(
       { lanePort, hostPort, child, contract, compiler },
       { transferList: [lanePort, hostPort, ...(compiler === null ? [] : [compiler.port])], signal: abort.signal },

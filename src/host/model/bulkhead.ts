@@ -31,6 +31,8 @@ export interface WorkerProfile {
   readonly execArgv: readonly string[]
   /** The plugins are TypeScript, which the thread loads in place. */
   readonly loadsTypeScript: boolean
+  /** The thread says what imports what, for `engine.watch()`. */
+  readonly reportsImports: boolean
   /** The thread is locked down, for plugins in compartments. */
   readonly isHardened: boolean
   /** The child process in which the plugins run; null: they run in the thread. */

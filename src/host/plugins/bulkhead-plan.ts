@@ -35,6 +35,8 @@ export interface PlanDefaults {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Node.js flags for the threads of trusted plugins. */
   readonly execArgv: readonly string[]
+  /** Plugins are watched in development. */
+  readonly reportsImports?: boolean
   /** Lanes of the bulkhead that trusted plugins share. */
   readonly workers: number
   readonly limits: Limits
@@ -152,6 +154,7 @@ function profileOf(
       memoryMb: memoryMb ?? defaults.limits.memoryMb,
       env,
       execArgv: isTrusted ? defaults.execArgv : [],
+      reportsImports: defaults.reportsImports === true && group.some(({ runtime }) => runtime === 'module'),
       loadsTypeScript: group.some((registration) => registration.loadsTypeScript),
       isHardened: isHardened === true,
       child: null,
@@ -168,7 +171,15 @@ function profileOf(
     searchPath: defaults.env.PATH ?? '',
   }
   // No plugin code runs in the thread.
-  return { memoryMb: defaults.limits.memoryMb, env: {}, execArgv: [], loadsTypeScript: false, isHardened: false, child }
+  return {
+    memoryMb: defaults.limits.memoryMb,
+    env: {},
+    execArgv: [],
+    loadsTypeScript: false,
+    reportsImports: false,
+    isHardened: false,
+    child,
+  }
 }
 
 /** Compartments need a locked-down thread or process, in which other plugins would not work. */

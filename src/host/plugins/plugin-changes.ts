@@ -40,6 +40,11 @@ export class PluginChanges {
     await this.#registry.change((current) => current.filter((other) => other.order !== registration.order))
   }
 
+  /** Several, in one change. Those that are gone by then are left out. */
+  async reloadAll(orders: ReadonlySet<number>): Promise<void> {
+    await this.#registry.change((current) => this.#registrations.renewAll(current, ({ order }) => orders.has(order)))
+  }
+
   async reload(name: string, changes: Partial<PluginOptions> | PluginChange): Promise<void> {
     const { order } = this.#lookup.found(name)
     await this.#registry.change(async (current) => {

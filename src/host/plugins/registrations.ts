@@ -80,6 +80,26 @@ export class Registrations {
     return this.#make(parseOptions(pluginOptionsSchema, wanted, `plugin ${registration.name}`), registration)
   }
 
+  /** @returns `current` with new ones in place of those that are chosen. @throws as `create` does */
+  async renewAll(
+    current: readonly Registration[],
+    isChosen: (registration: Registration) => boolean,
+  ): Promise<Registration[]> {
+    const renewed: Registration[] = []
+    const next: Registration[] = []
+    try {
+      for (const registration of current) {
+        const isSame = !isChosen(registration)
+        next.push(isSame ? registration : await this.renew(registration, {}))
+        if (!isSame) renewed.push(next.at(-1) as Registration)
+      }
+      return next
+    } catch (error) {
+      await this.#options.sources.release(renewed.map(({ url }) => url))
+      throw error
+    }
+  }
+
   async #make(options: ResolvedPluginOptions, identity?: Identity): Promise<Registration> {
     const { engine, sources, services } = this.#options
     const { runtime, boundary } = placementOf(options)

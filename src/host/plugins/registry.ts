@@ -59,10 +59,13 @@ export class Registry {
   readonly #leaving = new Set<PluginSnapshot>()
   /** Snapshots whose last call has settled, with the promise that what only they used has stopped. */
   readonly #stopping = new Map<PluginSnapshot, Promise<unknown>>()
+  #defaults: PlanDefaults
+  #tellChanged: () => void = () => {}
   #lastChange: Promise<unknown> = Promise.resolve()
 
   constructor(options: RegistryOptions) {
     this.#options = options
+    this.#defaults = options.defaults
   }
 
   /** The present snapshot's. */
@@ -95,6 +98,17 @@ export class Registry {
     return mine
   }
 
+  /** Lanes of modules say what imports what from now on; those that do not yet start anew. @throws as `change` does */
+  reportImports(): Promise<void> {
+    this.#defaults = { ...this.#defaults, reportsImports: true }
+    return this.change((current) => current)
+  }
+
+  /** Told after each change. */
+  onChanged(hear: () => void): void {
+    this.#tellChanged = hear
+  }
+
   /** Updates the routes after a breaker has changed its state. */
   refreshGuards(): void {
     for (const { route } of this.#options.hookpoints) {
@@ -122,7 +136,7 @@ export class Registry {
     const tell = (step: HandOver) =>
       Promise.all([...handingOver].map((bulkhead) => this.#options.supervisor.handOver(bulkhead, step)))
     try {
-      const plans = planBulkheads(registrations, this.#options.defaults)
+      const plans = planBulkheads(registrations, this.#defaults)
       const running = await this.#start(plans, started, handingOver)
       // What has waited in the lanes that leave goes on before what comes to those that follow them.
       await tell('done')
@@ -258,6 +272,7 @@ export class Registry {
     for (const { name } of previous.plugins) if (this.find(name) === undefined) metrics.removePlugin(name)
     for (const name of previous.bulkheads.keys()) if (!bulkheads.has(name)) metrics.removeBulkhead(name)
     this.#leaving.add(previous)
+    this.#tellChanged()
     void previous.calls.whenZero().then(() => this.#retire(previous))
   }
 

@@ -28,8 +28,8 @@ function send(said: object, body: Uint8Array = NOTHING): void {
 
 async function answer(esbuild: Esbuild, line: string): Promise<void> {
   try {
-    const contents = await bundle(esbuild, JSON.parse(line) as BundleJob, checkIntegrity)
-    send({ ok: true } satisfies BundleAnswer, contents)
+    const { contents, files } = await bundle(esbuild, JSON.parse(line) as BundleJob, checkIntegrity)
+    send({ ok: true, files } satisfies BundleAnswer, contents)
   } catch (error) {
     const refusal = refusalOf(error)
     send(refusal)

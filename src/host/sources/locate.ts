@@ -36,6 +36,8 @@ export interface PluginSources {
    * @throws HookringError SOURCES_UNWRITABLE, INTEGRITY_MISMATCH
    */
   ensure(urls: readonly string[]): Promise<void>
+  /** The files that what lanes load from the URL was made of, packages left out. */
+  filesOf(url: string): readonly string[]
   /** No lane loads these URLs any more: what was made for them is removed. Never rejects. */
   release(urls: readonly string[]): Promise<void>
   /** Removes what was written. */
@@ -72,6 +74,8 @@ class Sources implements PluginSources {
   readonly #compiler: PluginSourcesOptions['compiler']
   readonly #root: string
   readonly #folder = new OwnFolder()
+  /** By what was made of them. */
+  readonly #files = new Map<string, readonly string[]>()
 
   constructor({ bundler, compiler, root }: SourcesParts) {
     this.#bundler = bundler
@@ -86,7 +90,8 @@ class Sources implements PluginSources {
     const form = formOf(needs, path)
     if (form === 'as it is') return url
     if (form === 'copy') {
-      return this.#folder.make(extname(path), (file) => copyPinned(path, file, needs.integrity as string))
+      const make = (file: string) => copyPinned(path, file, needs.integrity as string)
+      return this.#made(await this.#folder.make(extname(path), make), [path])
     }
     if (form === 'module' && needs.integrity === undefined) {
       const kind = checkedCompiler(path, this.#compiler !== undefined)
@@ -94,15 +99,26 @@ class Sources implements PluginSources {
       if (this.#compiler !== undefined || kind === 'strip') return url
     }
     const job = await jobOf(path, form, needs, this.#root)
-    return this.#folder.write(await this.#bundler.bundle(job))
+    const { contents, files } = await this.#bundler.bundle(job)
+    return this.#made(await this.#folder.write(contents), [job.path, ...files])
   }
 
   ensure(urls: readonly string[]): Promise<void> {
     return this.#folder.ensure(urls)
   }
 
+  filesOf(url: string): readonly string[] {
+    return this.#files.get(url) ?? [fileURLToPath(url)]
+  }
+
   release(urls: readonly string[]): Promise<void> {
+    for (const url of urls) this.#files.delete(url)
     return this.#folder.release(urls)
+  }
+
+  #made(url: string, files: readonly string[]): string {
+    this.#files.set(url, files)
+    return url
   }
 
   async close(): Promise<void> {

@@ -41,6 +41,15 @@ export interface PluginError {
   readonly error: ThrownError
 }
 
+/** `engine.watch()` has seen changes, and the plugin's new version serves. */
+export interface PluginReloaded {
+  readonly plugin: string
+  /** Those of its files that had changed. */
+  readonly files: readonly string[]
+  /** From the reload's begin to the new version serving, in milliseconds. */
+  readonly tookMs: number
+}
+
 export interface Zombie {
   readonly bulkhead: string
   readonly lane: string
@@ -53,6 +62,7 @@ export interface EngineEvents {
   deadLetter: [DeadLetter]
   laneReplaced: [LaneReplaced]
   pluginQuarantined: [PluginQuarantined]
+  pluginReloaded: [PluginReloaded]
   pluginReleased: [{ readonly plugin: string }]
   /** A hook threw; emitted for each such call. The log has it too, at a bounded rate. */
   pluginError: [PluginError]

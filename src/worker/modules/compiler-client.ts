@@ -31,12 +31,22 @@ export class CompilerClient {
     return answer.is === 'found' ? answer.path : null
   }
 
+  get reportsImports(): boolean {
+    return this.#line.reportsImports
+  }
+
+  /** Nobody waits for it. */
+  report(importer: string, imported: string): void {
+    this.#send({ ask: 'note', importer, imported })
+  }
+
   /** A line of its own for another thread; its port is to be transferred. */
   fork(): CompilerLine<MessagePort> {
     const { port1, port2 } = new MessageChannel()
     const answers = createAnswerBell()
     this.#send({ ask: 'connect', port: port1, answers }, [port1])
-    return { kind: this.#line.kind, port: port2, answers }
+    const { kind, reportsImports } = this.#line
+    return { kind, port: port2, answers, reportsImports }
   }
 
   #ask(request: CompilerRequest<MessagePort>): CompilerAnswer {

@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { CompilerLine } from '../../contracts/compiling.js'
 import { CompilerClient } from './compiler-client.js'
+import { ImportReports } from './import-reports.js'
 import { type LoadContext, SourceLoader } from './source-loader.js'
 
 interface ResolveContext {
@@ -11,9 +12,12 @@ interface ResolveContext {
 type Next<Context> = (subject: string, context: Context) => Promise<unknown>
 
 let loader: SourceLoader | null = null
+let reports: ImportReports | null = null
 
 export function initialize(line: CompilerLine<MessagePort>): void {
-  loader = new SourceLoader(new CompilerClient(line))
+  const client = new CompilerClient(line)
+  loader = new SourceLoader(client)
+  reports = new ImportReports(client)
 }
 
 export async function resolve(
@@ -21,6 +25,12 @@ export async function resolve(
   context: ResolveContext,
   next: Next<ResolveContext>,
 ): Promise<unknown> {
+  const resolved = await find(specifier, context, next)
+  reports?.tell(context.parentURL, (resolved as { url?: unknown }).url)
+  return resolved
+}
+
+async function find(specifier: string, context: ResolveContext, next: Next<ResolveContext>): Promise<unknown> {
   try {
     return await next(specifier, context)
   } catch (error) {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { MessagePort } from 'node:worker_threads'
 import type { CompilerLine } from '../../contracts/compiling.js'
 import { CompilerClient } from './compiler-client.js'
+import { ImportReports } from './import-reports.js'
 import { requireTypeScript } from './require-hooks.js'
 import { type LoadContext, type LoadedSource, SourceLoader } from './source-loader.js'
 
@@ -38,7 +39,7 @@ export function loadTypeScript(line: CompilerLine<MessagePort>): void {
   // Types that became blanks leave lines and columns as they were.
   if (line.kind === 'esbuild') mapStacks()
   if (registerHooks !== undefined) {
-    hookThread(new SourceLoader(client), registerHooks)
+    hookThread({ loader: new SourceLoader(client), reports: new ImportReports(client) }, registerHooks)
     return
   }
   const forHooks = client.fork()
@@ -46,16 +47,26 @@ export function loadTypeScript(line: CompilerLine<MessagePort>): void {
   requireTypeScript(client)
 }
 
-function hookThread(loader: SourceLoader, register: NonNullable<NewerModule['registerHooks']>): void {
+interface HookParts {
+  readonly loader: SourceLoader
+  readonly reports: ImportReports
+}
+
+function hookThread({ loader, reports }: HookParts, register: NonNullable<NewerModule['registerHooks']>): void {
+  const find = (specifier: string, context: ResolveContext, next: NextResolve): Resolved => {
+    try {
+      return next(specifier, context)
+    } catch (error) {
+      const place = loader.find(specifier, context.parentURL, error)
+      if (place === null) throw error
+      return next(isRequired(error) ? fileURLToPath(place) : place, context)
+    }
+  }
   register({
     resolve(specifier, context, next) {
-      try {
-        return next(specifier, context)
-      } catch (error) {
-        const place = loader.find(specifier, context.parentURL, error)
-        if (place === null) throw error
-        return next(isRequired(error) ? fileURLToPath(place) : place, context)
-      }
+      const resolved = find(specifier, context, next)
+      reports.tell(context.parentURL, resolved.url)
+      return resolved
     },
     load: (url, context, next): LoadedSource | unknown => loader.load(url, context) ?? next(url, context),
   })

@@ -1,7 +1,9 @@
 /** TypeScript by `require`, where Node.js has no hooks for it: before 22.15. In a lane's thread. */
 import { createRequire } from 'node:module'
+import { isAbsolute } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { CompilerClient } from './compiler-client.js'
+import { ImportReports } from './import-reports.js'
 import { SourceLoader } from './source-loader.js'
 
 interface CommonJsModule {
@@ -24,15 +26,24 @@ export function requireTypeScript(client: CompilerClient): void {
     Module._extensions[extension] = (module, filename) =>
       module._compile(client.compile(filename, 'commonjs').code, filename)
   }
+  const reports = new ImportReports(client)
   const resolve = Module._resolveFilename
-  Module._resolveFilename = function resolveFilename(this: unknown, request, parent, ...others) {
+  const find: Resolve = (request, parent, ...others) => {
     try {
-      return resolve.call(this, request, parent, ...others)
+      return resolve.call(Module, request, parent, ...others)
     } catch (error) {
-      const from = parent?.filename ? pathToFileURL(parent.filename).href : undefined
-      const place = loader.find(request, from, error)
+      const place = loader.find(request, urlOf(parent), error)
       if (place === null) throw error
-      return resolve.call(this, fileURLToPath(place.replace(/[?#].*$/, '')), parent, ...others)
+      return resolve.call(Module, fileURLToPath(place.replace(/[?#].*$/, '')), parent, ...others)
     }
   }
+  Module._resolveFilename = (request, parent, ...others) => {
+    const path = find(request, parent, ...others)
+    if (isAbsolute(path)) reports.tell(urlOf(parent), pathToFileURL(path).href)
+    return path
+  }
+}
+
+function urlOf(module: CommonJsModule | null): string | undefined {
+  return module?.filename ? pathToFileURL(module.filename).href : undefined
 }

@@ -12,6 +12,7 @@ const PROFILE: WorkerProfile = {
   env: {},
   execArgv: [],
   loadsTypeScript: false,
+  reportsImports: false,
   isHardened: false,
   child: null,
 }

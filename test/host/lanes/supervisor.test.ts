@@ -63,7 +63,15 @@ function open({ workers = 1, conducts = [], maxEventBytes = 256, ensureSources }
   })
   const bulkhead = new Bulkhead({
     ...{ name: 'shared', workers, slots: 4, maxQueue: 8, concurrency: 1 },
-    profile: { memoryMb: 64, env: {}, execArgv: [], loadsTypeScript: false, isHardened: false, child: null },
+    profile: {
+      memoryMb: 64,
+      env: {},
+      execArgv: [],
+      loadsTypeScript: false,
+      reportsImports: false,
+      isHardened: false,
+      child: null,
+    },
   })
   const plugins = [{ name: 'a', url: 'file:///a.js' }]
   bulkhead.spec = { plugins, hookpoints: [{ name: 'onTest' }] } as unknown as Bulkhead['spec']

@@ -132,7 +132,7 @@ export const IMPORT_TARGETS: readonly Target<Import>[] = [
         parts: {},
       }
       const outcome = await tryLater(tally, () => bundle(esbuild, job, () => {}).catch(coded))
-      const text = 'value' in outcome ? Buffer.from(outcome.value).toString() : textOf(outcome.refusal)
+      const text = 'value' in outcome ? Buffer.from(outcome.value.contents).toString() : textOf(outcome.refusal)
       if (holdsCanary(text)) throw new Error(`it tells what stands outside: ${text.slice(0, 500)}`)
     },
     async close() {

@@ -3,7 +3,7 @@
  * open-imports.ts, what the bundle is for in forms.ts. A bundling process only; nothing of the plugin is run.
  */
 import { readFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type * as esbuildModule from 'esbuild'
 import type { BuildFailure, BuildOptions, BuildResult, Message, Plugin } from 'esbuild'
 import { HookringError } from '../../../contracts/errors.js'
@@ -12,7 +12,14 @@ import { formOptions, knowingItsPlace, loaderOf } from './forms.js'
 import { refuseNode } from './node-imports.js'
 import { openImports } from './open-imports.js'
 import { BY_PATTERN, displayName, ENTRY, OwnImports } from './own-imports.js'
-import { type BundleJob, type BundleProblem, MAX_SOURCE_BYTES } from './protocol.js'
+import {
+  type Bundle,
+  type BundleJob,
+  type BundleProblem,
+  MAX_SOURCE_BYTES,
+  MOST_FILES,
+  MOST_PATH_CHARS,
+} from './protocol.js'
 import { Resolver } from './resolver.js'
 import { SourceRefusal } from './source-reader.js'
 
@@ -34,18 +41,26 @@ const MOST_TEXT_CHARS = 1_000
 
 type Built = BuildResult<{ write: false; metafile: true }>
 
+interface Made {
+  readonly built: Built
+  readonly files: readonly string[]
+}
+
 /** Throws where bytes are not those that an integrity value names. */
 export type CheckIntegrity = (bytes: Uint8Array, integrity: string, path: string) => void
 
 /** @throws HookringError INTEGRITY_MISMATCH, PLUGIN_IMPORT_FAILED, PLUGIN_BUNDLE_TOO_LARGE; BundleFailure, LostEsbuild */
-export async function bundle(esbuild: Esbuild, job: BundleJob, check: CheckIntegrity): Promise<Uint8Array> {
-  const built = job.reach === 'open' ? await buildOpen(esbuild, job) : await buildOwn(esbuild, job, check)
+export async function bundle(esbuild: Esbuild, job: BundleJob, check: CheckIntegrity): Promise<Bundle> {
+  const { built, files } = job.reach === 'open' ? await buildOpen(esbuild, job) : await buildOwn(esbuild, job, check)
   if (job.form === 'guest') refuseNode(job, built.metafile)
-  return built.outputFiles[0]?.contents ?? new Uint8Array()
+  return {
+    contents: built.outputFiles[0]?.contents ?? new Uint8Array(),
+    files: files.filter(isOwnFile).slice(0, MOST_FILES),
+  }
 }
 
 /** With our resolver and reader: esbuild is given sources, and opens no file. */
-async function buildOwn(esbuild: Esbuild, job: BundleJob, check: CheckIntegrity): Promise<Built> {
+async function buildOwn(esbuild: Esbuild, job: BundleJob, check: CheckIntegrity): Promise<Made> {
   const isPinned = job.reach === 'pinned'
   const resolver = new Resolver({
     folders: job.folders,
@@ -56,9 +71,10 @@ async function buildOwn(esbuild: Esbuild, job: BundleJob, check: CheckIntegrity)
   const { entry, bytes } = readEntry(resolver, job, check)
   const imports = new OwnImports({ resolver, form: job.form, isPinned, parts: job.parts, entry, bytes })
   try {
-    return await esbuild.build(
+    const built = await esbuild.build(
       optionsOf(job, [imports.plugin()], { entryPoints: [{ in: entry.path, out: ENTRY }], outdir: '/' }),
     )
+    return { built, files: imports.ownFiles() }
   } catch (error) {
     const { refusal } = imports
     if (refusal !== null) throw new HookringError(refusal.code, `plugin ${job.path}: ${refusal.message}`)
@@ -78,20 +94,26 @@ function readEntry(resolver: Resolver, { path, integrity }: BundleJob, check: Ch
   }
 }
 
+/** Files of packages are nobody's to change, and names such as `plugin:x` are no files. */
+function isOwnFile(path: string): boolean {
+  return path.length <= MOST_PATH_CHARS && !/\/node_modules\/|\/[a-z-]+:/.test(path)
+}
+
 function named(error: unknown, path: string): unknown {
   if (!(error instanceof HookringError) || error.code !== 'PLUGIN_BUNDLE_TOO_LARGE') return error
   return new HookringError(error.code, `plugin ${path}: ${error.message}`)
 }
 
 /** As esbuild resolves and reads, tsconfig.json included. */
-async function buildOpen(esbuild: Esbuild, job: BundleJob): Promise<Built> {
+async function buildOpen(esbuild: Esbuild, job: BundleJob): Promise<Made> {
   const { path } = job
   const text = await readFile(path, 'utf8')
   const contents = job.form === 'guest' ? text : knowingItsPlace(path, text)
   const stdin = { contents, sourcefile: path, resolveDir: dirname(path), loader: loaderOf(path) }
   const imports = openImports(job)
   try {
-    return await esbuild.build(optionsOf(job, [imports], { stdin, absWorkingDir: dirname(path) }))
+    const built = await esbuild.build(optionsOf(job, [imports], { stdin, absWorkingDir: dirname(path) }))
+    return { built, files: Object.keys(built.metafile.inputs).map((name) => resolve(dirname(path), name)) }
   } catch (error) {
     throw failureOf(job, error, ({ text, location }) => ({ text, location }))
   }

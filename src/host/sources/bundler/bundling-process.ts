@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
+import { isAbsolute } from 'node:path'
 import { HookringError } from '../../../contracts/errors.js'
 import { LATE, within } from '../../../primitives/within.js'
 import { forkedBy } from '../../../sandbox/bubblewrap.js'
@@ -11,10 +12,13 @@ import { type Launch, planLaunch, type Tool, type View } from './launch.js'
 import {
   ANSWER_FD,
   type AnswerFrame,
+  type Bundle,
   type BundleAnswer,
   type BundleJob,
   type BundleRefusal,
   BundlerFrameReader,
+  MOST_FILES,
+  MOST_PATH_CHARS,
 } from './protocol.js'
 
 /** Two programs start, on a machine that may be busy with others. */
@@ -94,7 +98,7 @@ export class BundlingProcess {
    * @throws HookringError PLUGIN_BUNDLE_TIMEOUT, PLUGIN_BUNDLE_TOO_LARGE, PLUGIN_IMPORT_FAILED, INTEGRITY_MISMATCH,
    * OPTIONS_INVALID
    */
-  async run(job: BundleJob, timeoutMs: number): Promise<Uint8Array> {
+  async run(job: BundleJob, timeoutMs: number): Promise<Bundle> {
     this.#hold(true)
     const answered = this.#next()
     this.#child.stdin?.write(`${JSON.stringify(job)}\n`)
@@ -109,7 +113,7 @@ export class BundlingProcess {
     }
     if (frame === null) throw this.#lost(job)
     const answer = frame.said as BundleAnswer
-    if (answer.ok) return frame.body
+    if (answer.ok) return { contents: frame.body, files: filesIn(answer.files) }
     if (answer.isFatal) this.#isUsable = false
     throw errorOf(answer)
   }
@@ -180,6 +184,13 @@ export class BundlingProcess {
       this.#child.kill('SIGKILL')
     }
   }
+}
+
+/** A plugin's source may have made it say anything. */
+function filesIn(said: unknown): string[] {
+  if (!Array.isArray(said)) return []
+  const isFile = (it: unknown): it is string => typeof it === 'string' && isAbsolute(it) && it.length <= MOST_PATH_CHARS
+  return said.slice(0, MOST_FILES).filter(isFile)
 }
 
 function errorOf({ code, message, option, problems }: BundleRefusal): HookringError {

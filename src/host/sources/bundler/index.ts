@@ -7,7 +7,7 @@ import { HookringError } from '../../../contracts/errors.js'
 import { BundlingProcess } from './bundling-process.js'
 import { guestParts } from './guest-parts.js'
 import type { View } from './launch.js'
-import type { BundleJob } from './protocol.js'
+import type { Bundle, BundleJob } from './protocol.js'
 
 export type { BundleForm, SourceFolders } from './protocol.js'
 
@@ -52,7 +52,7 @@ export class Bundler {
    * @throws HookringError PNP_UNSUPPORTED, ESBUILD_MISSING, PLUGIN_BUNDLE_TIMEOUT, PLUGIN_BUNDLE_TOO_LARGE, PLUGIN_IMPORT_FAILED,
    * INTEGRITY_MISMATCH
    */
-  async bundle(plugin: PluginToBundle): Promise<Uint8Array> {
+  async bundle(plugin: PluginToBundle): Promise<Bundle> {
     refusePnp(plugin)
     const job: BundleJob = { ...plugin, parts: guestParts() }
     const esbuildUrl = findEsbuild(job)
@@ -80,7 +80,7 @@ export class Bundler {
     this.#working += 1
   }
 
-  async #bundleNow(job: BundleJob, esbuildUrl: string): Promise<Uint8Array> {
+  async #bundleNow(job: BundleJob, esbuildUrl: string): Promise<Bundle> {
     if (this.#isClosed) throw closed(job)
     const isTrusted = job.reach === 'open'
     const view: View = isTrusted ? null : job.folders

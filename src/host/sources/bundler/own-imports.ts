@@ -66,6 +66,11 @@ export class OwnImports {
     return this.#files.get(name)
   }
 
+  /** The plugin's files that were read, by their paths. */
+  ownFiles(): string[] {
+    return [...this.#files.values()].filter(({ owner }) => owner === 'plugin').map(({ path }) => path)
+  }
+
   /** esbuild would wrap what is thrown into a text of its own, with a stack. */
   #guarded<Result extends { errors?: object[] }>(work: () => Result): Result | { errors: { text: string }[] } {
     try {

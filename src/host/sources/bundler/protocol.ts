@@ -69,8 +69,18 @@ interface ProblemLocation {
   readonly lineText: string
 }
 
+/** What was made, and the plugin's own files that it was made of, packages left out. */
+export interface Bundle {
+  readonly contents: Uint8Array
+  readonly files: readonly string[]
+}
+
 /** Bytes follow where it is ok: the bundle. */
-export type BundleAnswer = { readonly ok: true } | BundleRefusal
+export type BundleAnswer = { readonly ok: true; readonly files: readonly string[] } | BundleRefusal
+
+/** More than a plugin has in files of its own; the rest is not watched. */
+export const MOST_FILES = 1_000
+export const MOST_PATH_CHARS = 512
 
 /** The descriptor on which a bundling process answers. */
 export const ANSWER_FD = 3

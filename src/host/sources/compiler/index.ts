@@ -5,7 +5,7 @@
  */
 import * as nodeModule from 'node:module'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
-import type { CompilerKind, CompilerLine } from '../../../contracts/compiling.js'
+import type { CompilerKind, CompilerLine, ImportReport } from '../../../contracts/compiling.js'
 import { createAnswerBell } from '../../../ring/answer-bell.js'
 import { packageFile } from '../../primitives/package-files.js'
 import type { CompilerOrder } from './program.js'
@@ -15,20 +15,25 @@ const QUIET = ['--disable-warning=ExperimentalWarning']
 
 export class Compiler {
   #thread: Worker | null = null
+  #hearImport: (importer: string, imported: string) => void = () => {}
 
   /** For a lane's thread: the port is to be transferred. */
-  connect(): CompilerLine<MessagePort> {
-    const kind = compilerKind()
-    if (kind === null) throw new Error('there is nothing that compiles')
+  connect({ reportsImports }: { readonly reportsImports: boolean }): CompilerLine<MessagePort> {
+    const kind = compilerKind() ?? 'none'
     const { port1, port2 } = new MessageChannel()
     const answers = createAnswerBell()
     this.#tell(kind, { order: 'connect', port: port1, answers }, [port1])
-    return { kind, port: port2, answers }
+    return { kind, port: port2, answers, reportsImports }
   }
 
   /** What was compiled before is compiled anew: a tsconfig.json may have changed. */
   forget(): void {
     this.#thread?.postMessage({ order: 'forget' } satisfies CompilerOrder)
+  }
+
+  /** Told of each import that lanes report. */
+  onImport(hear: (importer: string, imported: string) => void): void {
+    this.#hearImport = hear
   }
 
   async close(): Promise<void> {
@@ -51,6 +56,7 @@ export class Compiler {
     const gone = (): void => {
       if (this.#thread === thread) this.#thread = null
     }
+    thread.on('message', ({ importer, imported }: ImportReport) => this.#hearImport(importer, imported))
     // Lanes that wait for it run into their own time; those that come later have a new one.
     thread.on('error', gone).on('exit', gone)
     return thread
@@ -58,7 +64,7 @@ export class Compiler {
 }
 
 /** What compiles here; null: nothing, so that TypeScript cannot be loaded. */
-export function compilerKind(): CompilerKind | null {
+export function compilerKind(): Exclude<CompilerKind, 'none'> | null {
   try {
     import.meta.resolve('esbuild')
     return 'esbuild'

@@ -1,6 +1,6 @@
 /** The compiler's thread: it is told of lines to lanes, and answers what comes over them. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
-import type { CompilerAnswer, CompilerRequest } from '../../../contracts/compiling.js'
+import type { CompilerAnswer, CompilerKind, CompilerRequest, ImportReport } from '../../../contracts/compiling.js'
 import { HookringError } from '../../../contracts/errors.js'
 import { ring } from '../../../ring/answer-bell.js'
 import { EsbuildCompiler } from './esbuild.js'
@@ -12,8 +12,21 @@ export type CompilerOrder =
   | { readonly order: 'connect'; readonly port: MessagePort; readonly answers: Int32Array }
   | { readonly order: 'forget' }
 
-const compiler: SourceCompiler = workerData === 'strip' ? new StrippingCompiler() : new EsbuildCompiler()
-const store = new SourceStore(compiler)
+const COMPILERS: Readonly<Record<CompilerKind, () => SourceCompiler>> = {
+  esbuild: () => new EsbuildCompiler(),
+  strip: () => new StrippingCompiler(),
+  none: () => NO_COMPILER,
+}
+const NO_COMPILER: SourceCompiler = {
+  async compile({ path }) {
+    throw new HookringError(
+      'TYPESCRIPT_UNSUPPORTED',
+      `${path} is TypeScript: install esbuild, or Node.js 22.18 or later`,
+    )
+  },
+  find: async () => null,
+}
+const store = new SourceStore(COMPILERS[workerData as CompilerKind]())
 
 parentPort?.on('message', (order: CompilerOrder) => {
   if (order.order === 'forget') store.forget()
@@ -26,6 +39,11 @@ function listen(port: MessagePort, answers: Int32Array): void {
       listen(request.port, request.answers)
       return
     }
+    if (request.ask === 'note') {
+      const { importer, imported } = request
+      parentPort?.postMessage({ importer, imported } satisfies ImportReport)
+      return
+    }
     const answer = await answerTo(request)
     port.postMessage(answer)
     // After the message: who wakes up finds it.
@@ -33,7 +51,9 @@ function listen(port: MessagePort, answers: Int32Array): void {
   })
 }
 
-async function answerTo(request: Exclude<CompilerRequest<MessagePort>, { ask: 'connect' }>): Promise<CompilerAnswer> {
+type Question = Extract<CompilerRequest<MessagePort>, { ask: 'compile' | 'find' }>
+
+async function answerTo(request: Question): Promise<CompilerAnswer> {
   try {
     if (request.ask === 'find') {
       return { is: 'found', path: await store.find(String(request.specifier), String(request.importer)) }

@@ -27,6 +27,7 @@ export { createHookEngine } from './host/engine.js'
 export type { CallOptions, CallTimes } from './host/model/call-options.js'
 export type { PluginChange } from './host/plugins/plugin-changes.js'
 export type { PluginStatus } from './host/plugins/plugin-lookup.js'
+export type { Watching, WatchOptions } from './host/plugins/plugin-watch.js'
 export type { Recording, RecordingSummary, RecordOptions } from './host/recordings.js'
 export type {
   DeadLetter,
@@ -34,6 +35,7 @@ export type {
   LaneReplaced,
   PluginError,
   PluginQuarantined,
+  PluginReloaded,
   Zombie,
 } from './host/telemetry/events.js'
 export type { CallTraceMessage } from './host/telemetry/tracing.js'

@@ -12,6 +12,7 @@ Examples:
   $ hookring serve                          hookring.config.{ts,mts,js,mjs,json} of the current folder
   $ hookring serve ./broker.config.ts
   $ hookring serve broker.json --check      checks what starting would check, and starts nothing
+  $ hookring serve --watch                  for development: plugins whose files change are reloaded
 
 A broker with two plugins:
   import { defineConfig } from 'hookring'
@@ -42,8 +43,9 @@ export function serveCommand(): Command {
     )
     .argument('[config]', 'default: hookring.config.{ts,mts,js,mjs,json}')
     .option('--check', 'check the config and start nothing')
+    .option('--watch', 'for development: reload plugins whose files change, with what they import')
     .addHelpText('after', EXAMPLES)
-    .action(async (named: string | undefined, { check }: { check?: boolean }) => {
+    .action(async (named: string | undefined, { check, watch }: { check?: boolean; watch?: boolean }) => {
       const told = signals()
       const loaded = await loadConfig(named)
       if (check) {
@@ -53,6 +55,7 @@ export function serveCommand(): Command {
       }
       const lines = linesOn(process.stdout)
       const serving = await Serving.start(loaded, lines)
+      if (watch) await serving.watch()
       sayStarted(serving, lines)
       told.onReload(() => {
         lines.info({}, 'SIGHUP, reading the config again')

@@ -67,6 +67,16 @@ export class Serving {
     return this.#change as Promise<void>
   }
 
+  /** For development: plugins whose files change are reloaded, and it is logged. Ends with the servers. */
+  async watch(): Promise<void> {
+    for (const { name, engine } of this.#servers) {
+      engine.on('pluginReloaded', ({ plugin, files, tookMs }) =>
+        this.#logger.info({ server: name, plugin, files, tookMs: Math.round(tookMs) }, `${plugin} is loaded anew`),
+      )
+      await engine.watch()
+    }
+  }
+
   /** @throws HookringError SHUTDOWN_TIMEOUT when the time of the config is over; what is left is left. */
   async end(): Promise<void> {
     try {

@@ -12,7 +12,7 @@ export interface StartOptions {
 
 export type ServedEngine = Pick<
   HookEngine,
-  'plugins' | 'registry' | 'shutdown' | 'close' | 'on' | 'add' | 'remove' | 'reload'
+  'plugins' | 'registry' | 'shutdown' | 'close' | 'on' | 'add' | 'remove' | 'reload' | 'watch'
 >
 
 export interface StartedServer {

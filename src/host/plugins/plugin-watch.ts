@@ -6,6 +6,7 @@ import { realpathSync } from 'node:fs'
 import { HookringError } from '../../contracts/errors.js'
 import { watchOptionsSchema } from '../../contracts/option-schemas.js'
 import { parseOptions } from '../../contracts/parse-options.js'
+import { bindMethods } from '../../primitives/bind-methods.js'
 import { monotonicMs } from '../../ring/clock.js'
 import type { Registration } from '../model/plugin.js'
 import type { Compiler } from '../sources/compiler/index.js'
@@ -48,7 +49,7 @@ export class PluginWatches {
   async begin(options: WatchOptions): Promise<Watching> {
     const { debounceMs } = parseOptions(watchOptionsSchema, options, 'watch')
     if (this.#present === null || this.#present.watch.isClosed) {
-      const watch = new PluginWatch({ ...this.#options, debounceMs })
+      const watch = bindMethods(new PluginWatch({ ...this.#options, debounceMs }))
       this.#present = { watch, begun: watch.begin() }
     }
     await this.#present.begun

@@ -7,7 +7,7 @@ import type { Contract, EventOutput, HookEvent, Hookpoint, Hookpoints, Services 
 import { HookringError, thrownText } from '../../contracts/errors.js'
 import { unknownHookpoint } from '../../contracts/unknown-hookpoint.js'
 import type { Verdict } from '../../contracts/verdict.js'
-import type { CallOptions, EngineEvents, EngineHooks, HookEngine, Recording } from '../../index.js'
+import type { CallOptions, EngineEvents, EngineHooks, HookEngine, Recording, Watching } from '../../index.js'
 import type { HookResult } from '../../plugin/index.js'
 import type { HookFunction } from '../../plugin/setup.js'
 import { bindMethods } from '../../primitives/bind-methods.js'
@@ -64,7 +64,7 @@ export interface FakeEngine<Points extends Hookpoints = Hookpoints, Offered exte
  * the caller as it is. An observation's errors are the engine event `error`, and flush() rejects with the first of them.
  *
  * Hooks can be spied on: `vi.spyOn(engine.hooks, 'onOrder')`. Plugins cannot be added: add, remove, reload, provide,
- * quarantine and release do nothing, `plugins` is empty, and record() rejects.
+ * quarantine, release and watch do nothing, `plugins` is empty, and record() rejects.
  *
  * @throws HookringError HOOKPOINT_UNKNOWN for a handler that the contract has no hookpoint for
  */
@@ -125,6 +125,11 @@ class Fake<Points extends Hookpoints, Offered extends Services> implements FakeE
   provide(): void {}
   quarantine(): void {}
   release(): void {}
+
+  async watch(): Promise<Watching> {
+    const close = async () => {}
+    return { close, [Symbol.asyncDispose]: close }
+  }
 
   async record(): Promise<Recording> {
     throw new HookringError('OPTIONS_INVALID', 'a fake engine records nothing; its calls are in `calls`')

@@ -17,7 +17,7 @@ const PURE = [
   'test/host/lanes/{lane-link,supervisor,watchdog}.test.ts',
   'test/hooks/{acl,auth,delivery-contract,log-text,logger,sys}.test.ts',
   'test/primitives/**/*.test.ts',
-  'test/ring/{extents,idle-strategy,layout,look-again,protocol,sides}.test.ts',
+  'test/ring/{extents,idle-strategy,layout,protocol,sides,standstill}.test.ts',
   'test/testing/{generate,read-result,replay}.test.ts',
   'test/tooling/**/*.test.ts',
 ]

@@ -30,7 +30,7 @@ test.each(['mqtt.md', 'cluster.md'])('docs/%s names tests that there are', async
       count += 1
       if (!existsSync(join(ROOT, file as string))) problems.push(`no file ${file}`)
     }
-    for (const [, file] of cell.matchAll(/\b(aedes-[a-z]+)\b/g)) {
+    for (const [, file] of cell.matchAll(/\b(aedes-[a-z]+(?:-[a-z]+)*)\b/g)) {
       count += 1
       if (!named.has(`test/adapters/${file}.test.ts`)) problems.push(`no file ${file}`)
     }

@@ -33,7 +33,7 @@ test.each(['docs/mqtt.md', 'docs/cluster.md'])('each test that %s names is there
     ).toBe(true)
   }
   const files = cells.flatMap((cell) => [
-    ...[...cell.matchAll(/\baedes-\w+/g)].map(([name]) => `test/adapters/${name}.test.ts`),
+    ...[...cell.matchAll(/\baedes-[\w-]+/g)].map(([name]) => `test/adapters/${name}.test.ts`),
     ...[...cell.matchAll(/test\/[\w/-]+\.test\.ts/g)].map(([path]) => path),
   ])
   for (const file of files) expect(existsSync(new URL(file, ROOT)), file).toBe(true)

@@ -9,6 +9,7 @@
  */
 import {
   type EventInput,
+  type Failure,
   isUndecided,
   type MqttClientInfo,
   type MqttPublishPacket,
@@ -64,6 +65,10 @@ export interface PersistOptions {
 }
 
 type LooseHook = (event: unknown, options?: { readonly startAt: string }) => Promise<Verdict>
+
+type Called =
+  | { readonly verdict: Verdict; readonly failure: Failure | undefined; readonly error: null }
+  | { readonly verdict: null; readonly failure: Failure | undefined; readonly error: unknown }
 
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 1_000
@@ -220,18 +225,28 @@ export class Questions {
   async #call(asking: Asking): Promise<Verdict> {
     const endMs = performance.now() + this.#maxWaitMs
     for (;;) {
-      const verdict = await this.#callOnce(asking)
-      if (verdict.kind === 'reject') asking.cameTo(verdict.resume)
-      if (!hasNotBegun(verdict) || performance.now() >= endMs) return verdict
+      const { verdict, failure, error } = await this.#callOnce(asking)
+      if (!hasNotBegun(failure) || performance.now() >= endMs) {
+        if (verdict === null) throw error
+        return verdict
+      }
       this.counts.delayed += 1
       await pause(FIRST_PAUSE_MS)
     }
   }
 
-  async #callOnce({ hookpoint, event, startAt }: Asking): Promise<Verdict> {
+  /** Notes how far it has got. A failure is in the verdict, or raised: responds raise theirs. */
+  async #callOnce(asking: Asking): Promise<Called> {
+    const { hookpoint, event, startAt } = asking
     if (!this.#turns.tryAcquire()) await this.#turns.acquire()
     try {
-      return await this.#hooks[hookpoint]!(event, startAt === undefined ? undefined : { startAt })
+      const verdict = await this.#hooks[hookpoint]!(event, startAt === undefined ? undefined : { startAt })
+      if (verdict.kind === 'reject') asking.cameTo(verdict.resume)
+      return { verdict, failure: verdict.failure, error: null }
+    } catch (error) {
+      const failure = raisedFailure(error)
+      if (failure !== undefined) asking.raisedBy(failure.plugin)
+      return { verdict: null, failure, error }
     } finally {
       this.#turns.release()
     }
@@ -266,14 +281,18 @@ export class Questions {
       default:
         this.counts.failures += 1
         if (code !== 'PLUGIN_FAILED') this.#reports.report(error, hookpoint)
-        else asking.raisedBy((error as { readonly plugin?: string }).plugin)
         return { ...undecided(reason), reached: asking.reached }
     }
   }
 }
 
+function raisedFailure(error: unknown): Failure | undefined {
+  const { code, cause } = (error ?? {}) as { readonly code?: unknown; readonly cause?: unknown }
+  return code === 'PLUGIN_FAILED' ? (cause as Failure) : undefined
+}
+
 /** Its time went by while it waited for its lane: the plugin knows nothing of it. */
-function hasNotBegun({ failure }: Verdict): boolean {
+function hasNotBegun(failure: Failure | undefined): boolean {
   return failure !== undefined && failure.ranMs === 0 && (failure.kind === 'timeout' || failure.kind === 'overload')
 }
 

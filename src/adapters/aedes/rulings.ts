@@ -88,7 +88,7 @@ export class Asking {
   }
 
   /** The same, of a failure that was raised. What was replaced before it is not known: then all are asked again. */
-  raisedBy(plugin: string | undefined): void {
+  raisedBy(plugin: string): void {
     if (mqtt.hookpoints[this.hookpoint].kind !== 'transform') this.#reached = { ...this.#reached, startAt: plugin }
   }
 }

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { buffer, text } from 'node:stream/consumers'
 import express from 'express'
 import { createHookEngine, defineContract, type HookEngine } from 'hookring'
@@ -228,6 +228,29 @@ test('a handler that calls next with an error is told of as what its client got'
   const origin = await listen(createServer(app as RequestListener))
   expect((await fetch(origin)).status).toBe(418)
   await until('its end', () => log.lines.some(({ fields }) => (fields.event as { status: number })?.status === 418))
+})
+
+test('a server that listens to checkContinue refuses a client before it sends its body', async () => {
+  const middleware = hookMiddleware(await startHttpEngine())
+  const server = createServer()
+  server.on('checkContinue', (request, response) => {
+    middleware(request, response, () => {
+      response.writeContinue()
+      void text(request).then((body) => response.end(`got ${body}`))
+    })
+  })
+  const { port } = new URL(await listen(server))
+  const expecting = async (path: string) => {
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-length: 3\r\n\r\n`,
+    )
+    const [first] = await once(socket, 'data')
+    if (String(first).startsWith('HTTP/1.1 100 ')) socket.write('abc')
+    return [String(first).slice(0, 12), await text(socket)]
+  }
+  expect(await expecting('/refuse')).toEqual(['HTTP/1.1 403', expect.anything()])
+  expect(await expecting('/')).toEqual(['HTTP/1.1 100', expect.stringContaining('got abc')])
 })
 
 test('whoever answers while plugins are asked has answered', async () => {

@@ -1,7 +1,7 @@
 /**
- * The Atomics that the code under test finds: each operation does what the real one does, and is a step of the
- * schedule. Sleeping is modelled: a thread in wait, or with nothing to do but a waitAsync, is blocked until another one
- * notifies. Installed by each thread of a stage before it imports the code under test.
+ * The Atomics that the code under test sees. Each operation does what the real one does, and is a step of the schedule.
+ * Sleeping is modelled: a thread in wait, or with nothing to do except a waitAsync, is blocked until another notifies it.
+ * Each thread of a stage installs it before it imports the code under test.
  */
 import {
   FAULT_CLAIMED_AND_RECALLED,
@@ -37,7 +37,7 @@ import { Abandoned, type Stage } from './stage.js'
 
 const atomics = globalThis.Atomics
 
-/** Where slots' state words stand in the rings of the present scenario, and how a state is read. */
+/** Where the slots' state words are in the rings of the present scenario, and how a state is read. */
 export interface SlotMap {
   slotsWord: number
   slotCount: number
@@ -57,17 +57,17 @@ interface Sleeper {
 
 export interface SteppedAtomics {
   readonly atomics: typeof Atomics
-  /** Resolves this thread's sleepers that were notified; whether there were any. */
+  /** Resolves this thread's sleepers that were notified. Returns whether there were any. */
   deliverWakes(): boolean
-  /** A schedule begins: nobody sleeps. */
+  /** Begins a schedule: nobody sleeps. */
   reset(): void
   /** Whether a thread is blocked in Atomics.wait. */
   isInWait(thread: number): boolean
-  /** Sleeps on something of the stage's own. */
+  /** Blocks on something of the stage's own. */
   sleepOn(latch: number): void
-  /** The same with the event loop alive. */
+  /** Waits for something of the stage's own, with the event loop alive. */
   opened(latch: number): Promise<void>
-  /** Wakes who sleeps on it, and lets later sleepers pass. */
+  /** Wakes those who sleep on the latch, and lets later sleepers pass. */
   open(latch: number): void
 }
 
@@ -77,10 +77,10 @@ const WAITING = 1
 const NOTIFIED = 2
 const KIND_SYNC = 0
 const KIND_ASYNC = 1
-/** Latches are sleepers on a ring that is none. */
+/** Latches are sleepers on a ring that does not exist. */
 const LATCH_RING = 15
 
-/** @param ringOf the number of the ring that the words are of, or -1. */
+/** @param ringOf returns the number of the ring that the words belong to, or -1 */
 export function createSteppedAtomics(
   stage: Stage,
   slots: SlotMap,
@@ -89,7 +89,7 @@ export function createSteppedAtomics(
   const { board, me } = stage
   const own = board.words
   const sleepers: Sleeper[] = []
-  // Whether this thread's last operation had a point behind it.
+  // Whether this thread's last operation had a point after it.
   let hasPointBehind = false
 
   function before(operation: number, words: Int32Array, index: number): number {
@@ -105,7 +105,7 @@ export function createSteppedAtomics(
     if (point >= 0) own[TRACE_AT + point * TRACE_WORDS + 2] = value
   }
 
-  /** A slot's state has become `value`: each use is claimed once, or recalled once, not both. */
+  /** A slot's state has become `value`. Each use is either claimed once or recalled once. */
   function watchState(words: Int32Array, index: number, value: number): void {
     const offset = index - slots.slotsWord
     if (offset < 0 || offset >= slots.slotCount * slots.slotWords || offset % slots.slotWords !== slots.stateWord)
@@ -125,7 +125,7 @@ export function createSteppedAtomics(
     }
   }
 
-  /** Reads and writes in one: the old value. */
+  /** Reads and writes in one step. Returns the old value. */
   function modify(operation: number, words: Int32Array, index: number, apply: () => number): number {
     const point = before(operation, words, index)
     const old = apply()
@@ -158,7 +158,7 @@ export function createSteppedAtomics(
       own[at + 3] = NOTIFIED
       woken += 1
       const thread = own[at] as number
-      // A thread that is blocked in a wait hears of its own wait only.
+      // A thread that is blocked in a wait only hears of its own wait.
       if (own[stateWord(thread)] === STATE_BLOCKED && (own[at + 4] === KIND_SYNC || !isInWait(thread))) {
         own[stateWord(thread)] = STATE_RUNNABLE
       }

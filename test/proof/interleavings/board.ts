@@ -1,9 +1,9 @@
 /**
- * The memory by which the threads of a stage are scheduled: who may run, the schedule, the trace of what was done, and
- * what was seen to go wrong. One SharedArrayBuffer, apart from the rings under test. All threads of the stage.
+ * The memory through which the threads of a stage are scheduled: who may run, the schedule, the trace, and the faults
+ * that were seen. One SharedArrayBuffer, separate from the rings under test. All threads of the stage.
  *
- * One thread at a time runs, the one that has the token; it alone reads and writes the plain words. Handing the token
- * on is an Atomics operation, and orders them.
+ * One thread runs at a time: the one that has the token. Only it reads and writes the plain words. Handing the token on
+ * is an Atomics operation, which orders them.
  */
 
 /** The host's thread is 0, lanes' threads are 1 and 2. */
@@ -11,7 +11,7 @@ export const HOST = 0
 export const MOST_THREADS = 3
 export const THREAD_NAMES = ['h', 'w', 'v'] as const
 
-/* Each thread's token stands on a line of its own: the others spin on theirs. */
+/* Each thread's token is on a line of its own: the others spin on theirs. */
 /** 1: the thread may run. */
 export const goWord = (thread: number) => thread * 64
 /** 1: the thread sleeps until it gets the token. */
@@ -23,7 +23,7 @@ export const POINT_WORD = 256
 export const MODE_WORD = 257
 /** One of the FAILURE_ values. */
 export const FAILURE_WORD = 258
-/** The next switch of the schedule: its point, and its place among SWITCHES. -1: none is left. */
+/** The next switch of the schedule: its point, and its place among SWITCHES. -1: no switch is left. */
 export const NEXT_SWITCH_AT_WORD = 259
 export const NEXT_SWITCH_WORD = 260
 export const SWITCH_COUNT_WORD = 261
@@ -31,7 +31,7 @@ export const SWITCH_COUNT_WORD = 261
 export const SCENARIO_WORD = 262
 /** Rings made so far in this schedule. */
 export const RING_COUNT_WORD = 263
-/** Who waits for the lane that is loaded. */
+/** The thread that waits for the lane which is being loaded. */
 export const CALLER_WORD = 264
 /** Per thread: one of the STATE_ values. */
 export const stateWord = (thread: number) => 272 + thread
@@ -71,7 +71,7 @@ export const TRACE_WORDS = 4
 export const MOST_POINTS = 4000
 export const BOARD_BYTES = (TRACE_AT + MOST_POINTS * TRACE_WORDS) * 4
 
-/** Operations are no points: a stage is set up, or a lane is loaded. */
+/** Operations are not points: a stage is being set up, or a lane loaded. */
 export const MODE_FREE = 0
 export const MODE_EXPLORING = 1
 /** The schedule is over: lanes' threads leave whatever they are in. */
@@ -81,14 +81,14 @@ export const FAILURE_NONE = 0
 /** No thread can run, and something is still to be done. */
 export const FAILURE_STUCK = 1
 export const FAILURE_ENDLESS = 2
-/** The schedule names a switch that is not possible there: it is of another program. */
+/** The schedule names a switch that is not possible there: it belongs to another program. */
 export const FAILURE_MISFIT = 3
 
-/** Has no lane. */
+/** The thread has no lane. */
 export const STATE_OVER = 0
 export const STATE_RUNNABLE = 1
 export const STATE_BLOCKED = 2
-/** Runs when no other thread can. */
+/** The thread runs when no other can. */
 export const STATE_LAST = 3
 
 export const MAIL_SHUTDOWN = 1
@@ -98,7 +98,7 @@ export const MAIL_ANSWER = 3
 /** What a point is. */
 export const PHASE_BEFORE = 0
 export const PHASE_AFTER = 1
-/** The thread cannot go on: another one must. */
+/** The thread cannot go on; another must. */
 export const PHASE_BLOCKED = 2
 
 export const OPERATIONS = [
@@ -123,14 +123,14 @@ export const OP_OR = 5
 export const OP_NOTIFY = 6
 export const OP_WAIT = 7
 export const OP_WAIT_ASYNC = 8
-/** A mark of the scenario's own: a hook is entered, time passes. */
+/** A mark of the scenario's own: a hook is entered, or time passes. */
 export const OP_NOTE = 9
 
-/** What threads see themselves; the host's end-of-schedule checks are in forbidden.ts. */
+/** Faults that threads see themselves. The host's checks at the end of a schedule are in forbidden.ts. */
 export const FAULT_CLAIMED_TWICE = 1
 export const FAULT_CLAIMED_AND_RECALLED = 2
 export const FAULT_RUN_TWICE = 3
-/** An event that does not say what its call was made with. */
+/** An event does not have what its call was made with. */
 export const FAULT_EVENT = 4
 
 export interface Board {
@@ -143,7 +143,7 @@ export function boardOf(buffer: SharedArrayBuffer): Board {
   return { buffer, words: new Int32Array(buffer), doubles: new Float64Array(buffer) }
 }
 
-/** Notes what went wrong; the first few are kept. */
+/** Records a fault. Only the first few are kept. */
 export function fault({ words }: Board, kind: number, detail: number): void {
   const count = words[FAULTS_AT] as number
   if (count >= MOST_FAULTS) return

@@ -13,12 +13,12 @@ import { HANG_MS, PLUGIN_TIMEOUT_MS } from './limits.js'
 import { defineStageContract, importFrom } from './modules.js'
 import type { Scenario } from './scenario.js'
 
-/** Threads for lanes, as the stage has them. */
+/** The lanes' threads of a stage. */
 export interface StageThreads {
   take(): LaneThread
 }
 
-/** No plugin is quarantined here: which calls are made must not depend on what happened before. */
+/** No plugin is quarantined, because which calls are made must not depend on earlier schedules. */
 const NO_QUARANTINE = { windowMs: 1000, minFailures: Number.POSITIVE_INFINITY, ratio: 1, cooldownMs: 1000 }
 const MAX_EVENT_BYTES = 128
 
@@ -33,14 +33,14 @@ export async function importEngine(dist: string) {
   const { CircuitBreaker } = await importFrom(dist, 'host/primitives/circuit-breaker')
   const { Metrics } = await importFrom(dist, 'host/telemetry/metrics')
   const { monotonicMs } = await importFrom(dist, 'ring/clock')
-  // Counters go on from schedule to schedule; nothing is decided by them.
+  // Counters go on from schedule to schedule; nothing depends on them.
   const metrics = new Metrics({ registry: undefined, prefix: 'hookring_', contract })
   const gauges = { queueDepth: () => 0, inFlight: () => 0, lanes: () => [] }
-  // Encoders are compiled code.
+  // Encoders are compiled code, so they are made once.
   const hookpoints = states.createHookpointStates(contract, metrics, 256)
   const expectedBytes = hookpoints.map((hookpoint) => hookpoint.expectedBytes)
 
-  /** An engine whose lanes serve. */
+  /** Makes an engine whose lanes serve. */
   async function open(scenario: Scenario, threads: StageThreads, observer: Observer) {
     for (const hookpoint of hookpoints) hookpoint.expectedBytes = expectedBytes[hookpoint.index] as number
     const emit = ((name: string) => observer.emitted(name)) as Emit
@@ -87,7 +87,7 @@ export async function importEngine(dist: string) {
   function makeBulkhead(scenario: Scenario, waiting: { wait: 'park' | 'spin'; spinUs: number }): Bulkhead {
     const bulkhead = new bulkheads.Bulkhead({
       name: 'staged',
-      // What threads are made of is the stage's business.
+      // The stage decides what threads are made of.
       profile: {} as Bulkhead['options']['profile'],
       workers: scenario.seats ?? 1,
       slots: scenario.slots,

@@ -1,7 +1,7 @@
 /**
- * One thread's event loop and clock under the schedule. Immediates, ticks and promises are the real ones; timers fire when
- * the scenario lets time pass; messages and wake-ups arrive between turns. A thread with nothing left to do in its loop
- * is blocked, as one in Atomics.wait is. All threads of a stage, each with its own.
+ * One thread's event loop and clock under the schedule. Immediates, ticks and promises are the real ones. Timers fire
+ * when the scenario lets time pass; messages and wake-ups arrive between turns. A thread with nothing left to do in its
+ * loop is blocked, like one in Atomics.wait. Each thread of a stage has its own.
  */
 import { createRequire } from 'node:module'
 import type { SteppedAtomics } from './atomics.js'
@@ -15,16 +15,19 @@ const realSetImmediate = globalThis.setImmediate
 const FIRST_MS = 1000
 
 export interface VirtualLoop {
-  /** Turns the loop until `isOver`; `look` is asked once in each turn, and whether it set something going. @throws Abandoned when the schedule ends before */
+  /**
+   * Turns the loop until `isOver`. In each turn `look` is called once, and returns whether it set something going.
+   * @throws Abandoned when the schedule ends first
+   */
   drive(isOver: () => boolean, look?: () => boolean): Promise<void>
-  /** Some turns in which nothing is waited for: what is left over runs out. */
+  /** Runs some turns in which nothing is waited for, so that what is left over ends. */
   runOut(turns: number): Promise<void>
   /** Sends a message to another thread's loop. */
   post(thread: number, message: number): void
   onMessage(receive: (message: number) => void): void
   /** Time passes, for all threads. */
   advance(ms: number): void
-  /** As at the beginning: no timers, no messages, and the thread's own timer functions. */
+  /** Returns to the beginning: no timers, no messages, and the thread's own timer functions. */
   reset(): void
 }
 
@@ -36,13 +39,13 @@ interface Timer {
   hasRef(): boolean
 }
 
-/** Puts the loop in place of the thread's own; before the code under test is imported. */
+/** Replaces the thread's own loop. Call it before the code under test is imported. */
 export function installLoop(stage: Stage, stepped: SteppedAtomics): VirtualLoop {
   const { board, me } = stage
   const { words, doubles } = board
   const timers = new Set<Timer>()
   let immediates = 0
-  // What an earlier schedule left behind does not run in this one.
+  // What an earlier schedule left behind must not run in this one.
   let schedule = 0
   let receive: (message: number) => void = () => {}
 
@@ -96,14 +99,14 @@ export function installLoop(stage: Stage, stepped: SteppedAtomics): VirtualLoop 
     Object.defineProperty(globalThis, 'setImmediate', { value: setCountedImmediate, ...place })
   }
 
-  // A lane's thread patches the timers each time that it loads; telling all modules of it takes longer than a schedule.
+  // A lane's thread patches the timers each time that it loads; telling all modules would take longer than a schedule.
   const nodeModule = require('node:module') as { syncBuiltinESMExports(): void }
   const sync = nodeModule.syncBuiltinESMExports
   nodeModule.syncBuiltinESMExports = () => {}
   sync()
   installTimers()
 
-  /** What has arrived since the last turn; whether anything has. */
+  /** Delivers what has arrived since the last turn. Returns whether anything has. */
   function deliver(): boolean {
     let hasDelivered = stepped.deliverWakes()
     const mail = mailAt(me)
@@ -125,7 +128,7 @@ export function installLoop(stage: Stage, stepped: SteppedAtomics): VirtualLoop 
   }
 
   function wakeLoop(thread: number): void {
-    // One that is blocked in Atomics.wait has no loop that could hear it.
+    // A thread that is blocked in Atomics.wait has no loop that could hear it.
     if (words[stateWord(thread)] === STATE_BLOCKED && !stepped.isInWait(thread))
       words[stateWord(thread)] = STATE_RUNNABLE
   }

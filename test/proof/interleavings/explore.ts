@@ -1,7 +1,7 @@
 /**
- * Enumerates schedules: every one with up to `bound` preemptions, each once, those with fewer first. A run's trace says
- * where other threads could have gone on; each such point behind the schedule's last switch makes another schedule. Pure
- * but for `run`.
+ * Enumerates schedules: each one with up to `bound` preemptions, once, those with fewer first. The trace of a run says
+ * where other threads could have gone on; each such point after the schedule's last switch makes another schedule. Pure,
+ * except for `run`.
  */
 import { PHASE_BLOCKED } from './board.js'
 import type { Schedule } from './schedule.js'
@@ -10,21 +10,19 @@ import type { Schedule } from './schedule.js'
 export interface Choice {
   readonly point: number
   readonly phase: number
-  /** Threads that could have gone on, a bit each. */
+  /** Threads that could have gone on, one bit each. */
   readonly mask: number
-  /** The one that did, or -1: the same as before. */
+  /** The thread that did, or -1: the same as before. */
   readonly chosen: number
 }
 
 export interface Exploration {
   readonly schedules: number
-  /** Preemptions up to which all schedules were run. */
+  /** All schedules up to this many preemptions were run. */
   readonly bound: number
 }
 
-/**
- * @param run runs a schedule and gives its choices, in order; null: enough has been seen.
- */
+/** @param run runs a schedule and returns its choices in order; null: enough has been seen */
 export async function explore(
   bound: number,
   run: (schedule: Schedule) => Promise<Iterable<Choice> | null>,
@@ -33,7 +31,7 @@ export async function explore(
   let level: Schedule[] = [[]]
   for (let preemptions = 0; preemptions <= bound; preemptions += 1) {
     const next: Schedule[] = []
-    // Grows while it is gone through: where a thread must wait, whoever goes on instead is no preemption.
+    // The list grows while it is walked: where a thread must wait, letting another go on is not a preemption.
     for (let index = 0; index < level.length; index += 1) {
       const schedule = level[index] as Schedule
       const choices = await run(schedule)

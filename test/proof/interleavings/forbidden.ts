@@ -1,6 +1,6 @@
 /**
- * What must never happen, and how it is seen. Checked after each schedule by the stage's host thread; what threads can
- * only see at the moment that it happens (claims, recalls, what a hook is given) they note on the board.
+ * What must never happen, and how it is detected. The stage's host thread checks it after each schedule. What threads can
+ * see only at the moment when it happens (claims, recalls, what a hook gets), they record on the board.
  */
 import type { LaneListener } from '../../../dist/host/model/lane.js'
 import type { InFlightCount } from '../../../dist/host/primitives/in-flight-count.js'
@@ -44,13 +44,13 @@ export interface Violation {
   readonly detail: string
 }
 
-/** What the host's side tells of while a schedule runs. */
+/** What the host's side reports while a schedule runs. */
 export interface Observer {
   /** Calls that have begun and not settled. */
   readonly calls: InFlightCount
   emitted(event: string): void
   violated(kind: string): void
-  /** Sees that only living lanes are listened to. */
+  /** Checks that only living lanes are listened to. */
   watch(listener: LaneListener): LaneListener
 }
 
@@ -69,7 +69,7 @@ export const BOARD_FAULTS: Readonly<Record<number, Forbidden>> = {
   [FAULT_EVENT]: 'event-torn',
 }
 
-/** What the board says after a schedule. */
+/** The faults that the board has after a schedule. */
 export function* boardViolations({ words }: Board): Iterable<Violation> {
   const count = words[FAULTS_AT] as number
   for (let index = 0; index < count; index += 1) {
@@ -96,7 +96,7 @@ export function failureViolation({ words }: Board, waitingFor: string): Violatio
   }
 }
 
-/** What the calls of a schedule that came to its end have come to. */
+/** What is wrong with the outcomes of the calls of a complete schedule. */
 export function* callViolations({ words }: Board, calls: readonly CallRecord[], plugins: number): Iterable<Violation> {
   for (const { call, outcome, may, settlements, isObservation } of calls) {
     if (settlements > 1) yield { kind: 'settled-twice', detail: `call ${call}, ${settlements} times` }

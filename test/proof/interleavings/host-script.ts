@@ -1,6 +1,4 @@
-/**
- * What a scenario's script does on the host's side, and what is seen of it. The stage's host thread only.
- */
+/** What a scenario's script does on the host's side, and what is observed of it. The stage's host thread only. */
 import type { LaneLink } from '../../../dist/host/lanes/lane-link.js'
 import type { LaneThread } from '../../../dist/host/lanes/lane-threads.js'
 import type { InFlightCount } from '../../../dist/host/primitives/in-flight-count.js'
@@ -37,11 +35,11 @@ export interface HostParts {
   readonly engines: Awaited<ReturnType<typeof importEngine>>
 }
 
-/** One schedule's host. */
+/** The host of one schedule. */
 export interface StagedHost {
   readonly script: HostScript
   readonly calls: readonly CallRecord[]
-  /** Once in each turn of the loop: who waits for what has happened goes on. Whether anybody did. */
+  /** Called once in each turn of the loop: lets those go on whose condition holds. Returns whether there were any. */
   look(): boolean
   violations(): Violation[]
   waitingFor(): string
@@ -55,7 +53,7 @@ interface Verdict {
 }
 
 declare global {
-  /** Where the sequences of rings start, in the copies of the code under test that ask. */
+  /** Where the sequences of rings start, in the copies of the code under test that ask for it. */
   var hookringFirstSequence: number
 }
 
@@ -64,7 +62,7 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
   const { HostRing } = await importFrom(dist, 'ring/host-ring')
   const watchUse = watchRings(HostRing.prototype, await importFrom(dist, 'ring/layout'))
 
-  // Rings stand in memory that the lanes' threads know already: passing it to them would take longer than a schedule.
+  // Rings are in memory that the lanes' threads already have: passing it to them would take longer than a schedule.
   const RealBuffer = globalThis.SharedArrayBuffer
   const pooled = function pooledBuffer(bytes: number): SharedArrayBuffer {
     const index = words[RING_COUNT_WORD] as number
@@ -87,7 +85,7 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
     let left = 0
     let replaced = 0
     let accused = 0
-    // Of a tally the host's side calls these two.
+    // The host's side calls only these two methods of the count.
     const tally = (enter: () => void, leave: () => void) => ({ enter, leave }) as InFlightCount
     const observer: Observer = {
       calls: tally(
@@ -219,7 +217,7 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
     }
   }
 
-  /** Lanes' threads in their order; a lane that is loaded runs its loop from then on. */
+  /** The lanes' threads, in order. A lane that is loaded runs its loop from then on. */
   function createThreads(answers: Map<number, () => void>): StageThreads {
     let taken = HOST
     return {
@@ -238,7 +236,7 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
         return {
           ended: never,
           gone: never,
-          // One that was not asked to stop runs to the end of the schedule.
+          // A lane that was not asked to stop runs to the end of the schedule.
           terminate: () => Promise.resolve(isGone),
           link: quietLink({
             load(spec) {
@@ -259,7 +257,7 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
     }
   }
 
-  /** In one step: what races with loading is the business of other tests. */
+  /** Loads in one step: other tests cover what races with loading. */
   function load(thread: number, ring: number): void {
     const mode = words[MODE_WORD] as number
     words[MODE_WORD] = MODE_FREE
@@ -273,7 +271,7 @@ export async function openHost({ stage, stepped, loop, rings, engines, dist }: H
   return { begin }
 }
 
-/** A link whose lane never logs, and has nothing else to say than what `parts` do. */
+/** A link whose lane logs nothing, and does only what `parts` do. */
 function quietLink(parts: Pick<LaneLink, 'load' | 'shutdown' | 'stop' | 'onSent'>): LaneThread['link'] {
   const nothing = () => {}
   return { ...parts, handOver: async () => {}, onLog: nothing, onLost: nothing, onServe: nothing }
@@ -282,7 +280,7 @@ function quietLink(parts: Pick<LaneLink, 'load' | 'shutdown' | 'stop' | 'onSent'
 function outcomeOf({ kind, reason, code, failure }: Verdict, call: number): Outcome {
   if (failure !== undefined) return `failure:${failure.kind}`
   if (kind !== 'reject') return kind as Outcome
-  // The verdict of another call, or bytes that are no longer its own.
+  // It is the verdict of another call, or its bytes are no longer its own.
   if (code !== call || reason !== reasonOf(call)) return `error:reject ${code} (${reason})`
   return 'reject'
 }

@@ -1,6 +1,6 @@
 /**
- * The host's thread of a stage: opens an engine, runs a scenario's script under a schedule, looks whether anything forbidden
- * has happened, and goes on to the next schedule.
+ * The host's thread of a stage: opens an engine, runs a scenario's script under a schedule, checks for what is forbidden,
+ * and goes on with the next schedule.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { createSteppedAtomics, type SlotMap } from './atomics.js'
@@ -67,7 +67,7 @@ process.on('uncaughtException', noteCrash)
 process.on('unhandledRejection', noteCrash)
 
 function reset(scenario: number, schedule: Schedule): void {
-  // Up to the trace, which is written over; the tokens are where they should be.
+  // Everything up to the trace, which is overwritten anyway. The tokens stay where they are.
   words.fill(0, POINT_WORD, TRACE_AT)
   words[SCENARIO_WORD] = scenario
   words[MODE_WORD] = MODE_FREE
@@ -84,7 +84,7 @@ function reset(scenario: number, schedule: Schedule): void {
   crashes.length = 0
 }
 
-/** Ends the schedule in the lanes' threads, wherever they are in it. */
+/** Ends the schedule in the lanes' threads, wherever they are. */
 async function endAll(): Promise<void> {
   words[MODE_WORD] = MODE_ENDING
   for (let thread = HOST + 1; thread < MOST_THREADS; thread += 1) {

@@ -1,21 +1,19 @@
-/**
- * Runs scenarios and mutants, some stages at a time. The program's main thread, and tests.
- */
+/** Runs scenarios and mutants, on several stages at a time. For the program's main thread, and for tests. */
 import { MUTANTS } from './mutants.js'
 import { type Copies, type Mutant, type Patches, sizesFor } from './patched-copy.js'
 import type { Scenario } from './scenario.js'
 import { SCENARIOS } from './scenarios.js'
 import { type ExploreResult, type FoundViolation, openStage, type StageHandle } from './stage-threads.js'
 
-/** Violations of one scenario that are counted; one would do. */
+/** How many violations of one scenario are counted; one is enough to fail. */
 const MOST_VIOLATIONS = 10
-/** Preemptions with which mutants are looked for: what takes more is no mutant for a list that runs often. */
+/** Mutants are tried with this many preemptions: one that takes more is not for a list that runs often. */
 const MUTANT_BOUND = 2
 
 export interface JobOptions {
   readonly copies: Copies
   readonly isQuick: boolean
-  /** Instead of each scenario's own. */
+  /** In place of each scenario's own bound. */
   readonly bound: number | null
   readonly stages: number
   onProgress(progress: JobProgress): void
@@ -30,7 +28,7 @@ export interface JobProgress {
 export interface MutantResult {
   readonly name: string
   readonly caught: boolean
-  /** Until it was caught, over all scenarios that were tried. */
+  /** Schedules until it was caught, over all scenarios that were tried. */
   readonly schedules: number
   readonly found: FoundViolation | null
 }
@@ -44,7 +42,7 @@ export interface Jobs {
   /** What is done so far; complete when `finished` has resolved. */
   readonly results: JobResults
   readonly finished: Promise<void>
-  /** Ends all stages; what was under way is among the results, with what was seen of it. */
+  /** Ends all stages. The results include what was seen of the scenarios that were running. */
   stop(): Promise<void>
 }
 
@@ -59,7 +57,7 @@ export function startJobs(
   const all = left.length
   const results: JobResults = { scenarios: [], mutants: [] }
   const open = new Set<StageHandle>()
-  /** Scenarios under way, and how many of their schedules were seen. */
+  /** Scenarios that are running, and how many of their schedules were seen. */
   const underWay = new Map<Scenario, number>()
   let schedules = 0
   let isStopped = false
@@ -129,7 +127,7 @@ export function startJobs(
     finished: Promise.all(runners).then(() => {}),
     async stop() {
       isStopped = true
-      // Violations are told at a scenario's end: none is known of these.
+      // Violations are reported at a scenario's end, so none is known of these.
       for (const [{ name }, seen] of underWay) {
         addScenario({ scenario: name, schedules: seen, bound: -1, longest: 0, violations: 0, found: null })
       }
@@ -138,7 +136,7 @@ export function startJobs(
   }
 }
 
-/** All scenarios, those that are about the mutant first. */
+/** All scenarios; those made for the mutant come first. */
 function inOrder({ name, first }: Mutant): Scenario[] {
   const named = first.map((wanted) => {
     const scenario = SCENARIOS.find((each) => each.name === wanted)
@@ -149,7 +147,7 @@ function inOrder({ name, first }: Mutant): Scenario[] {
 }
 
 interface CachedStage {
-  /** A stage on this build; kept while it is asked for again. */
+  /** A stage with this build, kept while the same one is asked for. */
   on(build: Patches, sizes: Patches): Promise<StageHandle>
   close(): Promise<void>
 }

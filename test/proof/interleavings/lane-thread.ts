@@ -1,6 +1,6 @@
 /**
- * A lane's thread of a stage: runs the lane's own loop and chain as src/worker/entry.ts does, from one load to the end of
- * the schedule, again and again. Without comlink: control messages come by the stage's own mail.
+ * A lane's thread of a stage: runs the lane's own loop and chain as src/worker/entry.ts does, from a load to the end of
+ * the schedule, again and again. There is no comlink: the stage delivers control messages.
  */
 import { workerData } from 'node:worker_threads'
 import type { LaneSpec } from '../../../dist/contracts/control.js'
@@ -63,7 +63,7 @@ const sender: LaneLifeOptions['sender'] = {
   isSending: () => false,
   flushed: async () => {},
 }
-// What the stage makes of itself is none of the plugins' doing.
+// The stage's own activity must not count as the plugins'.
 const background = {
   hasBackground: false,
   begin: () => {},
@@ -71,7 +71,7 @@ const background = {
   turn: () => new Promise<void>((resolve) => setImmediate(resolve)),
   needsLoop: () => false,
 }
-// What is thrown when a schedule ends goes through the lane's own handling of errors, which would end the thread.
+// What is thrown when a schedule ends passes the lane's own error handling, which would end the thread.
 process.exit = (() => {}) as unknown as typeof process.exit
 const ignoreAbandoned = (error: unknown) => {
   if (!(error instanceof Abandoned)) throw error
@@ -104,7 +104,7 @@ function specFor(scenario: Scenario, buffer: SharedArrayBuffer): LaneSpec {
   }
 }
 
-/** Loads; what it returns runs the lane to its end. */
+/** Loads the lane, and returns a function that runs it to its end. */
 async function load(): Promise<() => Promise<void>> {
   const scenario = SCENARIOS[words[SCENARIO_WORD] as number] as Scenario
   const buffer = rings[words[ringWord(thread)] as number] as SharedArrayBuffer
@@ -118,7 +118,7 @@ async function load(): Promise<() => Promise<void>> {
     hasEnded = true
   })
   loop.onMessage((message) => {
-    // The order of the two listeners that a lane's port has.
+    // In the order of the two listeners that a lane's port has.
     lane.controlArrived()
     const done = message === MAIL_STOP ? lane.stop() : lane.shutdown()
     void done.then(() => loop.post(HOST, MAIL_ANSWER + thread * 16))

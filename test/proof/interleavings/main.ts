@@ -1,19 +1,19 @@
 /**
- * Every interleaving: runs the ring and the lanes' code, as they ship, in real threads under a scheduler to which every
- * Atomics operation is a step, in all orders up to a bound, and looks for what must never happen; then the same with
+ * Every interleaving: runs the shipped code of ring and lanes in real threads, under a scheduler to which every Atomics
+ * operation is a step, in all orders up to a bound, and checks for what must never happen. Then it does the same with
  * mutants of that code, each of which must be caught.
  *
- * How: each thread of a stage has Atomics of its own (atomics.ts), which the code under test finds on globalThis; nothing
- * in that code knows of it. A thread runs only while it has the token, and hands it on where the schedule says so
- * (stage.ts). Both sides are the real modules: on the host dispatcher, hops, bulkhead, lane, pump, deadlines, watchdog and
- * supervisor (engine.ts), in the lane's thread the lane's loop and chain. Not real are Piscina and comlink (messages go by
- * the stage's own mail), and time, which passes when a scenario says so.
+ * How: each thread of a stage has Atomics of its own (atomics.ts), which the code under test finds on globalThis; that code
+ * does not know. A thread runs only while it has the token, and hands it on where the schedule says so (stage.ts). Both sides
+ * are the real modules: on the host dispatcher, hops, bulkhead, lane, pump, deadlines, watchdog and supervisor (engine.ts),
+ * in the lane's thread the lane's loop and chain. Not real are Piscina and comlink (the stage delivers messages), and time,
+ * which passes when a scenario says so.
  *
- * What it shows holds up to the bound, for these scenarios, and for sequentially consistent memory: one thread at a time
- * runs, so plain reads and writes are seen at once. That is what JavaScript promises to plain accesses which are ordered
- * by Atomics, and the points on either side of each operation cut plain accesses off from it, so that a missing order
- * shows. What a processor or compiler does with accesses that race in the same way in all orders would not show; nor would
- * torn doubles. The ring has none of either that is relied on: times are held within what is possible (completion.ts).
+ * What it shows holds up to the bound, for these scenarios, and for sequentially consistent memory: one thread runs at a
+ * time, so plain reads and writes are seen at once. JavaScript promises this for plain accesses that Atomics order, and the
+ * points on both sides of each operation separate plain accesses from it, so a missing order shows. What a processor or a
+ * compiler does with accesses that race in every order would not show, nor would torn doubles. The ring relies on neither:
+ * times are clamped to what is possible (calls/marks.ts).
  *
  * Exit codes: 0 nothing found and all mutants caught; 1 a violation, a mutant that was not caught, or not complete; 2 bad
  * usage.
@@ -50,7 +50,7 @@ examples:
   npm run interleavings -- --mutant recall-without-exchange --replay claim-vs-recall:13w
 `
 
-/** What the user asked for cannot be. */
+/** The user asked for something that is not possible. */
 class UsageError extends Error {}
 
 function parse() {
@@ -125,7 +125,7 @@ async function explore(copies: Copies, options: ReturnType<typeof parse>): Promi
     })
   })
   await Promise.race([jobs.finished, interrupted]).catch(async (error: unknown) => {
-    // What a stage that is ended fails with is no news.
+    // A stage that was ended fails; that is not worth reporting.
     if (!isInterrupted) throw error
     await interrupted
   })

@@ -1,6 +1,6 @@
 /**
- * The code under test, as a thread of a stage imports it: what ships, or a copy of it with a mutant. Both sides' threads;
- * only after the stepped Atomics are in place.
+ * The code under test, as a thread of a stage imports it: what ships, or a copy of it with a mutant. For both sides'
+ * threads, only after the stepped Atomics are installed.
  */
 import type * as Contract from '../../../dist/contracts/contract.js'
 import type * as MakeHookpoint from '../../../dist/contracts/make-hookpoint.js'
@@ -42,7 +42,10 @@ type Modules = {
   'worker/lane-life': typeof WorkerLane
 }
 
-/** Imports one module of the code under test. @param dist file: URL of its folder. */
+/**
+ * Imports one module of the code under test.
+ * @param dist file: URL of the folder of that code
+ */
 export async function importFrom<Name extends keyof Modules>(dist: string, name: Name): Promise<Modules[Name]> {
   return await import(new URL(`${name}.js`, dist).href)
 }

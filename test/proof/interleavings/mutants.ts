@@ -1,6 +1,6 @@
 /**
- * Mistakes that somebody could make in the ring or in the lanes' code, as patches of what is built. Each must be caught by
- * a scenario; the ones named are tried first, then all others.
+ * Mistakes that somebody could make in the code of ring or lanes, as patches of the build. A scenario must catch each of
+ * them; those named in `first` are tried first, then all others.
  */
 import { LANE_MUTANTS } from './mutants-lanes.js'
 import { RING_MUTANTS } from './mutants-ring.js'

@@ -1,13 +1,13 @@
 /**
- * Watches the code under test from outside: which lanes are listened to, which slots and extents of a ring are given out.
- * The stage's host thread only.
+ * Observes the code under test from outside: which lanes are listened to, and which slots and extents of a ring are in
+ * use. The stage's host thread only.
  */
 import type { LaneListener } from '../../../dist/host/model/lane.js'
 import type * as HostRingModule from '../../../dist/ring/host-ring.js'
 import type * as Layout from '../../../dist/ring/layout.js'
 import type { Violation } from './forbidden.js'
 
-/** Sees that only living lanes are listened to. */
+/** Checks that only living lanes are listened to. */
 export function watchListener(listener: LaneListener, violations: Violation[]): LaneListener {
   const check = (lane: { id: string; state: string }) => {
     if (lane.state === 'dead') violations.push({ kind: 'old-generation', detail: `a completion of ${lane.id}` })
@@ -27,8 +27,8 @@ export function watchListener(listener: LaneListener, violations: Violation[]): 
 }
 
 /**
- * Sees which slots and extents of rings are given out, from when a slot is submitted until the host takes it back. What it
- * returns begins a schedule, and says where that one's violations go.
+ * Tracks which slots and extents of rings are in use, from when a slot is submitted until the host takes it back. The
+ * returned function begins a schedule, and takes the list to which its violations go.
  */
 export function watchRings(ring: HostRingModule.HostRing, layout: typeof Layout): (found: Violation[]) => void {
   const { submit, release } = ring

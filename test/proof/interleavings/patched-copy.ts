@@ -1,19 +1,19 @@
 /**
- * Copies of what ships, with some of its text replaced: mutants, and builds whose limits are small enough for small
- * scenarios. A patch whose text is not found exactly once is an error, so that the lists stay in step with the source.
+ * Copies of what ships with some of its text replaced: mutants, and builds whose limits are small enough for small
+ * scenarios. A patch whose text is not found exactly once is an error, so the lists stay in step with the source.
  */
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 export interface Patch {
-  /** In dist, `ring/host-ring.js`. */
+  /** Path within dist, for example `ring/host-ring.js`. */
   readonly file: string
   readonly find: string
   readonly replace: string
 }
 
-/** Patches that go together, and a name for the build that they make. */
+/** Patches that go together, and a name for the build with them. */
 export interface Patches {
   readonly name: string
   readonly patches: readonly Patch[]
@@ -24,13 +24,13 @@ export interface Mutant {
   readonly name: string
   readonly mistake: string
   readonly patches: readonly Patch[]
-  /** Scenarios that are about it. */
+  /** Scenarios that were made for it. */
   readonly first: readonly string[]
 }
 
 /**
- * Few calls reach with these what many would: parts of one call, slices of three, batches of two, no second try to stop a chain
- * where it was seen, sequences that start where the scenario says.
+ * With these, a few calls reach what otherwise many would: parts of one call, slices of three, batches of two, no second
+ * attempt to stop a chain where it was seen, and sequences that start where the scenario says.
  */
 const SCALED: readonly Patch[] = [
   { file: 'host/calls/pump.js', find: 'const PUBLISH_EVERY = 32;', replace: 'const PUBLISH_EVERY = 1;' },
@@ -48,12 +48,12 @@ const SCALED: readonly Patch[] = [
   },
 ]
 
-/** Here time passes in leaps, when a scenario says so: that is no process that stood still. */
+/** Time passes in leaps here, when a scenario says so. The process did not stand still. */
 const LEAPS: readonly Patch[] = [
   { file: 'ring/standstill.js', find: 'const LATE_MS = 50;', replace: 'const LATE_MS = Infinity;' },
 ]
 
-/** An arena of two small extents that all events share. */
+/** An arena for two small extents, which all events share. */
 const SMALL_ARENA: readonly Patch[] = [
   { file: 'host/model/lane-bytes.js', find: 'const LARGEST_BLOCKS = 8;', replace: 'const LARGEST_BLOCKS = 1;' },
   {
@@ -68,7 +68,7 @@ const SMALL_ARENA: readonly Patch[] = [
   },
 ]
 
-/** The sizes that a scenario asks for, and a name for them. Leaps of time are part of all. */
+/** The sizes that a scenario asks for, and a name for them. All of them allow leaps of time. */
 export function sizesFor(scenario: { isScaled?: boolean; hasSmallArena?: boolean }): Patches {
   const { isScaled = false, hasSmallArena = false } = scenario
   return {
@@ -77,10 +77,10 @@ export function sizesFor(scenario: { isScaled?: boolean; hasSmallArena?: boolean
   }
 }
 
-/** Every patch that is not a mutant's. */
+/** All patches that are not mutants. */
 export const SIZES: readonly Patch[] = [...LEAPS, ...SCALED, ...SMALL_ARENA]
 
-/** Where the package stands, for a program below its .cache/. */
+/** The package's folder, for a program below its .cache/. */
 export function packageFolder(): string {
   let folder = new URL('.', import.meta.url)
   while (!folder.pathname.endsWith('/.cache/')) {
@@ -93,19 +93,22 @@ export function packageFolder(): string {
 }
 
 export interface Copies {
-  /** file: URL of a copy with the patches applied; made once for each name. @throws Error when one does not apply */
+  /**
+   * Returns the file: URL of a copy with the patches applied; made once for each name.
+   * @throws Error when a patch does not apply
+   */
   make(name: string, patches: readonly Patch[]): Promise<string>
   /** Removes them all. */
   clear(): Promise<void>
 }
 
-/** Copies stand within the package, so that they find what it depends on. */
+/** The copies are inside the package, so that they find its dependencies. */
 export async function createCopies(): Promise<Copies> {
   const root = packageFolder()
   const folder = join(root, '.cache', `interleavings-${process.pid}`)
   await mkdir(folder, { recursive: true })
   const original = join(folder, 'original')
-  // Others may build while this runs: all copies are of one state.
+  // Somebody may build meanwhile: all copies are made from one state.
   await cp(join(root, 'dist'), original, { recursive: true, filter: (path) => !/\.(map|d\.ts)$/.test(path) })
 
   async function make(name: string, patches: readonly Patch[]): Promise<string> {
@@ -124,7 +127,7 @@ export async function createCopies(): Promise<Copies> {
     return pathToFileURL(`${copy}/`).href
   }
 
-  // Two stages may want the same one at once.
+  // Two stages may ask for the same copy at once.
   const made = new Map<string, Promise<string>>()
 
   return {
@@ -136,7 +139,7 @@ export async function createCopies(): Promise<Copies> {
       }
       return copy
     },
-    // Copies may be under way when a run ends early.
+    // Copies may still be in the making when a run ends early.
     clear: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }),
   }
 }

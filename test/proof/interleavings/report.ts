@@ -1,4 +1,4 @@
-/** What the program says: tables for people, one document for programs. Pure. */
+/** The program's output: tables for people, one JSON document for programs. Pure. */
 import { FORBIDDEN } from './forbidden.js'
 import type { JobResults } from './jobs.js'
 import { MUTANTS } from './mutants.js'

@@ -1,10 +1,10 @@
-/** Scenarios of calls that are late, given up or moved, and of lanes that are told to stop or replaced, see scenarios.ts. */
+/** Scenarios of calls that are late, given up or moved, and of lanes that are stopped or replaced. See scenarios.ts. */
 import { HANG_MS, PLUGIN_TIMEOUT_MS } from './limits.js'
 import type { Outcome, Scenario } from './scenario.js'
 
-/** Enough for a call's deadline, not for a hang. */
+/** Long enough for a call's deadline, not for a hang. */
 const LATE_MS = PLUGIN_TIMEOUT_MS + 1
-/** Enough for the watchdog to see that a hook takes long. */
+/** Long enough for the watchdog to see that a hook takes long. */
 const SLOW_MS = PLUGIN_TIMEOUT_MS / 4 + 1
 const HUNG_MS = PLUGIN_TIMEOUT_MS + HANG_MS + 2
 

@@ -1,7 +1,6 @@
 /**
- * The scenarios, each as small as the race that it is about allows. What a hook does is one word for each plugin: pass,
- * deny, later (a promise), until-aborted (a promise that its signal ends), latch-N (does not return before the script
- * opens the latch).
+ * The scenarios, each as small as its race allows. One word for each plugin says what its hook does: pass, deny, later (a
+ * promise), until-aborted (a promise that its signal ends), latch-N (does not return before the script opens the latch).
  */
 import type { Scenario } from './scenario.js'
 import { DEADLINE_SCENARIOS } from './scenarios-deadlines.js'

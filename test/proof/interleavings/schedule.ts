@@ -1,7 +1,7 @@
 /**
- * Schedules: where which thread goes on. A schedule is a list of switches; elsewhere a thread runs until it must wait,
- * and then the next one that can. Its id is the scenario's name and the switches, `claim-vs-recall:17w.24h`: at point 17
- * the worker goes on, at point 24 the host. Pure.
+ * Schedules: which thread goes on where. A schedule is a list of switches; elsewhere a thread runs until it must wait,
+ * and then the next one that can. Its id has the scenario's name and the switches, as in `claim-vs-recall:17w.24h`: at
+ * point 17 the worker goes on, at point 24 the host. Pure.
  */
 import { MOST_SWITCHES, THREAD_NAMES } from './board.js'
 
@@ -20,7 +20,7 @@ export function formatSchedule(scenario: string, schedule: Schedule): string {
   return `${scenario}:${switches.length === 0 ? STRAIGHT : switches.join('.')}`
 }
 
-/** null: it is no schedule's id. */
+/** null: it is not the id of a schedule. */
 export function parseSchedule(id: string): { scenario: string; schedule: Schedule } | null {
   const colon = id.lastIndexOf(':')
   if (colon <= 0) return null

@@ -1,6 +1,6 @@
 /**
- * A stage: one host's thread and two for lanes, on one build of the code under test. Started from the program's main
- * thread; the messages between it and the host's thread.
+ * A stage: one host's thread and two lanes' threads, on one build of the code under test. The program's main thread
+ * starts it. Also the messages between the main thread and the host's thread.
  */
 import { Worker } from 'node:worker_threads'
 import type * as Layout from '../../../dist/ring/layout.js'
@@ -8,12 +8,15 @@ import type { SlotMap } from './atomics.js'
 import { BOARD_BYTES, MOST_THREADS } from './board.js'
 import type { Violation } from './forbidden.js'
 
-/** More than the ring of any scenario takes. */
+/** Larger than the ring of any scenario. */
 const RING_BYTES = 32 * 1024
-/** Lanes and their next generations. */
+/** Lanes with their later generations. */
 const RINGS = 6
 
-/** A thread that does not come to its next point is no longer under the schedule: the code loops without Atomics. */
+/**
+ * A thread that does not come to its next point in this time is no longer under the schedule: its code loops without
+ * Atomics.
+ */
 const MOST_SILENT_MS = 120_000
 
 export interface StageThreadData {
@@ -42,11 +45,11 @@ export interface FoundViolation extends Violation {
 export interface ExploreResult {
   readonly scenario: string
   readonly schedules: number
-  /** Preemptions up to which every schedule was run. */
+  /** Every schedule up to this many preemptions was run. */
   readonly bound: number
   readonly longest: number
   readonly violations: number
-  /** The first of them. */
+  /** The first violation that was found. */
   readonly found: FoundViolation | null
 }
 

@@ -1,10 +1,10 @@
 /**
  * One thread's part in a schedule: it runs while it has the token, stops at the points where the schedule says so, and
- * hands the token on when it cannot go on. All threads of a stage, each with its own.
+ * hands the token on when it cannot go on. Each thread of a stage has its own.
  *
- * A point stands before each Atomics operation that reads and behind each that writes, so that what a thread does with
- * plain reads and writes in between can be cut off from either. (Between a read and a write that follows it: before
- * the write.) The schedule names the points at which another thread goes on; elsewhere a thread runs until it must wait.
+ * There is a point before each Atomics operation that reads and after each that writes, so the plain reads and writes in
+ * between can be separated from both. (Between a read and a write that follows it, the point is before the write.) The
+ * schedule names the points at which another thread goes on; elsewhere a thread runs until it must wait.
  */
 import {
   asleepWord,
@@ -34,24 +34,33 @@ import {
   TRACE_WORDS,
 } from './board.js'
 
-/** The real one: the stage's threads install another for the code under test. */
+/** The real Atomics: the stage's threads install another for the code under test. */
 const atomics = globalThis.Atomics
 
-/** Looks before a thread that waits for the token sleeps: more only takes the processor from the one that has it. */
+/**
+ * How often a thread that waits for the token polls before it sleeps. More would only take the processor from the thread
+ * that has it.
+ */
 const LOOKS = 200
 
-/** Thrown out of whatever a thread is in when its schedule is over; no error, which would take its stack down. */
+/**
+ * Thrown out of whatever a thread is doing when its schedule is over. It is not an Error, because that would capture a
+ * stack.
+ */
 export class Abandoned {}
 
-/** A thread that has passed so many points in a row gives way: one that looks for something again and again would not end. */
+/** After this many points in a row a thread gives way: otherwise one that polls would never end. */
 const MOST_IN_A_ROW = 400
 
 export interface Stage {
   readonly board: Board
   readonly me: number
-  /** Passes a point: the schedule may let another thread go on here. The point's number, or -1 where none is counted. */
+  /**
+   * Passes a point, at which the schedule may let another thread go on. Returns its number, or -1 where points are not
+   * counted.
+   */
   point(phase: number, operation: number, ring: number, word: number, value: number): number
-  /** This thread cannot go on until another one has done something for it. */
+  /** This thread cannot go on until another has done something for it. */
   block(state?: typeof STATE_BLOCKED | typeof STATE_LAST): void
   /** Hands the token on, and waits until it comes back. */
   handOver(thread: number): void
@@ -61,7 +70,7 @@ export interface Stage {
   pass(thread: number): void
   /** Waits for the token. */
   awaitToken(): void
-  /** This thread has nothing more to do in this schedule: the next one goes on. */
+  /** This thread has nothing more to do in this schedule; the next one goes on. */
   leave(): void
   readonly isEnding: boolean
 }
@@ -95,7 +104,7 @@ export function createStage(board: Board, me: number): Stage {
     if (words[MODE_WORD] === MODE_ENDING) throw new Abandoned()
   }
 
-  /** Others that could go on now, a bit each. */
+  /** Others that could go on now, one bit each. */
   function others(): number {
     let mask = 0
     for (let thread = 0; thread < MOST_THREADS; thread += 1) {
@@ -131,7 +140,7 @@ export function createStage(board: Board, me: number): Stage {
   function fail(failure: number): never {
     words[FAILURE_WORD] = failure
     words[MODE_WORD] = MODE_ENDING
-    // The host sees what has failed, and ends the schedule for everybody.
+    // The host sees what has failed, and ends the schedule for all threads.
     if (me !== HOST) {
       pass(HOST)
       awaitToken()
@@ -176,7 +185,7 @@ export function createStage(board: Board, me: number): Stage {
     goOn(at, target === -1 ? nextIn(mask) : target)
   }
 
-  /** The thread that wanted to run when no other can. */
+  /** The thread that asked to run when no other can. */
   function lastResort(): number {
     for (let thread = 0; thread < MOST_THREADS; thread += 1) {
       if (words[stateWord(thread)] === STATE_LAST) return thread

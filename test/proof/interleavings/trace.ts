@@ -1,5 +1,5 @@
 /**
- * A schedule in words: one line for each point, with the thread, the operation, the word's name and its value. The stage's
+ * A schedule in words: for each point a line with the thread, the operation, the word's name and its value. The stage's
  * host thread, after the schedule.
  */
 import type * as Layout from '../../../dist/ring/layout.js'
@@ -17,11 +17,11 @@ import {
 import type { Choice } from './explore.js'
 
 const STATE_NAMES = ['FREE', 'SUBMITTED', 'CLAIMED', 'RECALLED', 'COMPLETED']
-/** Header words stand alone; the others are a slot's. */
+/** Header words have names of their own; the others belong to a slot. */
 const HEADER =
   /^(SUBMIT_TAIL|COMPLETE_TAIL|WORKER_PARK|HOST_PARK|CONTROL_SEQUENCE|CANCEL_SEQUENCE|RUNNING_SLOT|LOADING_PLUGIN|LAYOUT_VERSION|SLOT_COUNT)_WORD$/
 
-/** The points of the last schedule at which somebody else could have gone on. */
+/** The points of the last schedule at which another thread could have gone on. */
 export function* choicesIn({ words }: Board, points: number): Iterable<Choice> {
   for (let point = 0; point < points; point += 1) {
     const at = TRACE_AT + point * TRACE_WORDS

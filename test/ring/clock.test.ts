@@ -1,4 +1,4 @@
-/** The clock that all threads share, also those that start when there is no processor for them. */
+/** The clock that all threads share, including those that start while no processor is free. */
 import { Worker } from 'node:worker_threads'
 import { expect, it } from 'vitest'
 import { monotonicMs } from '../../dist/ring/clock.js'
@@ -11,7 +11,7 @@ import(workerData).then(({ monotonicMs }) => {
   send()
 })`
 
-it('runs on, and counts what has passed', async () => {
+it('goes forward, and measures the time that has passed', async () => {
   const readings = Array.from({ length: 1_000 }, monotonicMs)
   for (const [index, reading] of readings.entries()) expect(reading).toBeGreaterThanOrEqual(readings[index - 1] ?? 0)
   const earliest = performance.now()
@@ -25,7 +25,7 @@ it('runs on, and counts what has passed', async () => {
   expect(after - before).toBeLessThanOrEqual(latest - earliest + 0.1)
 })
 
-it('says the same in threads that start all at once', async () => {
+it('reads the same in threads that start at the same time', async () => {
   const workerData = new URL('../../dist/ring/clock.js', import.meta.url).href
   const workers = Array.from({ length: 12 }, () => new Worker(SOURCE, { eval: true, workerData }))
   try {

@@ -1,4 +1,4 @@
-/** The allocator against a model that only knows which units are taken. */
+/** The allocator, compared with a model that only knows which units are taken. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { blockBytes, Extents, SMALLEST_EXTENT_BYTES } from '../../dist/ring/extents.js'
@@ -34,7 +34,7 @@ const actions = fc.array(
 )
 
 describe('extents', () => {
-  it(`overlap never, and are refused only when none is free (seed ${SEED})`, () => {
+  it(`never overlap, and are refused only when none is free (seed ${SEED})`, () => {
     fc.assert(
       fc.property(actions, (steps) => {
         const extents = arena()
@@ -45,7 +45,7 @@ describe('extents', () => {
           else if (taken.length > 0) give(extents, taken.splice(step.give % taken.length, 1)[0] as Taken, units)
         }
         expect(extents.usedBytes).toBe(taken.reduce((sum, { bytes }) => sum + blockBytes(bytes), 0))
-        // Whatever was taken and given in whatever order: in the end it is whole again.
+        // Whatever was taken and given back, in whatever order: at the end the arena is whole again.
         for (const each of taken) give(extents, each, units)
         expect(extents.usedBytes).toBe(0)
         const whole = Array.from({ length: ARENA_BYTES / LARGEST_BYTES }, () => extents.take(LARGEST_BYTES))
@@ -68,11 +68,11 @@ describe('extents', () => {
     ])
   })
 
-  it('larger than the largest are refused', () => {
+  it('that are larger than the largest are refused', () => {
     expect(arena().take(LARGEST_BYTES + 1)).toBe(-1)
   })
 
-  it('are used again, the last one first', () => {
+  it('are used again, the one given back last first', () => {
     const extents = arena()
     const first = extents.take(100)
     const second = extents.take(100)

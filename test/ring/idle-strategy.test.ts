@@ -1,4 +1,4 @@
-/** How long a side looks again before it parks. */
+/** How long a side polls before it parks. */
 import { describe, expect, it } from 'vitest'
 import {
   createIdleStrategy,
@@ -9,7 +9,7 @@ import {
 } from '../../dist/ring/idle-strategy.js'
 
 describe('the adaptive idle strategy', () => {
-  it('begins with the whole budget and keeps it while looking pays', () => {
+  it('starts with the whole budget and keeps it while polling pays', () => {
     const idle = createIdleStrategy('adaptive', 50)
     for (let round = 0; round < 100; round += 1) {
       expect(idle.budgetUs()).toBe(50)
@@ -17,7 +17,7 @@ describe('the adaptive idle strategy', () => {
     }
   })
 
-  it('fades to none when looking does not pay', () => {
+  it('shrinks to none when polling does not pay', () => {
     const idle = createIdleStrategy('adaptive', 50)
     const budgets: number[] = []
     for (let round = 0; round < 20; round += 1) {
@@ -30,7 +30,7 @@ describe('the adaptive idle strategy', () => {
       if (index > 0) expect(budget).toBeLessThanOrEqual(budgets[index - 1] as number)
   })
 
-  it('looks now and then without a budget, and has the whole budget again after one hit', () => {
+  it('polls now and then without a budget, and gets the whole budget back after one hit', () => {
     const idle = createIdleStrategy('adaptive', 50)
     for (let round = 0; round < 20; round += 1) idle.miss()
     const tries = Array.from({ length: 100 }, () => idle.budgetUs()).filter((budget) => budget > 0).length
@@ -42,7 +42,7 @@ describe('the adaptive idle strategy', () => {
 })
 
 describe('the other idle strategies', () => {
-  it('spin never fades', () => {
+  it('spin keeps its budget', () => {
     const idle = createIdleStrategy('spin', 200)
     for (let round = 0; round < 1_000; round += 1) idle.miss()
     expect(idle.budgetUs()).toBe(200)
@@ -76,7 +76,7 @@ describe('looking again', () => {
     (side: RingSide, idle: IdleStrategy, budgetUs: number) => lookWithTurns(side, idle, budgetUs, turn),
   ]
 
-  it('finds what comes while it looks, and says so to the strategy', async () => {
+  it('finds what comes while it polls, and counts a hit', async () => {
     for (const look of WAYS) {
       const idle = counted()
       expect(await look(sideWith(3), idle, 1e6)).toBe(true)
@@ -84,7 +84,7 @@ describe('looking again', () => {
     }
   })
 
-  it('ends when the budget is used up, after one look at least', async () => {
+  it('ends when the budget is used up, after at least one look', async () => {
     for (const look of WAYS) {
       const idle = counted()
       const side = sideWith(Number.POSITIVE_INFINITY)

@@ -1,4 +1,4 @@
-/** The short run of test/proof/interleavings: that it finds nothing, that it can find something, and what it is made of. */
+/** A short run of test/proof/interleavings: it finds nothing, it can find something, and its parts work. */
 import { spawn } from 'node:child_process'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -62,7 +62,9 @@ describe('the program', () => {
     expect(code).toBe(0)
   })
 
-  it('catches a mutant, and replays what caught it, each time the same', { timeout: 60_000 }, async () => {
+  it('catches a mutant, and replays the schedule that caught it with the same result', {
+    timeout: 60_000,
+  }, async () => {
     const name = 'host-parks-unlooked'
     const { code, stdout } = await run('--mutant', name, '--json')
     const [mutant] = JSON.parse(stdout).mutants
@@ -107,7 +109,7 @@ describe('mutants', () => {
     expect(replace).not.toBe(find)
   })
 
-  it('have names of their own, and scenarios that are there', () => {
+  it('have unique names, and scenarios that exist', () => {
     expect(new Set(MUTANTS.map(({ name }) => name)).size).toBe(MUTANTS.length)
     const scenarios = SCENARIOS.map(({ name }) => name)
     for (const { name, first } of MUTANTS)
@@ -116,7 +118,7 @@ describe('mutants', () => {
 })
 
 describe('the exploration', () => {
-  /** Two threads of so many steps each, scheduled as a stage does it; what each schedule comes to is a word. */
+  /** Two threads with this many steps each, scheduled as a stage does it. Each schedule's order of steps is a word. */
   function twoThreads(steps: number) {
     const words: string[] = []
     const runOne = async (schedule: Schedule): Promise<Choice[]> => {
@@ -149,7 +151,7 @@ describe('the exploration', () => {
     return { words, runOne }
   }
 
-  /** How often a thread was left that had steps to do; thread 0 begins. */
+  /** How often a thread that had steps left was interrupted; thread 0 begins. */
   function preemptionsIn(word: string, steps: number): number {
     let preemptions = 0
     for (let at = 0; at < word.length; at += 1) {
@@ -160,7 +162,7 @@ describe('the exploration', () => {
     return preemptions
   }
 
-  it('comes to every order, up to its bound', async () => {
+  it('reaches every order, up to its bound', async () => {
     const { words, runOne } = twoThreads(3)
     const { schedules, bound } = await explore(5, runOne)
     // Six steps, three of each.
@@ -187,7 +189,7 @@ describe('the exploration', () => {
     expect(seen.length).toBeGreaterThan(50)
   })
 
-  it('ends when enough has been seen', async () => {
+  it('ends when it has seen enough', async () => {
     let count = 0
     const { runOne } = twoThreads(3)
     const result = await explore(2, async (schedule) => {
@@ -200,12 +202,15 @@ describe('the exploration', () => {
 })
 
 describe('a schedule’s id', () => {
-  it.each(['a-b:straight', 'a-b:0h', 'sequences-2^31:17w.24h.25v'])('%s says the same there and back', (id) => {
-    const parsed = parseSchedule(id)
-    expect(formatSchedule(parsed?.scenario ?? '', parsed?.schedule ?? [])).toBe(id)
-  })
+  it.each(['a-b:straight', 'a-b:0h', 'sequences-2^31:17w.24h.25v'])(
+    '%s is the same after parsing and writing',
+    (id) => {
+      const parsed = parseSchedule(id)
+      expect(formatSchedule(parsed?.scenario ?? '', parsed?.schedule ?? [])).toBe(id)
+    },
+  )
 
-  it.each(['', 'a', 'a:', ':1h', 'a:1', 'a:1x', 'a:2h.1w', 'a:1h.1w', 'a:1h.'])('%j is none', (id) => {
+  it.each(['', 'a', 'a:', ':1h', 'a:1', 'a:1x', 'a:2h.1w', 'a:1h.1w', 'a:1h.'])('%j is not an id', (id) => {
     expect(parseSchedule(id)).toBeNull()
   })
 })

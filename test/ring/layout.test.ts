@@ -1,4 +1,4 @@
-/** The drawing of a lane's memory holds what it promises. */
+/** The layout of a lane's memory keeps its promises. */
 import { describe, expect, it } from 'vitest'
 import { SMALLEST_EXTENT_BYTES } from '../../dist/ring/extents.js'
 import * as layout from '../../dist/ring/layout.js'
@@ -23,7 +23,7 @@ const slotNames = Object.keys(layout).filter((name) => name.endsWith('_WORD') &&
 const lengthOf = (name: string) => (DOUBLES.includes(name) || name === 'REPLACED_BYTES_WORD' ? 2 : 1)
 
 describe('the header', () => {
-  it('has a word of its own for each thing', () => {
+  it('gives each value a word of its own', () => {
     const words = HEADER.map(wordOf)
     expect(new Set(words).size).toBe(HEADER.length)
     for (const word of words) expect(word).toBeLessThan(layout.HEADER_WORDS)
@@ -39,7 +39,7 @@ describe('the header', () => {
     expect(layout.HEADER_WORDS - (polled.at(-1) as number)).toBeGreaterThanOrEqual(LINE_WORDS)
   })
 
-  it('puts two words on one line only where one side writes both', () => {
+  it('puts two words on one cache line only if one side writes both', () => {
     expect(Math.floor(wordOf('CANCEL_SEQUENCE_WORD') / LINE_WORDS)).toBe(
       Math.floor(wordOf('CONTROL_SEQUENCE_WORD') / LINE_WORDS),
     )
@@ -78,7 +78,7 @@ describe('a slot', () => {
     expect(layout.SLOT_WORDS % LINE_WORDS).toBe(0)
   })
 
-  it('has room in its state word for every state and a bit of the done mask that is no plugin', () => {
+  it('has room for every state in the state word, and in the done mask for a bit that is no plugin', () => {
     const states = [layout.FREE, layout.SUBMITTED, layout.CLAIMED, layout.RECALLED, layout.COMPLETED]
     expect(new Set(states).size).toBe(states.length)
     for (const state of states) expect(state & ~layout.STATE_MASK).toBe(0)
@@ -110,7 +110,7 @@ describe('a lane’s memory', () => {
     expect(() => layout.layoutOf({ slotCount, arenaBytes: 512 })).toThrow(RangeError)
   })
 
-  it('has room in an extent for all that stands in it', () => {
+  it('has room in an extent for everything in it', () => {
     for (const [eventBytes, traceBytes, replyRoom, replyAreas] of [
       [0, 0, 0, 0],
       [1, 0, 8, 1],

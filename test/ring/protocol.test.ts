@@ -1,4 +1,4 @@
-/** Both sides of a ring: what each may see of the other, and in what order, wherever its sequences stand. */
+/** Both sides of a ring: what each sees of the other, and in what order, wherever the sequences start. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as layout from '../../dist/ring/layout.js'
@@ -7,11 +7,11 @@ import { rings, SLOTS, submission } from '../support/rings.js'
 
 const SEED = process.env.SEED === undefined ? Date.now() & 0x7fff_ffff : Number(process.env.SEED)
 
-/** Where sequences and uses may stand: at their beginning, and just before each of their ends. */
+/** Where sequences and use counts start: at 0, and just before each of their ends. */
 const STARTS = [0, 1, -3, 2 ** 29 - 3, 2 ** 31 - 3, 2 ** 31, 2 ** 32 - 3]
 
 describe.each(STARTS)('with sequences that start at %i', (start) => {
-  it('what is submitted is seen when it is published, in its order', () => {
+  it('submissions are seen when they are published, in their order', () => {
     const { host, worker } = rings(start)
     host.submit(3, submission({ hookpoint: 7, mask: 0b101 }))
     host.setDeadline(3, 1.5)
@@ -60,7 +60,7 @@ describe.each(STARTS)('with sequences that start at %i', (start) => {
     }
   })
 
-  it('a claim and a recall exclude each other, whichever is first', () => {
+  it('a slot is either claimed or recalled, whichever is first', () => {
     const { host, worker } = rings(start)
     for (let round = 0; round < 10; round += 1) {
       host.submit(0, submission())

@@ -5,7 +5,7 @@ import { WorkerRing } from '../../dist/ring/worker-ring.js'
 import { rings, SLOTS, submission } from '../support/rings.js'
 
 describe('the host', () => {
-  it('starts anew in the memory of a ring whose worker left it in any state', () => {
+  it('starts clean in memory that another ring's worker left in any state', () => {
     const { host: before, worker: gone, words } = rings(0x7fff_fffe)
     for (const slot of [0, 1, 2]) before.submit(slot, submission({ eventBytes: 8 }))
     before.publish()
@@ -29,21 +29,21 @@ describe('the host', () => {
     }
   })
 
-  it.each([SLOTS, -1, 0x7fff_ffff, -0x8000_0000])('refuses a completion of slot %i, which there is not', (slot) => {
+  it.each([SLOTS, -1, 0x7fff_ffff, -0x8000_0000])('refuses a completion of slot %i, which does not exist', (slot) => {
     const { host, words, completeRingWord } = rings()
     words[completeRingWord] = slot
     Atomics.store(words, layout.COMPLETE_TAIL_WORD, 1)
     expect(host.takeCompletion()).toBe(BROKEN)
   })
 
-  it.each([SLOTS + 1, -1, 0x7fff_ffff, -0x8000_0000])('refuses a completion tail that stands at %i', (tail) => {
+  it.each([SLOTS + 1, -1, 0x7fff_ffff, -0x8000_0000])('refuses a completion tail of %i', (tail) => {
     const { host, words } = rings()
     Atomics.store(words, layout.COMPLETE_TAIL_WORD, tail)
     expect(host.takeCompletion()).toBe(BROKEN)
     expect(host.takeCompletion()).toBe(BROKEN)
   })
 
-  it('takes a slot number out of range for none at all', () => {
+  it('treats a slot number out of range as none', () => {
     const { host, words } = rings()
     for (const [word, expected] of [
       [0, -1],
@@ -57,7 +57,7 @@ describe('the host', () => {
     }
   })
 
-  it('rings only for a worker that said that it sleeps, and once', async () => {
+  it('rings once, and only for a worker that has said that it sleeps', async () => {
     const { host, worker, words } = rings()
     host.submit(0, submission())
     host.publish()
@@ -73,7 +73,7 @@ describe('the host', () => {
     expect(worker.claim()).toBe(1)
   })
 
-  it('lets a worker that is awake see what it publishes quietly, and leaves a sleeper to the next publish', async () => {
+  it('publishes quietly to a worker that is awake, and wakes a sleeper at the next publish', async () => {
     const { host, worker } = rings()
     const sleep = worker.parkAsync()
     host.submit(0, submission())
@@ -84,7 +84,7 @@ describe('the host', () => {
     await sleep
   })
 
-  it('does not fall asleep over a completion', async () => {
+  it('does not go to sleep while a completion waits', async () => {
     const { host, worker } = rings()
     host.submit(0, submission())
     host.publish()
@@ -101,7 +101,7 @@ describe('the host', () => {
     await again
   })
 
-  it('keeps a worker from going on to the next plugin, unless it has gone on already', () => {
+  it('keeps a worker from entering the next plugin, unless it has already', () => {
     const { host, worker } = rings()
     host.submit(0, submission({ mask: 0b111 }))
     host.publish()
@@ -124,7 +124,7 @@ describe('the host', () => {
 })
 
 describe('the worker', () => {
-  it('does not fall asleep over work, mail or a cancellation', async () => {
+  it('does not go to sleep while work, a control message or a cancellation waits', async () => {
     const { host, worker } = rings()
     host.submit(0, submission())
     host.publish()
@@ -145,7 +145,7 @@ describe('the worker', () => {
     await sleep
   })
 
-  it('that has no room for calls sleeps over them, and wakes for the rest', async () => {
+  it('that has no room for calls sleeps while they wait, and wakes for everything else', async () => {
     const { host, worker } = rings()
     host.submit(0, submission())
     host.publish()
@@ -155,7 +155,7 @@ describe('the worker', () => {
     await sleep
   })
 
-  it('looks again without sleeping', () => {
+  it('polls without sleeping', () => {
     const { host, worker } = rings()
     expect(worker.lookAgain(10)).toBe(false)
     host.announceControl()
@@ -172,7 +172,7 @@ describe('the worker', () => {
     expect(() => new WorkerRing(host.buffer)).toThrow(RangeError)
   })
 
-  it('says what it runs and what it loads', () => {
+  it('announces what it runs and what it loads', () => {
     const { host, worker } = rings()
     worker.loading(3)
     expect(host.loadingPlugin()).toBe(3)

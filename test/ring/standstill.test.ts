@@ -1,16 +1,16 @@
-/** How a process that stood still is noticed, and what is made of it. */
+/** Noticing that the process stood still, and for how long. */
 import { describe, expect, it } from 'vitest'
 import { Standstills } from '../../dist/ring/standstill.js'
 
 describe('a timer', () => {
-  it('that is a little late says nothing', () => {
+  it('that is a little late means nothing', () => {
     const standstills = new Standstills()
     expect(standstills.notice(0, 100, 120)).toBe(false)
     expect(standstills.notice(0, Number.POSITIVE_INFINITY, 120)).toBe(false)
     expect(standstills.lostMsSince(0)).toBe(0)
   })
 
-  it('that is much too late says that the process stood still, from any moment since the timer was set', () => {
+  it('that is much too late means that the process stood still, since any moment after the timer was set', () => {
     const standstills = new Standstills()
     expect(standstills.notice(1000, 1020, 4000)).toBe(true)
     expect(standstills.lostMsSince(1000)).toBe(3000)
@@ -18,7 +18,7 @@ describe('a timer', () => {
     expect(standstills.lostMsSince(4000)).toBe(0)
   })
 
-  it('that was set for far ahead gives back at most twice what it is late by', () => {
+  it('that was set far ahead counts for at most twice its lateness', () => {
     const standstills = new Standstills()
     standstills.notice(0, 10_000, 10_100)
     expect(standstills.lostMsSince(0)).toBe(200)

@@ -1,4 +1,4 @@
-/** Who took the time from a plugin that came to its deadline. */
+/** Who took the time of a plugin that came to its deadline. */
 import { describe, expect, it } from 'vitest'
 import { cutShortBy, cutShortWhenThrowing } from '../../../dist/host/calls/blame.js'
 import type { Call } from '../../../dist/host/model/call.js'

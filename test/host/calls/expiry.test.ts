@@ -1,4 +1,4 @@
-/** What becomes of calls whose time is up, and of those of a lane that is given up. Lanes are stand-ins. */
+/** What happens to calls whose time is up, and to those of a lane that is given up. Lanes are stand-ins. */
 import { describe, expect, it } from 'vitest'
 import { Expiry } from '../../../dist/host/calls/expiry.js'
 import { Hops } from '../../../dist/host/calls/hops.js'
@@ -45,7 +45,7 @@ describe('a call in a lane', () => {
     expect(watched).toEqual([BEGAN_MS + TIMEOUT_MS])
   })
 
-  it('has the time again that the process stood still', () => {
+  it('gets back the time for which the process stood still', () => {
     const { call, expiry, watched } = open({ plugins: [{ name: 'a' }] }, { lostMs: 5_000 })
     expiry.expire(call, BEGAN_MS + 5_050)
     expect(call.isSettled).toBe(false)
@@ -79,7 +79,7 @@ describe('a call in a lane', () => {
     expect(await settled).toMatchObject({ failure: { kind: 'timeout', plugin: 'b' } })
   })
 
-  it('that began a moment after the time that is judged has waited no less than no time', async () => {
+  it('that began a moment after the time of judgement has not waited a negative time', async () => {
     const { call, settled, expiry, lane } = open({ plugins: [{ name: 'a' }] })
     lane.isClaimed = false
     ensureRare(call).capMs = BEGAN_MS - 5
@@ -89,7 +89,7 @@ describe('a call in a lane', () => {
 })
 
 describe('a call that waits', () => {
-  it('times out with nobody to blame', async () => {
+  it('times out, and nobody is blamed', async () => {
     const { call, settled, expiry, plugins } = open({ plugins: [{ name: 'a' }], hasRoom: false, maxQueue: 1 })
     expiry.expire(call, BEGAN_MS + TIMEOUT_MS)
     expect(await settled).toMatchObject({ failure: { kind: 'timeout', cutShortBy: 'waiting' } })
@@ -99,14 +99,14 @@ describe('a call that waits', () => {
 })
 
 describe('a lane that is given up', () => {
-  it('fails the call whose hook hung as a timeout, and goes on behind it where that is allowed', () => {
+  it('fails the call whose hook hung as a timeout, and resumes after it if that is allowed', () => {
     const { call, expiry, lane, submitted } = open({ plugins: [{ name: 'a', onFailure: 'allow' }, { name: 'b' }] })
     expiry.loseLane(lane, 'hang', 'it hung', BEGAN_MS + 500)
     expect(call.rare.failure).toMatchObject({ kind: 'timeout', plugin: 'a' })
     expect(submitted[1]).toEqual({ bulkhead: 'shared', plugins: ['b'] })
   })
 
-  it('where nobody is seen to run is the failure of the only plugin that its calls were at', async () => {
+  it('in which nobody is seen to run is the failure of the only plugin that its calls were at', async () => {
     const { settled, expiry, lane } = open({ plugins: [{ name: 'a' }, { name: 'b' }] })
     ;(lane.ring as unknown as { runningSlot(): number }).runningSlot = () => -1
     expiry.loseLane(lane, 'crash', 'its thread ended', BEGAN_MS + 10)
@@ -125,7 +125,7 @@ describe('a lane that is given up', () => {
     expect(plugins[0]!.breaker.state).toBe('open')
   })
 
-  it('names an observation that it had begun as undelivered', () => {
+  it('reports an observation that it had begun as undelivered', () => {
     const { expiry, lane, emitted } = open({ kind: 'observe', plugins: [{ name: 'a' }] })
     expiry.loseLane(lane, 'crash', 'its thread ended', BEGAN_MS + 10)
     expect(emitted).toMatchObject([['deadLetter', { plugin: 'a', reason: 'crash', event: 'the event' }]])

@@ -1,4 +1,4 @@
-/** How calls go from hop to hop, and what failures become. Lanes are stand-ins: what is submitted stays until a test says more. */
+/** How calls go from hop to hop, and what failures become. Lanes are stand-ins: what is submitted stays there until a test goes on. */
 import { describe, expect, it } from 'vitest'
 import type { Failure } from '../../../dist/contracts/verdict.js'
 import { Hops } from '../../../dist/host/calls/hops.js'
@@ -47,7 +47,7 @@ describe('a chain', () => {
     expect(await settled).toEqual({ kind: 'continue' })
   })
 
-  it('goes on behind a plugin whose failure its policy allows, and carries the first such failure', async () => {
+  it('goes on after a plugin whose failure the policy allows, and carries the first such failure', async () => {
     const { hops, call, settled, submitted, fail } = open({
       plugins: [{ name: 'a' }, { name: 'b', onFailure: 'allow' }, { name: 'c' }],
     })
@@ -72,7 +72,7 @@ describe('a chain', () => {
     expect(submitted).toHaveLength(1)
   })
 
-  it('leaves a quarantined plugin out, or ends before it, as its policy says', async () => {
+  it('leaves a quarantined plugin out, or ends before it, according to its policy', async () => {
     for (const [onFailure, kind] of [
       ['allow', 'continue'],
       ['deny', 'reject'],
@@ -98,7 +98,7 @@ describe('a failure', () => {
     expect(plugins[0]!.recorders[0]!.failures.some((count) => count === 1)).toBe(true)
   })
 
-  it('that others brought about is counted at the hookpoint, and not against the plugin', () => {
+  it('that others caused is counted at the hookpoint, and not against the plugin', () => {
     for (const cutShortBy of ['caller', 'waiting', 'neighbour'] as const) {
       const { hops, call, plugins, fail, hookpoint } = open({ plugins: [{ name: 'a' }] })
       hops.start(call, {})
@@ -109,7 +109,7 @@ describe('a failure', () => {
     }
   })
 
-  it('that others brought about leaves a probe for the next call', () => {
+  it('that others caused leaves the probe to the next call', () => {
     const { hops, call, plugins, fail } = open({ plugins: [{ name: 'a' }] })
     const [{ breaker }] = plugins as [(typeof plugins)[0]]
     breaker.record('failure', 0)
@@ -123,7 +123,7 @@ describe('a failure', () => {
 })
 
 describe('a call', () => {
-  it('whose caller’s time is up asks no further plugin', async () => {
+  it('whose caller’s time is up asks no other plugin', async () => {
     const { hops, call, settled, submitted } = open({ plugins: [{ name: 'a' }, { name: 'b', bulkhead: 'other' }] })
     hops.start(call, {})
     ensureRare(call).capMs = monotonicMs() - 1
@@ -136,7 +136,7 @@ describe('a call', () => {
     })
   })
 
-  it('waits with its bytes when no lane has room, and fails as overload when too many wait', async () => {
+  it('waits with its bytes when no lane has room, and fails as overload when the queue is full', async () => {
     const waiting = open({ plugins: [{ name: 'a' }], hasRoom: false, maxQueue: 1 })
     waiting.hops.start(waiting.call, {})
     expect(waiting.call.isWaiting).toBe(true)
@@ -147,7 +147,7 @@ describe('a call', () => {
     expect(refused.plugins[0]!.breaker.state).toBe('closed')
   })
 
-  it('that observes and finds no room is a dead letter for each plugin', () => {
+  it('that is an observation and finds no room becomes a dead letter for each plugin', () => {
     const { hops, call, emitted } = open({ kind: 'observe', plugins: [{ name: 'a' }, { name: 'b' }], hasRoom: false })
     hops.start(call, {})
     expect(emitted).toMatchObject([

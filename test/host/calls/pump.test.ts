@@ -1,4 +1,4 @@
-/** What the pump does with lanes that will not let the host sleep. The lanes here are stand-ins: no ring, no thread. */
+/** What the pump does with lanes that do not let the host sleep. The lanes are stand-ins: no ring, no thread. */
 import { describe, expect, it } from 'vitest'
 import { Pump } from '../../../dist/host/calls/pump.js'
 import type { Lane } from '../../../dist/host/model/lane.js'
@@ -50,13 +50,13 @@ async function answersBeforeTurn({ isAsleep }: { isAsleep: boolean }): Promise<n
 }
 
 describe('a verdict that is a moment away', () => {
-  it('is waited for in place, so often that the event loop is not kept from its turn', async () => {
+  it('is polled for in place, but not so often that the event loop misses its turn', async () => {
     const answers = await answersBeforeTurn({ isAsleep: false })
     expect(answers).toBeGreaterThan(1)
     expect(answers).toBeLessThan(100)
   })
 
-  it('is not waited for in place while the worker has to wake up', async () => {
+  it('is not polled for in place while the worker must wake up', async () => {
     expect(await answersBeforeTurn({ isAsleep: true })).toBe(0)
   })
 })
@@ -84,7 +84,7 @@ describe('a lane that never lets the host sleep', () => {
     expect(parks).toBeLessThan(1_000)
   })
 
-  it('because something has come back each time is as good as any', async () => {
+  it('because something comes back each time is not given up', async () => {
     let parks = 0
     let isThere = false
     const lane = laneOf({
@@ -107,7 +107,7 @@ describe('a lane that never lets the host sleep', () => {
   })
 })
 
-it('takes all that has come back before deadlines are judged, however much it is', () => {
+it('takes everything that has come back before deadlines are judged, however much it is', () => {
   let left = 1_000
   const lane: Lane = laneOf({
     park: () => null,

@@ -241,7 +241,7 @@ describe('a match by topic filter', () => {
 })
 
 describe('a match function', () => {
-  it('is asked with the event itself, and its truth counts', () => {
+  it('gets the event itself, and its result counts as true or false', () => {
     const seen: unknown[] = []
     const { predicate } = compile((given) => {
       seen.push(given)
@@ -270,7 +270,7 @@ describe('a match function', () => {
     expect(errors).toEqual([expect.objectContaining({ message: expect.stringContaining('promise') })])
   })
 
-  it('is no safer than a getter: an event that throws when read is called with, too', () => {
+  it('lets the plugin be called with an event that throws when it is read', () => {
     const { predicate, errors } = compile({ topic: 'a' })
     const trap = Object.defineProperty({}, 'topic', {
       get() {

@@ -1,4 +1,4 @@
-/** Threads of lanes: spares, and what is left when they end. */
+/** Threads of lanes: spares, and what is left when threads end. */
 import { expect, it, onTestFinished } from 'vitest'
 import type { ChildProfile } from '../../../dist/contracts/process.js'
 import { LaneThreads } from '../../../dist/host/lanes/lane-threads.js'

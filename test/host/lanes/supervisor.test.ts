@@ -96,10 +96,10 @@ function open({ workers = 1, conducts = [], maxEventBytes = 256, ensureSources }
   }
 }
 
-/** Everything goes on as far as it does by itself. */
+/** Lets everything go on as far as it does by itself. */
 const settle = () => vi.advanceTimersByTimeAsync(0)
 
-/** What a promise has come to by now. */
+/** The state of a promise now. */
 function watch(promise: Promise<unknown>) {
   const watched = { state: 'pending' }
   promise.then(
@@ -114,7 +114,7 @@ function watch(promise: Promise<unknown>) {
 }
 
 describe('starting a bulkhead', () => {
-  it('starts a lane in every seat, all at once, and gives back what their plugins are', async () => {
+  it('starts a lane in every seat, all at once, and returns the manifests of their plugins', async () => {
     const { supervisor, bulkhead, threads, laneAt } = open({
       workers: 3,
       conducts: [{ load: 'asked' }, { load: 'asked' }, { load: 'asked' }],
@@ -155,7 +155,7 @@ describe('starting a bulkhead', () => {
     expect(bulkhead.seats.map(({ lane }) => lane)).toEqual([null, null, null])
   })
 
-  it('a thread that ends while its plugins load is no start', async () => {
+  it('a thread that ends while its plugins load fails the start', async () => {
     const { supervisor, bulkhead, threads } = open({ conducts: [{ load: 'asked' }] })
     const starting = supervisor.start(bulkhead)
     const refused = expect(starting).rejects.toMatchObject({ code: 'PLUGIN_CRASHED', cause: CRASH })
@@ -182,7 +182,7 @@ describe('starting a bulkhead', () => {
 })
 
 describe('a lane that is replaced', () => {
-  it('has what came back counted and the rest taken back, and the next generation goes on in its seat', async () => {
+  it('counts what came back and takes the rest back, and the next generation serves in its seat', async () => {
     const { supervisor, bulkhead, threads, laneAt, ask, completed, restarts, forgotten, emitted } = open()
     await supervisor.start(bulkhead)
     const first = laneAt()
@@ -212,7 +212,7 @@ describe('a lane that is replaced', () => {
     expect(threads.at(0).hasExited).toBe(true)
   })
 
-  it('because it broke the protocol has nothing counted of what it gave back', async () => {
+  it('because it broke the protocol counts nothing of what it gave back', async () => {
     const { supervisor, bulkhead, laneAt, ask, completed } = open()
     await supervisor.start(bulkhead)
     // Nobody is here to settle it.
@@ -226,7 +226,7 @@ describe('a lane that is replaced', () => {
     expect(completed).toEqual([])
   })
 
-  it('twice is replaced once', async () => {
+  it('twice in a row is replaced once', async () => {
     const { supervisor, bulkhead, threads, laneAt } = open()
     await supervisor.start(bulkhead)
     const lane = laneAt()
@@ -326,13 +326,13 @@ describe('a seat', () => {
     await pausesOf(threads, [0, 0, 100], () => threads.taken.at(-1)?.crash(CRASH))
   })
 
-  it('whose lane hung for long is not held back', async () => {
+  it('whose lane hung after a long life is not delayed', async () => {
     const { supervisor, bulkhead, threads, laneAt } = open()
     await supervisor.start(bulkhead)
     await pausesOf(threads, [0, 0, 0], () => supervisor.replace(laneAt(), 'hang', { message: 'it hung' }))
   })
 
-  it('whose next lane does not start says so each time, blames the plugin, and tries again later each time', async () => {
+  it('whose next lane does not start reports it each time, blames the plugin, and waits longer before each try', async () => {
     const refusal = { ok: false, code: 'PLUGIN_SETUP_FAILED', message: 'no', plugin: 'a' } as const
     const failing = Array.from({ length: 8 }, () => ({ load: refusal }))
     const { supervisor, bulkhead, threads, laneAt, errors, blamed, emitted } = open({ conducts: [{}, ...failing] })
@@ -373,7 +373,7 @@ describe('stopping a bulkhead', () => {
     expect(bulkhead.isClosed).toBe(true)
   })
 
-  it('twice is one promise, and its plugins are ended once', async () => {
+  it('twice returns one promise, and ends its plugins once', async () => {
     const { supervisor, bulkhead, threads } = open({ conducts: [{ stop: 'asked' }] })
     await supervisor.start(bulkhead)
     const stopping = supervisor.stop(bulkhead)

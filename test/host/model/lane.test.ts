@@ -1,4 +1,4 @@
-/** What a lane does when calls are published, and with those that are not. The worker is this thread's, and never parks. */
+/** What a lane does with calls that are published, and with those that are not. The worker is in this thread, and never parks. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -150,7 +150,7 @@ describe('a lane', () => {
       { seed: SEED, numRuns: 500 },
     )
   })
-  it('takes no verdict of a worker that gives back what was not published', () => {
+  it('takes no verdict from a worker that gives back what was not published', () => {
     const { lane, worker, violations, ask } = openLane()
     ask('published')
     lane.publish()
@@ -165,7 +165,7 @@ describe('a lane', () => {
     expect(violations).toEqual(['state'])
   })
 
-  it('gives back what its worker has not begun, and nothing of it is older than what the worker begins meanwhile', () => {
+  it('gives back what its worker has not begun, and none of it is older than what the worker begins meanwhile', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: SLOTS }), fc.infiniteStream(fc.nat(2)), (count, steps) => {
         const back: Call[] = []

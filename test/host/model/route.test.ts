@@ -1,4 +1,4 @@
-/** Routes: which plugins share a hop, and which calls need a look at the event first. */
+/** Routes: which plugins share a hop, and which calls must read the event first. */
 import { describe, expect, it } from 'vitest'
 import type { Bulkhead } from '../../../dist/host/model/bulkhead.js'
 import type { HookpointState } from '../../../dist/host/model/hookpoint-state.js'
@@ -30,7 +30,7 @@ const names = (steps: readonly { plugins: readonly ActivePlugin[] }[]) =>
   steps.map(({ plugins }) => plugins.map(({ name }) => name).join())
 
 describe('a route', () => {
-  it('is null where no plugin hooks the hookpoint', () => {
+  it('is null if no plugin hooks the hookpoint', () => {
     const elsewhere = plugin('a', shared, 0, { hooks: new Set(['onAuth']) })
     expect(compileRoute(hookpoint(), [elsewhere], snapshot)).toBeNull()
   })
@@ -50,7 +50,7 @@ describe('a route', () => {
     expect(step).toMatchObject({ firstMs: 100, shortestMs: 20, isGuarded: true })
   })
 
-  it('asks plugin by plugin where the host looks at each replacement', () => {
+  it('has one plugin in each step if the host checks each replacement', () => {
     const plugins = [plugin('a', shared, 0), plugin('b', shared, 1)]
     const route = compileRoute(hookpoint({ kind: 'transform', isCheckedBetween: true }), plugins, snapshot)
     expect(names(route?.steps ?? [])).toEqual(['a', 'b'])

@@ -1,4 +1,4 @@
-/** Changes of the plugins: what is kept, started, exchanged and stopped. Threads are stand-ins, all else is real. */
+/** Changing the plugins: what is kept, started, exchanged and stopped. Threads are stand-ins, everything else is real. */
 import { gate, observe } from 'hookring/contracts'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
@@ -132,7 +132,7 @@ describe('a change', () => {
     expect(threads.at(2).spec?.plugins).toMatchObject([{ name: 'b' }])
   })
 
-  it('of what a bulkhead is made of starts it anew', async () => {
+  it('of what a bulkhead is made of starts it again', async () => {
     const { change, threads } = open()
     const a = plugin('a')
     await change(a)
@@ -169,7 +169,7 @@ describe('a change', () => {
     expect(await isMetered('a')).toBe(true)
   })
 
-  it('leaves held a plugin that an operator holds', async () => {
+  it('keeps a plugin held that an operator holds', async () => {
     const { change, onTest, registry } = open()
     const a = plugin('a')
     await change(a)
@@ -355,7 +355,7 @@ describe('what a change replaces', () => {
 })
 
 describe('changes that are asked for at once', () => {
-  it('are made in turn, each of what the one before has made', async () => {
+  it('are made in turn, each on top of the one before', async () => {
     const { registry, threads, coming, routed } = open()
     const [a, b] = [plugin('a'), plugin('b')]
     const seen: (readonly Registration[])[] = []
@@ -373,7 +373,7 @@ describe('changes that are asked for at once', () => {
     expect(routed().onTest).toEqual([a, b])
   })
 
-  it('are made although the one before has failed, of what was before it', async () => {
+  it('are made although the one before has failed, on top of what was there before', async () => {
     const { registry, coming, routed } = open()
     const [a, b] = [plugin('a'), plugin('b')]
     coming({ load: REFUSAL })

@@ -38,7 +38,7 @@ describe('the breaker', () => {
     expect(breaker.state).toBe('open')
   })
 
-  it('is not blunted by the successes of a past window', () => {
+  it('ignores the successes of a past window', () => {
     const { breaker, fail } = createWatched()
     for (let count = 0; count < 1_000_000; count++) breaker.record('success', count / 1_000)
     fail(4, 60_000)
@@ -91,7 +91,7 @@ describe('the breaker', () => {
     expect(path()).toEqual(['open', 'half-open', 'closed'])
   })
 
-  it('forgets the failures of before when it closes', () => {
+  it('forgets earlier failures when it closes', () => {
     const { breaker, fail } = createWatched()
     fail(5, 0)
     breaker.admit(100)
@@ -121,7 +121,7 @@ describe('the breaker', () => {
     expect(breaker.nextProbeMs).toBe(nowMs + OPTIONS.cooldownMs)
   })
 
-  it('does not count calls that left before it opened, whatever they come to', () => {
+  it('does not count calls that were made before it opened, whatever their outcome', () => {
     const { breaker, fail } = createWatched()
     fail(5, 0)
     breaker.record('success', 1)
@@ -165,7 +165,7 @@ describe('the breaker', () => {
     }
   })
 
-  it('takes a probe that comes back after the release for a call like any other', () => {
+  it('treats a probe that comes back after the release as any other call', () => {
     const { breaker, fail } = createWatched()
     fail(5, 0)
     breaker.admit(100)

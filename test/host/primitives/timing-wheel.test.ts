@@ -87,7 +87,7 @@ describe('the deadline wheel', () => {
     )
   })
 
-  it('is emptied by polling at each next due time, without idle rounds', () => {
+  it('is emptied by polling at each next due time, without a poll that finds nothing', () => {
     fc.assert(
       fc.property(wheelShape, fc.array(delay, { maxLength: 60 }), fc.array(fc.nat(59)), (shape, delays, cancelled) => {
         let expired = 0
@@ -114,7 +114,7 @@ describe('the deadline wheel', () => {
     )
   })
 
-  it('takes adding and cancelling while it expires, and ends', () => {
+  it('can be added to and cancelled from while it expires, and ends', () => {
     const script = fc.array(fc.record({ add: fc.boolean(), id: fc.nat(20), inMs: fc.integer({ min: -5, max: 200 }) }))
     fc.assert(
       fc.property(wheelShape, script, fc.integer({ min: 1, max: 5000 }), (shape, script, byMs) => {
@@ -241,7 +241,7 @@ describe('the deadline wheel', () => {
     expect(order).toEqual([1, 2, 3, 4, 5, 6])
   })
 
-  it('refuses a deadline that is no number, and shapes that it cannot turn', () => {
+  it('refuses a deadline that is not a number, and invalid sizes', () => {
     const wheel = createWheel({ expire() {} })
     expect(() => wheel.add(entry(1, Number.NaN), 0)).toThrow(RangeError)
     wheel.add(entry(2, Number.POSITIVE_INFINITY), 0)

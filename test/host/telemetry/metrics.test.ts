@@ -161,7 +161,7 @@ describe('metrics', () => {
     expect(scraped.value('hookring_call_waiting_seconds_sum')).toBeCloseTo(sumUs / 1e6, 9)
   })
 
-  it('stand durations that a lane made up', async () => {
+  it('accept durations that a lane made up', async () => {
     const metrics = create()
     const recorder = metrics.recorder({ hookpoint: 'onMessageEnqueue', plugin: 'liar' })
     for (const us of [Number.NaN, -5, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.MAX_VALUE])
@@ -171,7 +171,7 @@ describe('metrics', () => {
     expect(scraped.value('hookring_plugin_running_seconds_sum')).toBe(2 * 24 * 3600)
   })
 
-  it('set a shadow against what was enforced, once there is something to compare', async () => {
+  it('compare a shadow with what was enforced, once there is something to compare', async () => {
     const metrics = create()
     const shadow = metrics.recorder({ hookpoint: 'onPublish', plugin: 'candidate' })
     expect((await scrape(metrics)).count('hookring_shadow_verdicts_total')).toBe(0)

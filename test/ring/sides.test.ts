@@ -5,7 +5,7 @@ import { WorkerRing } from '../../dist/ring/worker-ring.js'
 import { rings, SLOTS, submission } from '../support/rings.js'
 
 describe('the host', () => {
-  it('starts clean in memory that another ring's worker left in any state', () => {
+  it('starts clean in memory that another ring’s worker left in any state', () => {
     const { host: before, worker: gone, words } = rings(0x7fff_fffe)
     for (const slot of [0, 1, 2]) before.submit(slot, submission({ eventBytes: 8 }))
     before.publish()

@@ -16,7 +16,7 @@ const CONTRACTS = [
   {
     contract: http,
     file: 'src/contracts/http.ts',
-    text: 'The hooks of an HTTP server. See HTTP.',
+    text: 'The hooks of an HTTP server. See [HTTP](../http.md).',
   },
   {
     contract: mqtt,

@@ -109,7 +109,7 @@ const ENGINE = [
 const ADAPTERS = [
   {
     title: 'HTTP',
-    text: '`hookMiddleware(engine, { ... })` and `hookFetch(engine, handler, { ... })` of `hookring/http`, and the Fastify plugin.',
+    text: '`hookMiddleware(engine, { ... })` and `hookFetch(engine, handler, { ... })` of `hookring/http`, and the Fastify plugin; see [HTTP](../http.md).',
     from: [{ file: 'dist/adapters/http/options.d.ts', name: 'HttpOptions' }],
     schema: httpOptionsSchema,
   },

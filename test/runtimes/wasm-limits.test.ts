@@ -1,8 +1,11 @@
 /** What a WebAssembly module may have of each thing: counted while it is read, before V8 or this runtime makes anything of it. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { boundWasm, WasmRefusal, WasmTooLarge } from '../../dist/worker/runtimes/wasm/binary.js'
-import { ACTS, EXAMPLES } from './c-abi-plugins.js'
+import { WASM_BOMBS } from '../proof/attacks/wasm-bombs.js'
+import { runProgram } from '../support/programs.js'
+import { ACTS, EXAMPLES, scratch } from './c-abi-plugins.js'
 import { body, constant, I32, ID, PLUGIN, type Sections, section, text, type, u32, wasmModule } from './wasm-modules.js'
 
 const bounds = (memoryMb: number) => ({ memoryMb, memoryPages: memoryMb * 16, tableEntries: 65_536, tables: 4 })
@@ -135,3 +138,14 @@ it.each([ACTS.wasm, EXAMPLES.limiter.wasm, EXAMPLES.auditor.wasm])(
     expect(() => boundWasm(readFileSync(file), bounds(8))).not.toThrow()
   },
 )
+
+describe('the memory of an instance that has trapped', () => {
+  it('is not kept beside that of the next one', async () => {
+    const file = join(scratch(), 'full.wasm')
+    writeFileSync(file, WASM_BOMBS['a full memory for each call']())
+    const { said } = await runProgram('wasm-memory.mjs', [file], 60_000)
+    expect(said).toEqual([{ what: 'grown', mb: expect.any(Number), failures: 20 }])
+    // The plugin fills 39 MB; its lane takes about 25. With a second memory it was 113.
+    expect(said[0]?.mb).toBeLessThan(90)
+  })
+})

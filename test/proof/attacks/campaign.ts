@@ -8,7 +8,7 @@ import { type AskedProcess, ReportedFailure, startProcess } from '../../../bench
 import { packageRoot } from '../hostile/command-line.js'
 import type { AttackReport, AttackRequest } from './attacked-process.js'
 import { type AttackedBoundary, type AttackedRuntime, isGuaranteed } from './corpus.js'
-import { LANE_MB, MEMORY_MB } from './limits.js'
+import { MEMORY_MB } from './limits.js'
 
 export type Outcome = 'contained' | 'refused' | 'escaped' | 'host-died' | 'wedged' | 'wrong-verdict' | 'too-much-memory'
 
@@ -33,8 +33,8 @@ export interface Campaign {
 
 /** A loop that stands still for longer has been blocked. */
 export const MOST_BLOCKED_MS = 20
-/** The limit of an attacked plugin and three tenths, and what a lane's thread takes with no plugin in it. */
-export const MOST_GROWN_MB = MEMORY_MB * 1.3 + LANE_MB
+/** The limit of an attacked plugin and three tenths; above what a plugin that does no harm takes. */
+const MOST_GROWN_MB = MEMORY_MB * 1.3
 /** All that an attack may take, its engine's opening and closing included. */
 const ATTACK_TIMEOUT_MS = 45_000
 /** A machine stalls now and then, an attack that blocks does so each time. */
@@ -139,13 +139,16 @@ async function attack(attacked: AskedProcess, request: AttackRequest): Promise<R
 }
 
 function judge(report: AttackReport): { outcome: Outcome; why: string } {
-  const { escapes, wrong, hostErrors, servesAgain, isRefused, told, zombies, grownMb } = report
+  const { escapes, wrong, hostErrors, servesAgain, isRefused, told, zombies, grownMb, controlMb } = report
   if (escapes.length > 0) return { outcome: 'escaped', why: escapes.join('; ') }
   if (hostErrors.length > 0) return { outcome: 'host-died', why: hostErrors.join('; ') }
   if (wrong.length > 0) return { outcome: 'wrong-verdict', why: wrong.join('; ') }
   if (!servesAgain || zombies > 0) {
     return { outcome: 'wedged', why: zombies > 0 ? 'a thread that nothing ends' : 'it did not serve again' }
   }
-  if (grownMb > MOST_GROWN_MB) return { outcome: 'too-much-memory', why: `the server grew by ${grownMb.toFixed(0)} MB` }
+  if (grownMb > MOST_GROWN_MB + controlMb) {
+    const why = `the server grew by ${grownMb.toFixed(0)} MB, and by ${controlMb.toFixed(0)} MB without harm`
+    return { outcome: 'too-much-memory', why }
+  }
   return { outcome: isRefused ? 'refused' : 'contained', why: told }
 }

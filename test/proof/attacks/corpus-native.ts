@@ -3,7 +3,7 @@
  * attacks.c, which asks the system for what a WebAssembly module cannot even name, is compiled where there is a compiler.
  */
 import type { AttackClass, BinaryAttack, BombAttack } from './corpus.js'
-import { WASM_BOMBS, type WasmBomb } from './wasm-bombs.js'
+import { NO_BOMB, WASM_BOMBS, type WasmBomb } from './wasm-bombs.js'
 
 const acts = (kind: AttackClass, name: string, act: number, argument = 0): BinaryAttack => ({
   kind: 'binary',
@@ -81,9 +81,11 @@ export const nativeAttacks: readonly BinaryAttack[] = [
   system('denial', 'memory that is shared', 27, 'process'),
 ]
 
-export const bombs: readonly BombAttack[] = (Object.keys(WASM_BOMBS) as WasmBomb[]).map((name) => ({
-  kind: 'bomb',
-  class: 'denial',
-  name,
-  calls: 30,
-}))
+const bombOf = (name: WasmBomb): BombAttack => ({ kind: 'bomb', class: 'denial', name, calls: 30 })
+
+/** What bombs are measured beside. */
+export const noBomb = bombOf(NO_BOMB)
+
+export const bombs: readonly BombAttack[] = (Object.keys(WASM_BOMBS) as WasmBomb[])
+  .filter((name) => name !== NO_BOMB)
+  .map(bombOf)

@@ -71,6 +71,7 @@ function objectWriter({ slot, struct, passing }: HookShape, node: ObjectNode, mo
     write(memory, event) {
       target.open(memory, sizeBytes)
       writeStruct(writes, source, event.at, target, 0)
+      target.close()
       return 1
     },
   }
@@ -101,6 +102,7 @@ function arrayWriter({ slot, struct, passing }: HookShape, node: ObjectNode, mod
       let at = event.at + source.view.getUint32(event.at + field.at, true)
       target.open(memory, count * sizeBytes)
       for (let i = 0; i < count; i++, at += element.fixedBytes) writeStruct(writes, source, at, target, i * sizeBytes)
+      target.close()
       return count
     },
   }

@@ -1,6 +1,6 @@
 /**
- * The memory to which structs are written, and the encoded event from which they are written. Both are used again for every
- * call, so that a call allocates nothing. The lane's thread only.
+ * The memory to which structs are written, and the encoded event from which they are written. Writer and reader are used again
+ * for every call, so that a call allocates nothing. The lane's thread only.
  */
 import type { EventBytes } from '../runtime.js'
 import type { CModel } from './layout.js'
@@ -60,6 +60,12 @@ export class StructMemory {
     this.#memory = memory
     this.view = memory.view
     this.#free = free
+  }
+
+  /** Lets go of the memory, which would be kept beside that of the plugin's next instance. */
+  close(): void {
+    this.#memory = NOWHERE
+    this.view = NOWHERE.view
   }
 
   /** Writes the address of the next byte that is appended. */

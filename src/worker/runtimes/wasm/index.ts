@@ -112,18 +112,20 @@ function started(name: string, plugin: WasmPlugin, host: WasmHost): WasmInstance
 /** A guest that outlives its instances. */
 function guestOf(first: WasmInstance, start: () => WasmInstance): CGuest {
   let instance: WasmInstance | null = first
+  // No function in here may refer to `first`: its memory would be kept beside that of whichever instance serves now.
+  const offered = slotsOf(first)
 
   function current(): WasmInstance {
     if (instance !== null) return instance
     const next = start()
-    const changed = SLOT_NAMES.find((name) => (next.functions[name] === null) !== (first.functions[name] === null))
+    const changed = SLOT_NAMES.find((name) => (next.functions[name] !== null) !== offered.has(name))
     if (changed !== undefined) throw new WasmFault(`started anew after a trap, it has another vtable: ${changed}`)
     instance = next
     return next
   }
 
   function call(name: SlotName): CFunction | null {
-    if (first.functions[name] === null) return null
+    if (!offered.has(name)) return null
     return (a, b, c, d) => {
       try {
         return (instance as WasmInstance).functions[name]?.(a, b, c, d)
@@ -150,6 +152,10 @@ function guestOf(first: WasmInstance, start: () => WasmInstance): CGuest {
     room: (bytes) => current().room(bytes),
     readReason: (address) => (instance as WasmInstance).readReason(address),
   }
+}
+
+function slotsOf({ functions }: WasmInstance): ReadonlySet<SlotName> {
+  return new Set(SLOT_NAMES.filter((name) => functions[name] !== null))
 }
 
 function logTo(log: PluginLogger): WasmHost['log'] {

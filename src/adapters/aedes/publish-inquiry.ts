@@ -140,12 +140,13 @@ export class PublishInquiry {
     const { qos, messageId } = this.#asked.packet
     const isExchange = question === 'message' && client !== null && qos > 0 && messageId !== undefined
     // Its client sends it again when it connects again; what comes then must not be overtaken by this.
-    if (isExchange && client.closed) {
+    const isOver = () => isExchange && client.closed
+    if (isOver()) {
       return { kind: 'undecided', reason: 'its connection ended before it was routed', cause: 'failed' }
     }
     const exchange = isExchange ? { packetId: messageId, digest: digestOf(this.#asked.packet), ordinal } : null
     const event = { client: this.#owner, packet: packetOf(packet), exchange }
-    const answer = await questions.request('routeMessage', event, this.#before)
+    const answer = await questions.request('routeMessage', event, this.#before, isOver)
     if (answer.kind === 'undecided') return this.#undecided(answer, 'routeMessage')
     if (answer.kind === 'refused') return answer
     if (answer.kind === 'answer') queued.mark(packet)

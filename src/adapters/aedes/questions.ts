@@ -148,14 +148,16 @@ export class Questions {
     return { kind: 'allowed', event: current, isReplaced }
   }
 
+  /** `isOver`: it is not to be asked any more, though its plugin was not reached. */
   async request<Name extends Answered>(
     hookpoint: Name,
     event: EventInput<Points[Name]>,
     before: Undecided | null = null,
+    isOver: () => boolean = () => false,
   ): Promise<Answer<ReplyOutput<Points[Name]>>> {
     const asking = new Asking(hookpoint, event, before)
     try {
-      const verdict = await this.#call(asking)
+      const verdict = await this.#call(asking, isOver)
       if (verdict.kind === 'reject') return this.#rejected(verdict, asking)
       return verdict.kind === 'respond' ? { kind: 'answer', value: verdict.value as never } : { kind: 'none' }
     } catch (error) {
@@ -222,11 +224,11 @@ export class Questions {
     this.#isAttached = false
   }
 
-  async #call(asking: Asking): Promise<Verdict> {
+  async #call(asking: Asking, isOver: () => boolean = () => false): Promise<Verdict> {
     const endMs = performance.now() + this.#maxWaitMs
     for (;;) {
       const { verdict, failure, error } = await this.#callOnce(asking)
-      if (!hasNotBegun(failure) || performance.now() >= endMs) {
+      if (!hasNotBegun(failure) || isOver() || performance.now() >= endMs) {
         if (verdict === null) throw error
         return verdict
       }

@@ -321,7 +321,7 @@ export class SessionStore {
   ): Promise<void> {
     const { questions } = this.#options
     const ask = (before: Undecided | null) =>
-      questions.request<'trackInflight' | 'ackInflight'>(hookpoint, event as never, before)
+      questions.request<'trackInflight' | 'ackInflight'>(hookpoint, event as never, before, () => client.closed)
     for (let before: Undecided | null = null; ; ) {
       const answer: Answer<true> = await questions.persist(ask, { isOver: () => client.closed, before })
       if (answer.kind !== 'undecided') return

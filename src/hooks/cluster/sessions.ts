@@ -15,18 +15,9 @@ import type { Keys } from './keys.js'
 import type { OwnRoutes } from './own-routes.js'
 import type { Held } from './queue.js'
 import type { RouteTable } from './route-table.js'
-import {
-  ADD_SUBSCRIPTIONS,
-  BURY_SESSION,
-  LEAVE_SESSION,
-  OPEN_SESSION,
-  REMOVE_SESSION,
-  REMOVE_SUBSCRIPTIONS,
-  RENEW_SESSION,
-} from './scripts.js'
+import { inParts, type Opener, SessionRecords } from './session-records.js'
 
 type Who = Pick<MqttClientInfo, 'clientId' | 'clean'>
-type Opener = Pick<MqttClientInfo, 'clientId' | 'clean' | 'username'>
 
 interface OpenSession extends Held {
   readonly clean: boolean
@@ -36,7 +27,6 @@ interface OpenSession extends Held {
   openingSinceMs: number | null
 }
 
-const READ_AT_ONCE = 500
 /** A connection that was opened and has no CONNACK after this long will have none. */
 const OPENING_MS = 60_000
 /** A connection whose end is under way is told of within this. */
@@ -67,8 +57,7 @@ export interface SessionsOptions {
 
 export class Sessions {
   readonly #options: SessionsOptions
-  readonly #connection: RedisConnection
-  readonly #keys: Keys
+  readonly #records: SessionRecords
   readonly #nodeId: string
   readonly #routes: OwnRoutes
   readonly #table: RouteTable
@@ -81,8 +70,7 @@ export class Sessions {
 
   constructor(options: SessionsOptions) {
     this.#options = options
-    this.#connection = options.connection
-    this.#keys = options.keys
+    this.#records = new SessionRecords(options.connection, options)
     this.#nodeId = options.nodeId
     this.#routes = options.routes
     this.#table = options.table
@@ -107,7 +95,7 @@ export class Sessions {
   open(client: Opener): Promise<MqttSubscription[]> {
     return this.#inTurn.run(client.clientId, async () => {
       await this.#leaving.get(client.clientId)
-      const before = await this.#connection.commands.hget(this.#keys.session(client.clientId), 'node')
+      const before = await this.#records.nodeOf(client.clientId)
       const isElsewhere = before !== null && before !== '' && before !== this.#nodeId
       if (isElsewhere) await this.#options.takeOver(client.clientId, before)
       return this.#take(client, randomUUID(), isElsewhere ? before : '')
@@ -148,11 +136,7 @@ export class Sessions {
       if (valid.length === 0) return
       const { lease } = this.#open.get(clientId) ?? (await this.#openLate(client))
       if (!clean) {
-        const fields = valid.flatMap(({ filter, qos }) => [filter, String(qos)])
-        await this.#mustBeHeld(
-          clientId,
-          ADD_SUBSCRIPTIONS.run(this.#connection, this.#ofSubs(clientId), [lease, ...fields]),
-        )
+        await this.#mustBeHeld(clientId, this.#records.addSubscriptions({ clientId, lease }, valid))
       }
       const filters = valid.map(({ filter }) => filter)
       await this.#routes.hold(clientId, filters)
@@ -166,7 +150,7 @@ export class Sessions {
     return () =>
       this.#inTurn.run(clientId, async () => {
         if (!clean) {
-          await REMOVE_SUBSCRIPTIONS.run(this.#connection, this.#ofSubs(clientId), [session.lease, ...filters])
+          await this.#records.removeSubscriptions(session, filters)
           await this.#table.announce({ sessions: [clientId] })
         }
         if (this.#open.get(clientId) === session) await this.#routes.drop(clientId, filters)
@@ -179,8 +163,7 @@ export class Sessions {
     this.#forget(clientId)
     await this.#evict(clientId)
     await this.#routes.dropAll(clientId)
-    if (session !== undefined)
-      await LEAVE_SESSION.run(this.#connection, this.#keys.allOf(clientId), this.#leavingArgs(session))
+    if (session !== undefined) await this.#records.leave(session)
   }
 
   /** It has turned out that the session is not this node's. */
@@ -206,13 +189,9 @@ export class Sessions {
 
   /** What a lane of this broker had before. */
   async adopt(): Promise<void> {
-    await this.#eachSession(async (clientId) => {
-      const key = this.#keys.session(clientId)
-      const fields = ['owner', 'node', 'generation', 'lease', 'clean', 'username'] as const
-      const [owner, node, generation, lease, clean, username] = await this.#connection.commands.hmget(key, ...fields)
-      const isOurs = owner === this.#nodeId && node === this.#nodeId && generation === this.#options.generation()
-      if (!isOurs || !lease) return
-      this.#remember({ clientId, clean: clean === '1', username: username ?? null }, lease).openingSinceMs = null
+    await this.#records.each(async (clientId) => {
+      const found = await this.#records.find(clientId)
+      if (found !== null) this.#remember(found, found.lease).openingSinceMs = null
     })
   }
 
@@ -233,20 +212,14 @@ export class Sessions {
 
   /** What a dead node had. With its own id: what this node had in other generations. */
   async bury(nodeId: string, livingGeneration = ''): Promise<void> {
-    await this.#eachSession(async (clientId) => {
-      const keys = this.#keys.allOf(clientId)
-      const buried = await BURY_SESSION.run(this.#connection, keys, [nodeId, livingGeneration])
-      if (buried === 1) await this.removeFromIndex(clientId)
+    await this.#records.each(async (clientId) => {
+      if (await this.#records.bury(clientId, nodeId, livingGeneration)) await this.removeFromIndex(clientId)
     })
   }
 
   /** The client's session has expired, or was a clean one. */
   async removeFromIndex(clientId: string): Promise<void> {
-    const { commands } = this.#connection
-    await commands.srem(this.#keys.sessionIndex, clientId)
-    // Another node may have opened it meanwhile.
-    if ((await commands.exists(this.#keys.session(clientId))) === 1)
-      await commands.sadd(this.#keys.sessionIndex, clientId)
+    await this.#records.removeFromIndex(clientId)
     await this.#table.announce({ sessions: [clientId] })
   }
 
@@ -270,30 +243,17 @@ export class Sessions {
   }
 
   async #take(client: Opener, lease: string, asked: string): Promise<MqttSubscription[]> {
-    const { clientId, clean, username } = client
-    const keys = this.#keys.allOf(clientId)
-    const args = [
-      lease,
-      this.#nodeId,
-      this.#options.generation(),
-      clean ? 1 : 0,
-      username ?? '',
-      Date.now(),
-      this.#expiryMs,
-    ]
-    await this.#connection.commands.sadd(this.#keys.sessionIndex, clientId)
-    const answer = await OPEN_SESSION.run(this.#connection, keys, args)
-    const [before, wasClean, fields] = answer as [string, string, string[]]
+    const { clientId, clean } = client
+    const { before, wasKept, subscriptions } = await this.#records.open(client, lease)
     // Somebody came between the question and the lease.
     if (before !== '' && before !== this.#nodeId && before !== asked) this.#options.tellTaken(clientId, before)
     await this.#routes.dropAll(clientId)
     this.#remember(client, lease)
     this.#options.opened(clientId)
     if (clean) {
-      if (wasClean === '0') await this.#table.announce({ sessions: [clientId] })
+      if (wasKept) await this.#table.announce({ sessions: [clientId] })
       return []
     }
-    const subscriptions = readSubscriptions(fields)
     // For what is not kept for sessions: messages of QoS 0.
     await this.#routes.hold(
       clientId,
@@ -339,68 +299,24 @@ export class Sessions {
 
   async #leaveOrRemove(session: OpenSession): Promise<void> {
     if (session.clean) return this.#remove(session)
-    await LEAVE_SESSION.run(this.#connection, this.#keys.allOf(session.clientId), this.#leavingArgs(session))
+    await this.#records.leave(session)
   }
 
-  async #remove({ clientId, lease }: Held): Promise<void> {
-    const removed = await REMOVE_SESSION.run(this.#connection, this.#keys.allOf(clientId), [lease])
-    if (removed === 1) await this.removeFromIndex(clientId)
+  async #remove(session: Held): Promise<void> {
+    if (await this.#records.remove(session)) await this.removeFromIndex(session.clientId)
   }
 
   async #renewOne(session: OpenSession, nowMs: number): Promise<void> {
-    const { clientId, lease, clean } = session
-    const answer = await RENEW_SESSION.run(this.#connection, this.#keys.allOf(clientId), [lease, this.#expiryMs])
-    if (answer === 1) {
-      session.renewedAtMs = nowMs
-    } else if (answer === -1 && clean) {
-      const args = [
-        lease,
-        this.#nodeId,
-        this.#options.generation(),
-        1,
-        session.username ?? '',
-        Date.now(),
-        this.#expiryMs,
-      ]
-      await OPEN_SESSION.run(this.#connection, this.#keys.allOf(clientId), args)
-      await this.#connection.commands.sadd(this.#keys.sessionIndex, clientId)
-    } else {
-      await this.lost(session)
-    }
+    const answer = await this.#records.renew(session)
+    if (answer === 'renewed') session.renewedAtMs = nowMs
+    else if (answer === 'gone' && session.clean) await this.#records.writeAgain(session, session.lease)
+    else await this.lost(session)
   }
 
-  #leavingArgs({ lease }: Held) {
-    return [lease, this.#expiryMs, Date.now()]
-  }
-
-  #ofSubs(clientId: string): string[] {
-    return [this.#keys.session(clientId), this.#keys.subs(clientId)]
-  }
-
-  async #mustBeHeld(clientId: string, answer: Promise<unknown>): Promise<void> {
-    if ((await answer) === 1) return
+  async #mustBeHeld(clientId: string, isHeld: Promise<boolean>): Promise<void> {
+    if (await isHeld) return
     const session = this.#open.get(clientId)
     if (session !== undefined) await this.lost(session)
     throw new Error('another node has opened this session')
   }
-
-  async #eachSession(task: (clientId: string) => Promise<void>): Promise<void> {
-    await inParts(await this.#connection.commands.smembers(this.#keys.sessionIndex), task)
-  }
-}
-
-async function inParts<Item>(items: readonly Item[], task: (item: Item) => Promise<unknown>): Promise<void> {
-  for (let at = 0; at < items.length; at += READ_AT_ONCE) {
-    await Promise.all(items.slice(at, at + READ_AT_ONCE).map(task))
-  }
-}
-
-/** Filters and QoS by turns. */
-function readSubscriptions(fields: readonly string[]): MqttSubscription[] {
-  const subscriptions: MqttSubscription[] = []
-  for (let at = 0; at + 1 < fields.length; at += 2) {
-    const qos = fields[at + 1]
-    subscriptions.push({ filter: fields[at] as string, qos: qos === '2' ? 2 : qos === '1' ? 1 : 0 })
-  }
-  return subscriptions
 }

@@ -103,9 +103,13 @@ export interface HookringErrorDetails {
 
 /** An error with a stable `code`; the message says what was wrong, where, and what to do. */
 export class HookringError extends Error {
+  /** Stable across versions; `hookring explain CODE` says what to do. */
   readonly code: ErrorCode
+  /** Where in the options, the event or the contract. */
   readonly path: readonly (string | number)[] | undefined
+  /** The plugin that it is about, if it is about one. */
   readonly plugin: string | undefined
+  /** The hookpoint that it is about, if it is about one. */
   readonly hookpoint: string | undefined
 
   constructor(code: ErrorCode, message: string, details: HookringErrorDetails = {}) {

@@ -156,9 +156,19 @@ type ShippedPlugin = Omit<PluginOptions, 'from'> & { hook: ShippedHook }
 
 type Input = z.input<typeof serveConfigSchema>
 /** A config file's default export. */
-export type ServeConfig = {
-  [Name in keyof Input]: WithPlugins<NonNullable<Input[Name]>> | Extract<Input[Name], undefined>
+export interface ServeConfig {
+  /** An MQTT broker with the hooks of mqtt@1. Needs `aedes`. */
+  mqtt?: WithPlugins<NonNullable<Input['mqtt']>> | undefined
+  /** A connection server with the hooks of connection@1. Needs `@msgpack/msgpack`. */
+  connection?: WithPlugins<NonNullable<Input['connection']>> | undefined
+  /** A provider that MQTT brokers call, with the hooks of exhook@1 to @3. Needs `@grpc/grpc-js`, `@grpc/proto-loader`. */
+  exhook?: WithPlugins<NonNullable<Input['exhook']>> | undefined
+  /** Prometheus metrics of all servers on `/metrics`, and `/healthz` and `/readyz`. */
+  metrics?: Input['metrics']
+  /** Longest time for an orderly end, in milliseconds (up to 600,000). Default 10,000. */
+  shutdownMs?: number | undefined
 }
+true satisfies Exclude<keyof Input, keyof ServeConfig> extends never ? true : never
 
 /** @throws HookringError CONFIG_INVALID, naming the file and the path in it */
 export function parseServeConfig(value: unknown, file: string): ResolvedServeConfig {

@@ -20,9 +20,11 @@ export type CutShortBy = (typeof CUT_SHORT_BY)[number]
 
 /** A plugin that gave no verdict: which one, where and why. For the operator: clients are shown a verdict's `reason`. */
 export interface Failure {
+  /** Why there is no verdict: `timeout`, `crash`, `error`, `overload`, `quarantined` or `invalid`. */
   readonly kind: FailureKind
   /** The plugin's name. */
   readonly plugin: string
+  /** Where it was asked. */
   readonly hookpoint: string
   /** What happened, with times: `plugin slow timed out after 50 ms at onOrder: it had not returned (...)`. */
   readonly message: string
@@ -51,12 +53,15 @@ export const UNDECIDED_REASON = 'the operation could not be checked'
 
 /** The operation proceeds. `failure` is set when a plugin failed and its policy let the call go on. */
 export interface ContinueVerdict {
+  /** The operation proceeds. */
   readonly kind: 'continue'
+  /** A plugin that gave no verdict, and what it was; left out: all did. */
   readonly failure?: Failure
 }
 
 /** The operation is refused: by `plugin`, or by the failure policy when `failure` is set and no plugin decided. */
 export interface RejectVerdict<E = unknown> {
+  /** The operation is refused. */
   readonly kind: 'reject'
   /**
    * The plugin's words, at most 384 bytes: a server may show them to its client. When a failure was denied it is the same
@@ -65,7 +70,9 @@ export interface RejectVerdict<E = unknown> {
   readonly reason: string
   /** The plugin's own code for the refusal (an MQTT reason code, a gRPC status), if it gave one. */
   readonly code?: number
+  /** The name of the plugin that decided; of the one that failed, where the failure policy did. */
   readonly plugin: string
+  /** A plugin that gave no verdict, and what it was; left out: all did. */
   readonly failure?: Failure
   /** Undecided, and may be asked about again: so that nobody who has agreed already is asked twice. */
   readonly resume?: Resume<E>
@@ -81,18 +88,25 @@ export interface Resume<E = unknown> {
 
 /** The operation proceeds with `event` in place of the one that was asked about. */
 export interface ReplaceVerdict<E> {
+  /** The operation proceeds with another event. */
   readonly kind: 'replace'
+  /** What the operation is to be done with. */
   readonly event: E
   /** The last plugin that replaced the event. */
   readonly plugin: string
+  /** A plugin that gave no verdict, and what it was; left out: all did. */
   readonly failure?: Failure
 }
 
 /** The first value that a plugin returned. */
 export interface RespondVerdict<R> {
+  /** A plugin has answered. */
   readonly kind: 'respond'
+  /** The answer, as the schema of the reply reads it. */
   readonly value: R
+  /** The name of the plugin that decided. */
   readonly plugin: string
+  /** A plugin that gave no verdict, and what it was; left out: all did. */
   readonly failure?: Failure
 }
 

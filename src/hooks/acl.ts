@@ -6,6 +6,7 @@
  * that denies a part does not cost a client all the rest. With `subscribe: 'contained'` it is granted only when all of its
  * topics may be read.
  */
+
 import { z } from 'zod/v4'
 import { MQTT_REASON, type MqttClientInfo, mqtt } from '../contracts/mqtt.js'
 import {
@@ -16,8 +17,11 @@ import {
   parseFilter,
 } from '../contracts/mqtt-topics.js'
 import { definePlugin, reject, replace } from '../plugin/index.js'
+import type { AclConfig, AclRule, Takes } from './configs.js'
 import { compileNamePattern, type NamePattern } from './name-pattern.js'
 import { compileTopicTemplate, isTopicTemplate, type TopicTemplate } from './topic-template.js'
+
+export type { AclConfig, AclRule }
 
 export const aclRule = z.strictObject({
   /** `*` stands for any text, anywhere in it; `\*` is a star. Empty: any client. */
@@ -29,7 +33,7 @@ export const aclRule = z.strictObject({
   read: z.boolean().default(false),
   write: z.boolean().default(false),
 })
-export type AclRule = z.input<typeof aclRule>
+true satisfies Takes<typeof aclRule, AclRule>
 
 export const aclConfig = z
   .strictObject({
@@ -40,7 +44,7 @@ export const aclConfig = z
     subscribe: z.enum(['overlap', 'contained']).default('overlap'),
   })
   .prefault({})
-export type AclConfig = z.input<typeof aclConfig>
+true satisfies Takes<typeof aclConfig, AclConfig>
 
 type Access = 'read' | 'write'
 

@@ -7,7 +7,10 @@ import { pathToFileURL } from 'node:url'
 import { z } from 'zod/v4'
 import { MQTT_REASON, type MqttClientInfo, mqtt } from '../contracts/mqtt.js'
 import { definePlugin, reject } from '../plugin/index.js'
+import type { AuthConfig, Takes } from './configs.js'
 import { digestOf, matchesHash, parseHash, type ScryptHash } from './password-hash.js'
+
+export type { AuthConfig }
 
 export const authConfig = z
   .strictObject({
@@ -20,7 +23,7 @@ export const authConfig = z
     validator: z.string().optional(),
   })
   .prefault({})
-export type AuthConfig = z.input<typeof authConfig>
+true satisfies Takes<typeof authConfig, AuthConfig>
 
 /** What a validator is given. The password is null when the client sent none. */
 export interface Login {

@@ -2,10 +2,14 @@
  * The logger plugin of mqtt@1: one line for each event of the levels chosen. Runs in a lane. What clients chose (ids,
  * names, topics) is escaped and cut, so that none can forge a line or drive a terminal; payloads are not logged.
  */
+
 import { z } from 'zod/v4'
 import { type MqttClientInfo, type MqttPublishPacket, mqtt } from '../contracts/mqtt.js'
 import { definePlugin } from '../plugin/index.js'
+import type { LoggerConfig, Takes } from './configs.js'
 import { escapeForLog } from './log-text.js'
+
+export type { LoggerConfig }
 
 /** Bits of `level`. */
 export const LOG_LEVEL = { connection: 1, subscribe: 2, publish: 4, session: 8, all: 15 } as const
@@ -18,7 +22,7 @@ export const loggerConfig = z
       .default(LOG_LEVEL.all),
   })
   .prefault({})
-export type LoggerConfig = z.input<typeof loggerConfig>
+true satisfies Takes<typeof loggerConfig, LoggerConfig>
 
 export default definePlugin(mqtt, {
   name: 'logger',

@@ -7,7 +7,10 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 import { z } from 'zod/v4'
 import { delivery } from '../contracts/delivery.js'
 import { definePlugin } from '../plugin/index.js'
+import type { LoginAuditorConfig, Takes } from './configs.js'
 import { escapeForLog, quoteForLog } from './log-text.js'
+
+export type { LoginAuditorConfig }
 
 export const loginAuditorConfig = z
   .strictObject({
@@ -20,7 +23,7 @@ export const loginAuditorConfig = z
     timestamps: z.boolean().default(true),
   })
   .prefault({})
-export type LoginAuditorConfig = z.input<typeof loginAuditorConfig>
+true satisfies Takes<typeof loginAuditorConfig, LoginAuditorConfig>
 
 export default definePlugin(delivery, {
   name: 'login-auditor',

@@ -2,15 +2,19 @@
  * The payload-limiter plugin: rejects messages whose payload is longer than `maxBytes`. Runs in a lane.
  * The payload size limiter of quicprochat's server hooks, its reason word for word.
  */
+
 import { z } from 'zod/v4'
 import { delivery } from '../contracts/delivery.js'
 import { definePlugin, reject } from '../plugin/index.js'
+import type { PayloadLimiterConfig, Takes } from './configs.js'
+
+export type { PayloadLimiterConfig }
 
 export const payloadLimiterConfig = z.strictObject({
   /** Longest payload that passes, in bytes. */
   maxBytes: z.int().positive(),
 })
-export type PayloadLimiterConfig = z.input<typeof payloadLimiterConfig>
+true satisfies Takes<typeof payloadLimiterConfig, PayloadLimiterConfig>
 
 export default definePlugin(delivery, {
   name: 'payload-limiter',

@@ -4,12 +4,16 @@
  * it is right when a client's events stay in one: `partitionBy: 'client.clientId'`, which rateLimit() sets. With `redis` it
  * is right over all nodes; while Redis is away the plugin's failure policy says what becomes of messages.
  */
+
 import { z } from 'zod/v4'
 import { MQTT_REASON, mqtt } from '../contracts/mqtt.js'
 import { definePlugin, reject } from '../plugin/index.js'
+import type { RateLimitConfig, Takes } from './configs.js'
 import { redisAddress } from './redis/address.js'
 import { createSharedRate } from './redis/rate.js'
 import { TokenBuckets } from './token-bucket.js'
+
+export type { RateLimitConfig }
 
 export const rateLimitConfig = z.strictObject({
   /** Messages per interval and client id; 0: no limit. */
@@ -22,7 +26,7 @@ export const rateLimitConfig = z.strictObject({
   /** Where the nodes keep one count for all of them, under `rate:`. Needs ioredis and rate-limiter-flexible. */
   redis: z.strictObject(redisAddress).optional(),
 })
-export type RateLimitConfig = z.input<typeof rateLimitConfig>
+true satisfies Takes<typeof rateLimitConfig, RateLimitConfig>
 
 export default definePlugin(mqtt, {
   name: 'rate-limit',

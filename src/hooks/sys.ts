@@ -2,9 +2,13 @@
  * The sys plugin of mqtt@1: publishes nine retained `$SYS/broker/...` topics every interval, from what the broker itself
  * has counted. Runs in a lane; needs the host services `publish` and `stats`.
  */
+
 import { z } from 'zod/v4'
 import { mqtt } from '../contracts/mqtt.js'
 import { definePlugin } from '../plugin/index.js'
+import type { SysConfig, Takes } from './configs.js'
+
+export type { SysConfig }
 
 export const sysConfig = z
   .strictObject({
@@ -13,7 +17,7 @@ export const sysConfig = z
     version: z.string().default('1.0.0'),
   })
   .prefault({})
-export type SysConfig = z.input<typeof sysConfig>
+true satisfies Takes<typeof sysConfig, SysConfig>
 
 export default definePlugin(mqtt, {
   name: 'sys',

@@ -2,10 +2,14 @@
  * The tracing plugin: logs every event of delivery@1, as TracingHooks of quicprochat's server hooks does. Runs in a
  * lane. By default lines go through the lane's log to the host's logger; with `destination`, through pino to a file.
  */
+
 import { z } from 'zod/v4'
 import { delivery } from '../contracts/delivery.js'
 import { definePlugin, type PluginLogger } from '../plugin/index.js'
+import type { Takes, TracingConfig } from './configs.js'
 import { escapeForLog, hexPrefix } from './log-text.js'
+
+export type { TracingConfig }
 
 const LEVELS = ['debug', 'info', 'warn'] as const
 
@@ -17,7 +21,7 @@ export const tracingConfig = z
     destination: z.string().min(1).optional(),
   })
   .prefault({})
-export type TracingConfig = z.input<typeof tracingConfig>
+true satisfies Takes<typeof tracingConfig, TracingConfig>
 
 interface Sink {
   readonly log: PluginLogger

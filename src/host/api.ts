@@ -20,10 +20,13 @@ export interface EngineOptions<Points extends Hookpoints, Offered extends Servic
 
 export interface HookEngine<Points extends Hookpoints = Hookpoints, Offered extends Services = Services>
   extends AsyncDisposable {
+  /** The contract that it was made with. */
   readonly contract: Contract<Points, Offered>
+  /** A function for each hookpoint. All but observe return a promise of a verdict, which rejects with EVENT_INVALID, EVENT_TOO_LARGE, CALL_ABORTED, ENGINE_CLOSED, or PLUGIN_FAILED where a policy is `raise`. */
   readonly hooks: EngineHooks<Points>
   /** The prom-client registry with the engine's metrics. */
   readonly registry: MetricsRegistry
+  /** The plugins that it has now, in the order in which they were added. */
   readonly plugins: readonly PluginStatus[]
   /**
    * Whether a call of the hookpoint would reach a plugin now. Ask it before work that only plugins need. True on a closed
@@ -76,6 +79,7 @@ export interface HookEngine<Points extends Hookpoints = Hookpoints, Offered exte
    * @throws HookringError PLUGIN_UNKNOWN
    */
   quarantine(name: string): void
+  /** Calls a quarantined plugin again. @throws HookringError PLUGIN_UNKNOWN */
   release(name: string): void
   /** Resolves when every observation made so far has been delivered, or reported as a dead letter. */
   flush(): Promise<void>
@@ -89,7 +93,10 @@ export interface HookEngine<Points extends Hookpoints = Hookpoints, Offered exte
    * threads.
    */
   close(): Promise<void>
+  /** Listens for one of the engine's events; see EngineEvents. */
   on<Name extends keyof EngineEvents>(name: Name, listener: (...args: EngineEvents[Name]) => void): this
+  /** The same, for the first one only. */
   once<Name extends keyof EngineEvents>(name: Name, listener: (...args: EngineEvents[Name]) => void): this
+  /** Stops listening. */
   off<Name extends keyof EngineEvents>(name: Name, listener: (...args: EngineEvents[Name]) => void): this
 }

@@ -35,6 +35,7 @@ export interface SetupContext<Config, Offered extends Services = Services> {
   readonly plugin: string
   /** The operator's config, parsed by the plugin's own schema. */
   readonly config: Config
+  /** Writes to the server's log, under the plugin's name. */
   readonly log: PluginLogger
   /**
    * The host services that the operator granted, as functions by name; the others are undefined. They reject with a coded

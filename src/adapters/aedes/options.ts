@@ -24,6 +24,7 @@ export interface UndecidedOptions {
 }
 
 export interface AttachOptions {
+  /** What becomes of a question that plugins left undecided, by kind of question; see the table in docs. */
   onUndecided?: UndecidedOptions
   /** Milliseconds for which an undecided question is asked again. Default 10,000. */
   holdMs?: number

@@ -9,6 +9,7 @@ export interface ClientTls {
   ca?: string | Buffer | undefined
   /** The client's own certificate and key, for a server that asks for one. */
   cert?: string | Buffer | undefined
+  /** The key of the certificate, PEM. */
   key?: string | Buffer | undefined
   /** The name in the server's certificate, where it is not the host. */
   serverName?: string | undefined
@@ -17,12 +18,15 @@ export interface ClientTls {
 export interface ConnectOptions {
   /** The server's address or name. Default `127.0.0.1`. */
   host?: string | undefined
+  /** The server's TCP port. */
   port?: number | undefined
   /** Of a unix socket, in place of host and port. */
   path?: string | undefined
   /** Connects by TLS. True: with the authorities that Node.js knows, under the host's name. */
   tls?: boolean | ClientTls | undefined
+  /** Who logs in. Default: nobody, where the server lets such clients in. */
   user?: string | undefined
+  /** The password of `user`. */
   password?: string | undefined
   /** How bodies are written: `msgpack` or `json`. Default `msgpack`. */
   codec?: BodyCodec | undefined

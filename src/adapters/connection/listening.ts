@@ -12,6 +12,7 @@ import { messageOf } from './handshake.js'
 export interface ServerTls {
   /** The server's certificate, with those between it and its root. */
   cert: string | Buffer
+  /** The key of the certificate, PEM. */
   key: string | Buffer
   /** Who signs clients. Given: a client must show a certificate of theirs (mutual TLS). */
   ca?: string | Buffer | undefined

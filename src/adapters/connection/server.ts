@@ -19,10 +19,15 @@ import { createCounts, type ServerCounts } from './server-counts.js'
 import { type ConnectionServerOptions, type ResolvedServerOptions, resolveServerOptions } from './server-options.js'
 
 export interface ConnectionStatus {
+  /** Its number, as hooks and handlers have it. */
   readonly handle: number
+  /** Who has logged in; null: nobody. */
   readonly user: string | null
+  /** Whether it may only do what restricted connections may. */
   readonly restricted: boolean
+  /** How it came: `tcp` or `unix`. */
   readonly transport: Transport
+  /** The client's address; empty for a unix socket. */
   readonly remoteAddress: string
 }
 

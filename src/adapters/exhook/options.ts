@@ -11,6 +11,7 @@ import { checkTopics, type TopicsOption } from './hook-specs.js'
 export interface ExhookTls {
   /** The server's certificate, with those between it and its root. */
   cert: string | Uint8Array
+  /** The key of the certificate, PEM. */
   key: string | Uint8Array
   /** Who signs brokers. Given: a broker must show a certificate of theirs (mutual TLS). */
   ca?: string | Uint8Array | undefined
@@ -23,6 +24,7 @@ export interface ExhookProviderOptions {
   tls?: ExhookTls | undefined
   /** The protocol's versions that are served. Default: 1, 2 and 3. */
   versions?: readonly ExhookVersion[]
+  /** Topic filters that brokers ask about, of the hooks of messages alone. Default: all topics. */
   topics?: TopicsOption | undefined
   /**
    * How long a broker waits for an answer, in milliseconds; its option `request_timeout`. Plugins that take longer are

@@ -44,13 +44,28 @@ export interface RpcOutcome<Request = unknown, Response = unknown> {
   readonly isCancelled: boolean
 }
 
+interface Named<Name> {
+  /** The hookpoint that is asked. */
+  hookpoint: Name
+}
+
 /**
  * One event, or several of one kind. `undefined` (or an empty list) asks nothing. Several events of a gate are asked in
  * the same turn and the first reject in their order decides; those of transform and respond go one after the other.
  */
 type Events<H extends Hookpoint> =
-  | { event(request: unknown, call: RpcCall): EventInput<H> | undefined; events?: never }
-  | { events(request: unknown, call: RpcCall): Iterable<EventInput<H>>; event?: never }
+  | {
+      /** The event for a message; `undefined` asks nothing. */
+      event(request: unknown, call: RpcCall): EventInput<H> | undefined
+      /** Has no place beside `event`. */
+      events?: never
+    }
+  | {
+      /** The events for a message that has several; none asks nothing. */
+      events(request: unknown, call: RpcCall): Iterable<EventInput<H>>
+      /** Has no place beside `events`. */
+      event?: never
+    }
 
 type Effect<H extends Hookpoint> = H['kind'] extends 'transform'
   ? {
@@ -69,7 +84,7 @@ type Effect<H extends Hookpoint> = H['kind'] extends 'transform'
  * waited for; an observe hookpoint is told that the message arrived.
  */
 export type BeforeRule<Points extends Hookpoints> = {
-  [Name in keyof Points & string]: { hookpoint: Name } & Events<Points[Name]> & Effect<Points[Name]>
+  [Name in keyof Points & string]: Named<Name> & Events<Points[Name]> & Effect<Points[Name]>
 }[keyof Points & string]
 
 /**
@@ -77,8 +92,7 @@ export type BeforeRule<Points extends Hookpoints> = {
  * part in it.
  */
 export type AfterRule<Points extends Hookpoints> = {
-  [Name in HookpointsOf<Points, 'observe'>]: {
-    hookpoint: Name
+  [Name in HookpointsOf<Points, 'observe'>]: Named<Name> & {
     /** `success`: the handler ended the RPC with OK (the default). `failure`: with anything else. `always`: both. */
     when?: 'success' | 'failure' | 'always'
     /** `undefined` tells nothing. */
@@ -91,8 +105,7 @@ export type AfterRule<Points extends Hookpoints> = {
  * Gates are waited for, observe hookpoints are told.
  */
 export type StartRule<Points extends Hookpoints> = {
-  [Name in HookpointsOf<Points, 'gate' | 'observe'>]: {
-    hookpoint: Name
+  [Name in HookpointsOf<Points, 'gate' | 'observe'>]: Named<Name> & {
     /** `undefined` asks nothing. */
     event(call: RpcCall): EventInput<Points[Name]> | undefined
   }

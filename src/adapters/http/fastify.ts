@@ -46,6 +46,7 @@ type HttpPoints = HttpContract['hookpoints']
 
 /** The options of an engine; its contract is http@1 unless another is named, its logger Fastify's. */
 export type FastifyEngineOptions<Points extends Hookpoints> = Omit<EngineOptions<Points>, 'contract'> & {
+  /** The contract of its hookpoints. Default: http@1. */
   contract?: Contract<Points>
 }
 

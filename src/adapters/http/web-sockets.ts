@@ -34,6 +34,7 @@ export interface WebSocketLike {
 }
 
 export interface WebSocketOptions<Points extends Hookpoints = Hookpoints> extends HttpOptions<Points> {
+  /** The hookpoint that messages are asked about, and their bounds. Left out: none is asked. */
   messages?: MessageOptions
 }
 

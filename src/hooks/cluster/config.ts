@@ -1,6 +1,10 @@
 /** The cluster plugin's options. Pure. */
+
 import { z } from 'zod/v4'
+import type { ClusterConfig, Takes } from '../configs.js'
 import { redisAddress } from '../redis/address.js'
+
+export type { ClusterConfig }
 
 const WEEK_MS = 7 * 86_400_000
 
@@ -35,5 +39,5 @@ export const clusterConfig = z
     path: ['sessionExpiryMs'],
     message: 'must be at least four times heartbeatIntervalMs, or sessions of connected clients would end',
   })
-export type ClusterConfig = z.input<typeof clusterConfig>
+true satisfies Takes<typeof clusterConfig, ClusterConfig>
 export type ResolvedClusterConfig = z.output<typeof clusterConfig>

@@ -7,12 +7,15 @@ import { randomUUID } from 'node:crypto'
 import { z } from 'zod/v4'
 import { type MqttPublishPacket, mqtt } from '../../contracts/mqtt.js'
 import { definePlugin, type PluginLogger } from '../../plugin/index.js'
+import type { RedisConfig, Takes } from '../configs.js'
 import { redisAddress } from './address.js'
 import { connectRedis, type RedisConnection } from './connection.js'
 import { Inbox } from './inbox.js'
 import { escapeName } from './names.js'
 import { RetainedStore } from './retained.js'
 import { openWire, packPacket, unpackPacket, type Wire } from './wire.js'
+
+export type { RedisConfig }
 
 export const redisConfig = z
   .strictObject({
@@ -23,7 +26,7 @@ export const redisConfig = z
     instance: z.string().max(64).default(''),
   })
   .prefault({})
-export type RedisConfig = z.input<typeof redisConfig>
+true satisfies Takes<typeof redisConfig, RedisConfig>
 
 const envelope = z.union([
   /** A message, from node `n`. */

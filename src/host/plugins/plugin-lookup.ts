@@ -5,14 +5,19 @@ import type { Registration } from '../model/plugin.js'
 import type { Registry } from './registry.js'
 
 export interface PluginStatus {
+  /** The name that the operator gave it. */
   readonly name: string
+  /** The bulkhead whose lanes run it. */
   readonly bulkhead: string
+  /** The hookpoints that it has hooks for. */
   readonly hooks: readonly string[]
+  /** `shadow`: it is asked and measured, never obeyed. */
   readonly mode: 'enforce' | 'shadow'
   /** The operator's option `match`. */
   readonly match: MatchOption | undefined
   /** What its failures become, by kind of hookpoint: from the operator's `onFailure` and the defaults. */
   readonly policies: Registration['policies']
+  /** `quarantined` after failures, `probing` when one call tries it again, `held` by an operator. */
   readonly state: 'active' | 'probing' | 'quarantined' | 'held'
 }
 

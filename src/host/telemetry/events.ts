@@ -36,8 +36,11 @@ export interface PluginQuarantined {
 
 /** A hook threw. The call's verdict has the same error in `failure.error`. */
 export interface PluginError {
+  /** The plugin whose hook threw. */
   readonly plugin: string
+  /** The hookpoint that it was called at. */
   readonly hookpoint: string
+  /** What it threw. */
   readonly error: ThrownError
 }
 

@@ -16,8 +16,8 @@ import {
   matchesTopic,
   parseFilter,
 } from '../contracts/mqtt-topics.js'
+import type { AclConfig, AclRule, Takes } from '../contracts/plugin-configs.js'
 import { definePlugin, reject, replace } from '../plugin/index.js'
-import type { AclConfig, AclRule, Takes } from './configs.js'
 import { compileNamePattern, type NamePattern } from './name-pattern.js'
 import { compileTopicTemplate, isTopicTemplate, type TopicTemplate } from './topic-template.js'
 

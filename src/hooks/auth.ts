@@ -6,8 +6,8 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod/v4'
 import { MQTT_REASON, type MqttClientInfo, mqtt } from '../contracts/mqtt.js'
+import type { AuthConfig, Takes } from '../contracts/plugin-configs.js'
 import { definePlugin, reject } from '../plugin/index.js'
-import type { AuthConfig, Takes } from './configs.js'
 import { digestOf, matchesHash, parseHash, type ScryptHash } from './password-hash.js'
 
 export type { AuthConfig }

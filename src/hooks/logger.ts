@@ -5,8 +5,8 @@
 
 import { z } from 'zod/v4'
 import { type MqttClientInfo, type MqttPublishPacket, mqtt } from '../contracts/mqtt.js'
+import type { LoggerConfig, Takes } from '../contracts/plugin-configs.js'
 import { definePlugin } from '../plugin/index.js'
-import type { LoggerConfig, Takes } from './configs.js'
 import { escapeForLog } from './log-text.js'
 
 export type { LoggerConfig }

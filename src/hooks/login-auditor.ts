@@ -6,8 +6,8 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { z } from 'zod/v4'
 import { delivery } from '../contracts/delivery.js'
+import type { LoginAuditorConfig, Takes } from '../contracts/plugin-configs.js'
 import { definePlugin } from '../plugin/index.js'
-import type { LoginAuditorConfig, Takes } from './configs.js'
 import { escapeForLog, quoteForLog } from './log-text.js'
 
 export type { LoginAuditorConfig }

@@ -5,8 +5,8 @@
 
 import { z } from 'zod/v4'
 import { delivery } from '../contracts/delivery.js'
+import type { PayloadLimiterConfig, Takes } from '../contracts/plugin-configs.js'
 import { definePlugin, reject } from '../plugin/index.js'
-import type { PayloadLimiterConfig, Takes } from './configs.js'
 
 export type { PayloadLimiterConfig }
 

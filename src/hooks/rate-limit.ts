@@ -7,8 +7,8 @@
 
 import { z } from 'zod/v4'
 import { MQTT_REASON, mqtt } from '../contracts/mqtt.js'
+import type { RateLimitConfig, Takes } from '../contracts/plugin-configs.js'
 import { definePlugin, reject } from '../plugin/index.js'
-import type { RateLimitConfig, Takes } from './configs.js'
 import { redisAddress } from './redis/address.js'
 import { createSharedRate } from './redis/rate.js'
 import { TokenBuckets } from './token-bucket.js'

@@ -5,8 +5,8 @@
 
 import { z } from 'zod/v4'
 import { mqtt } from '../contracts/mqtt.js'
+import type { SysConfig, Takes } from '../contracts/plugin-configs.js'
 import { definePlugin } from '../plugin/index.js'
-import type { SysConfig, Takes } from './configs.js'
 
 export type { SysConfig }
 

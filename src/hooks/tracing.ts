@@ -5,8 +5,8 @@
 
 import { z } from 'zod/v4'
 import { delivery } from '../contracts/delivery.js'
+import type { Takes, TracingConfig } from '../contracts/plugin-configs.js'
 import { definePlugin, type PluginLogger } from '../plugin/index.js'
-import type { Takes, TracingConfig } from './configs.js'
 import { escapeForLog, hexPrefix } from './log-text.js'
 
 export type { TracingConfig }

@@ -44,7 +44,7 @@ function failedVerdict(error: Error & { failure?: object }): Verdict {
 
 export async function startNode(
   plugin: PluginOptions | { from: URL; config: unknown },
-  { keep = false } = {},
+  { keep = false, execArgv }: { keep?: boolean; execArgv?: string[] } = {},
 ): Promise<TestNode> {
   const published: string[] = []
   const released: string[] = []
@@ -52,7 +52,7 @@ export async function startNode(
   const engine = await runInLane({
     ...(plugin as PluginOptions),
     contract: mqtt,
-    engine: { quarantine: false },
+    engine: { quarantine: false, ...(execArgv === undefined ? {} : { execArgv }) },
   })
   engine.provide({
     publish: ({ topic, payload }: MqttPublishPacket) =>

@@ -1,7 +1,7 @@
 /** The cluster plugin's options. Pure. */
 
 import { z } from 'zod/v4'
-import type { ClusterConfig, Takes } from '../configs.js'
+import type { ClusterConfig, Takes } from '../../contracts/plugin-configs.js'
 import { redisAddress } from '../redis/address.js'
 
 export type { ClusterConfig }

@@ -191,7 +191,7 @@ interface Ioredis {
 
 async function loadIoredis(plugin: string): Promise<Ioredis> {
   return import('ioredis').catch((cause: unknown) => {
-    const message = `plugin ${plugin} needs the package ioredis (npm install ioredis@5)`
+    const message = `plugin ${plugin} needs the package ioredis (npm install ioredis)`
     throw new HookringError('REDIS_MISSING', message, { cause, plugin })
   })
 }

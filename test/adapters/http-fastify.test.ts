@@ -1,7 +1,9 @@
 /** What Fastify's users expect of a plugin, beside what every door does (http-requests). */
 import { once } from 'node:events'
+import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { createGunzip, gzipSync } from 'node:zlib'
 import Fastify, { type FastifyServerOptions } from 'fastify'
 import { createHookEngine, defineContract, type EngineOptions } from 'hookring'
@@ -43,6 +45,23 @@ test('works under inject, for bodies too', async () => {
   }
   const streamed = await app.inject({ method: 'POST', url: '/body', payload: Readable.from(['a ', 'forbidden']) })
   expect(streamed.statusCode).toBe(422)
+})
+
+test('works over HTTP/2', async () => {
+  const app = Fastify({ http2: true })
+  onTestFinished(() => app.close())
+  await app.register(hookring, { engine: { plugins: [PLUGIN], logger: recordingLogger() }, body: true })
+  app.post('/body', (request) => request.body)
+  const client = connectHttp2(await app.listen({ port: 0 }))
+  onTestFinished(() => client.close())
+  const post = async (word: string) => {
+    const stream = client.request({ ':path': '/body', ':method': 'POST', 'content-type': 'application/json' })
+    stream.end(JSON.stringify({ word }))
+    const [headers] = await once(stream, 'response')
+    return [headers[':status'], JSON.parse(await text(stream))]
+  }
+  expect(await post('fine')).toEqual([200, { word: 'fine' }])
+  expect(await post('forbidden')).toMatchObject([422, { detail: 'bad body' }])
 })
 
 test('routes of every context are asked about, and those that nobody serves', async () => {

@@ -1,7 +1,7 @@
 /** Contracts of the server's own, options that are wrong, and servers that are a little different. */
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
-import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
+import { connect as connectHttp2, createServer as createHttp2Server, constants as http2 } from 'node:http2'
 import { type AddressInfo, connect } from 'node:net'
 import { buffer, text } from 'node:stream/consumers'
 import express from 'express'
@@ -30,12 +30,12 @@ async function startOrders() {
   return { engine, log }
 }
 
-async function startHttpEngine(): Promise<HookEngine<typeof http.hookpoints>> {
+async function startHttpEngine(logger = recordingLogger()): Promise<HookEngine<typeof http.hookpoints>> {
   const from = new URL('./fixtures/http-plugin.mjs', import.meta.url)
   const engine = await createHookEngine({
     contract: http,
     plugins: [{ from, timeoutMs: 5_000 }],
-    logger: recordingLogger(),
+    logger,
   })
   onTestFinished(() => engine.close())
   return engine
@@ -151,7 +151,8 @@ test('answers may be as large as the contract of the engine says', () => {
 })
 
 test('HTTP/2: pseudo headers are no headers, the authority is the host, bodies are read and passed on', async () => {
-  const middleware = hookMiddleware(await startHttpEngine(), { body: true })
+  const log = recordingLogger()
+  const middleware = hookMiddleware(await startHttpEngine(log), { body: true })
   const server = createHttp2Server((request, response) => {
     middleware(
       request as never,
@@ -181,6 +182,16 @@ test('HTTP/2: pseudo headers are no headers, the authority is the host, bodies a
   expect(await ask('/body', '')).toEqual({ status: 200, body: 'got ' })
   expect(await ask('/body')).toEqual({ status: 200, body: 'got ' })
   expect(await ask('/body', 'x'.repeat(70_000))).toMatchObject({ status: 413 })
+  await until('the ends', () => log.lines.filter(({ message }) => message === 'ended').length === 6)
+  const leaving = client.request({ ':path': '/wait' })
+  await until('the hook to wait', () => log.lines.some(({ message }) => message === 'waits'))
+  leaving.close(http2.NGHTTP2_CANCEL)
+  await until('the hook to hear of it', () => log.lines.some(({ message }) => message === 'aborted'))
+  await until('it to be counted', () => middleware.counts.gone === 1)
+  await until('its end', () => log.lines.filter(({ message }) => message === 'ended').length === 7)
+  const ends = log.lines.flatMap(({ message, fields }) => (message === 'ended' ? [fields.event] : []))
+  expect(ends[1]).toMatchObject({ status: 200, bytes: 7, isAborted: false })
+  expect(ends[6]).toMatchObject({ path: '/wait', bytes: 0, isAborted: true })
 })
 
 /** An Express app whose body was parsed before the hooks. */

@@ -267,6 +267,9 @@ describe.each(DOOR_NAMES)('%s', (door) => {
     await until('the client to be counted', () => server.counts.gone === 1)
     expect(server.handled).toEqual([])
     expect(server.counts).toMatchObject({ refused: 0, undecided: 0, gone: 1 })
+    await until('its end to be told', () => server.log.lines.some(({ message }) => message === 'ended'))
+    const { fields } = server.log.lines.find(({ message }) => message === 'ended') ?? {}
+    expect(fields?.event).toMatchObject({ path: '/wait', bytes: 0, isAborted: true })
     expect(await get(server, '/')).toMatchObject({ status: 200 })
   })
 

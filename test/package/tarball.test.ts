@@ -13,7 +13,7 @@ const { exports, dependencies } = JSON.parse(await readFile(join(ROOT, 'package.
   dependencies: Record<string, string>
 }
 /** Doors that need nothing but hookring's own dependencies. */
-const DOORS = ['.', './plugin', './contracts', './hooks', './testing']
+const DOORS = ['.', './plugin', './contracts', './hooks', './http', './testing']
 
 let folder: string
 let tarball: string

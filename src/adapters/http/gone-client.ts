@@ -29,7 +29,7 @@ export class GoneClient {
     // A stream of HTTP/2, or a request of a test without a connection.
     const leaving = new AbortController()
     const onClose = () => {
-      if (response.writableFinished !== true) leaving.abort(LEFT)
+      if (response.writableFinished !== true || message.aborted) leaving.abort(LEFT)
     }
     if (GoneClient.isGone(message)) leaving.abort(LEFT)
     response.on('close', onClose)
@@ -42,9 +42,9 @@ export class GoneClient {
     this.#release?.()
   }
 
-  /** A request closes when it has been read, too. */
-  static isGone({ aborted, socket }: IncomingMessage): boolean {
-    return aborted || socket?.destroyed === true
+  /** A request closes when it has been read, too. Of HTTP/2 the socket is one of the stream's, which closes with it. */
+  static isGone({ aborted, socket, httpVersionMajor }: IncomingMessage): boolean {
+    return aborted || (httpVersionMajor < 2 && socket?.destroyed === true)
   }
 }
 

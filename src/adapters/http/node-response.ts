@@ -43,19 +43,19 @@ export function watchResponse(
   const startMs = performance.now()
   const written = countBytes(response)
   let isTold = false
-  const end = () => {
+  const end = (isAborted: boolean) => {
     if (isTold) return
     isTold = true
     const { statusCode: status } = response
     const bytes = message.method === 'HEAD' || hasNoBody(status) ? 0 : written()
-    const isAborted = !response.writableFinished
     tell({ status, durationMs: performance.now() - startMs, bytes, isAborted })
   }
-  response.once('finish', end)
-  response.once('close', end)
+  // One of HTTP/2 says that it has finished when its stream was reset, too.
+  response.once('finish', () => end(message.aborted))
+  response.once('close', () => end(true))
   // A pipelined request whose turn has not come has no response that could close.
   message.once('close', () => {
-    if (GoneClient.isGone(message)) end()
+    if (GoneClient.isGone(message)) end(true)
   })
 }
 

@@ -23,6 +23,7 @@ import { Dispatcher } from './dispatcher.js'
 import { Expiry } from './expiry.js'
 import { Hops } from './hops.js'
 import { Pump } from './pump.js'
+import { Selection } from './selection.js'
 
 /** What calls need of the part that starts, watches and replaces lanes. Implemented above, in lanes/. */
 export interface LaneOverseer {
@@ -100,14 +101,15 @@ class WiredCallPath implements CallPath {
         room: feed,
       },
     })
-    const hops = new Hops({ maxEventBytes, deadlines: this.#deadlines, pump: this.pump, emit, random })
+    const selection = new Selection(random)
+    const hops = new Hops({ maxEventBytes, deadlines: this.#deadlines, pump: this.pump, emit, selection })
     const completion = new Completion({
       hops,
       violated: (lane, kind, call) => this.#violated(lane, kind, call),
       lostMsSince: this.lostMsSince,
     })
     this.expiry = new Expiry({ hops, completion, deadlines: this.#deadlines, emit, lostMsSince: this.lostMsSince })
-    this.dispatcher = new Dispatcher({ contract, hops, emit })
+    this.dispatcher = new Dispatcher({ contract, hops, selection, emit })
     this.listener = {
       begun: (lane, earliestMs, nowMs) => this.#deadlines.watchLane(lane, earliestMs, nowMs),
       completed: (lane, slot, call, nowMs) => completion.take(lane, slot, call, nowMs),

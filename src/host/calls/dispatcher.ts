@@ -15,16 +15,19 @@ import { Aborts } from './aborts.js'
 import { MAX_TRACE_ID_BYTES } from './encode-waiting.js'
 import { FanOut } from './fan-out.js'
 import type { Hops } from './hops.js'
+import type { Selection } from './selection.js'
 
 export interface DispatcherOptions {
   readonly contract: Contract
   readonly hops: Hops
+  readonly selection: Selection
   readonly emit: Emit
 }
 
 export class Dispatcher {
   readonly #contract: Contract
   readonly #hops: Hops
+  readonly #selection: Selection
   readonly #emit: Emit
   readonly #fanOut: FanOut
   readonly #aborts: Aborts
@@ -37,11 +40,12 @@ export class Dispatcher {
   #isTelling = false
   #refused: Error | null = null
 
-  constructor({ contract, hops, emit }: DispatcherOptions) {
+  constructor({ contract, hops, selection, emit }: DispatcherOptions) {
     this.#contract = contract
     this.#hops = hops
+    this.#selection = selection
     this.#emit = emit
-    this.#fanOut = new FanOut({ hops, begin: (call, event, options) => this.#begin(call, event, options) })
+    this.#fanOut = new FanOut({ hops, selection, begin: (call, event, options) => this.#begin(call, event, options) })
     this.#aborts = new Aborts((call, reason) => this.#abandon(call, reason))
     this.#reportRefused = (error) => {
       if (this.#isTelling) this.#refused ??= error
@@ -95,7 +99,7 @@ export class Dispatcher {
     const { times: _, ...unseen } = callOptions ?? {}
     let told = branches.length
     for (const each of route.shadows) {
-      if (!this.#hops.wants(each.steps[0]?.plugins[0] as ActivePlugin, event)) continue
+      if (!this.#selection.wants(each.steps[0]?.plugins[0] as ActivePlugin, event)) continue
       this.#tellOne(hookpoint, each, event, unseen, told > 0)
       told += 1
     }
@@ -152,7 +156,7 @@ export class Dispatcher {
     if (!call.rare.isPart) hookpoint.recorder.calls += 1
     if (callOptions !== undefined) this.#readOptions(call, callOptions)
     if (call.isSettled) return
-    this.#hops.prepare(call, event)
+    this.#selection.prepare(call, event)
     if (isTraced() && !call.rare.isPart) this.#trace(call, event)
   }
 

@@ -1,7 +1,7 @@
 /** Encodes events for which no lane has room now, so that their calls can wait. Host's thread only. */
 import { type CodecMemory, codecMemory } from '../../contracts/codec/memory.js'
 import type { Call, HeldBytes } from '../model/call.js'
-import { nextRoom } from '../model/lane.js'
+import { nextRoom } from '../model/event-size.js'
 
 /** The longest trace id, in bytes of UTF-8. */
 export const MAX_TRACE_ID_BYTES = 256

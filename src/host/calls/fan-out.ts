@@ -6,19 +6,23 @@ import type { CallOptions } from '../model/call-options.js'
 import type { ActivePlugin } from '../model/plugin.js'
 import type { Route, Step } from '../model/route.js'
 import type { Hops } from './hops.js'
+import type { Selection } from './selection.js'
 
 export interface FanOutOptions {
   readonly hops: Hops
+  readonly selection: Selection
   /** Counts the call and applies its options. */
   begin(call: Call, event: unknown, options: CallOptions | undefined): void
 }
 
 export class FanOut {
   readonly #hops: Hops
+  readonly #selection: Selection
   readonly #begin: FanOutOptions['begin']
 
-  constructor({ hops, begin }: FanOutOptions) {
+  constructor({ hops, selection, begin }: FanOutOptions) {
     this.#hops = hops
+    this.#selection = selection
     this.#begin = begin
   }
 
@@ -75,7 +79,7 @@ export class FanOut {
   /** Asks a shadow. Nobody waits for its verdict, which is compared with the enforced one and counted. */
   beginShadow(main: Call, route: Route, event: unknown, callOptions: CallOptions | undefined): void {
     const plugin = (route.steps[0] as Step).plugins[0] as ActivePlugin
-    if (!this.#hops.wants(plugin, event)) return
+    if (!this.#selection.wants(plugin, event)) return
     const { signal: _, times: __, ...inherited } = callOptions ?? {}
     const shadow = new Call(main.hookpoint, route)
     compareShadow(main, shadow, plugin)

@@ -23,63 +23,31 @@ import type { CallDeadlines } from './call-deadlines.js'
 import { createWaitingEncoder } from './encode-waiting.js'
 import { failureOf, overloadFailure, quarantineFailure } from './failures.js'
 import type { Pump } from './pump.js'
+import type { Selection } from './selection.js'
 
 export interface HopsOptions {
   readonly maxEventBytes: number
   readonly deadlines: Pick<CallDeadlines, 'watch' | 'forget'>
   readonly pump: Pick<Pump, 'submitted'>
   readonly emit: Emit
-  random(): number
+  readonly selection: Selection
 }
 
 export class Hops {
   readonly #deadlines: HopsOptions['deadlines']
   readonly #pump: HopsOptions['pump']
   readonly #emit: Emit
-  readonly #random: () => number
+  readonly #selection: Selection
   readonly #encodeWaiting: ReturnType<typeof createWaitingEncoder>
   readonly #cancelDeadline: (call: Call) => void
 
-  constructor({ maxEventBytes, deadlines, pump, emit, random }: HopsOptions) {
+  constructor({ maxEventBytes, deadlines, pump, emit, selection }: HopsOptions) {
     this.#deadlines = deadlines
     this.#pump = pump
     this.#emit = emit
-    this.#random = random
+    this.#selection = selection
     this.#encodeWaiting = createWaitingEncoder(maxEventBytes)
     this.#cancelDeadline = (call) => deadlines.forget(call)
-  }
-
-  /** Applies match and sample, and computes the partition hashes, as far as the route needs them. */
-  prepare(call: Call, event: unknown): void {
-    if (call.route.isSelective || call.rare.startAt !== null) this.#select(call, event)
-    if (call.route.isPartitioned) this.#partition(call, event)
-  }
-
-  /** Whether `sample` and `match` let the plugin be asked about the event. */
-  wants(plugin: ActivePlugin, event: unknown): boolean {
-    return (plugin.sample >= 1 || this.#random() < plugin.sample) && (plugin.match === null || plugin.match(event))
-  }
-
-  #select(call: Call, event: unknown): void {
-    const { steps } = call.route
-    const masks = new Int32Array(steps.length)
-    const first = firstAsked(call)
-    let isBefore = first !== null
-    for (const [index, step] of steps.entries()) {
-      let { mask } = step
-      for (const plugin of step.plugins) {
-        if (plugin === first) isBefore = false
-        // `sample` was drawn for this event before: a plugin that is asked again is not drawn again.
-        const isWanted = plugin === first ? plugin.match === null || plugin.match(event) : this.wants(plugin, event)
-        if (isBefore || !isWanted) mask &= ~(1 << plugin.index)
-      }
-      masks[index] = mask
-    }
-    ensureRare(call).stepMasks = masks
-  }
-
-  #partition(call: Call, event: unknown): void {
-    ensureRare(call).stepHashes = Int32Array.from(call.route.steps, ({ bulkhead }) => bulkhead.partition?.(event) ?? 0)
   }
 
   /** Starts the first hop. Fast path, small enough for V8 to inline. */
@@ -208,7 +176,7 @@ export class Hops {
     ensureRare(call).failure ??= failure
     ensureRare(call).blockedBy = null
     const held = call.lane === null ? call.held : call.lane.heldBytes(call)
-    if (call.route.isSelective) this.#select(call, heldEvent(call, held))
+    if (call.route.isSelective) this.#selection.select(call, heldEvent(call, held))
     call.step = call.rare.replacedIn.step
     call.left = call.rare.replacedIn.left
     this.#advance(call, undefined, held)
@@ -272,7 +240,7 @@ export class Hops {
     rare.hasNewEvent = false
     rare.replacedIn = { step: call.step, left: call.left }
     const event = rare.replacement?.event
-    if (call.route.isSelective) this.#select(call, event)
+    if (call.route.isSelective) this.#selection.select(call, event)
     this.#advance(call, event)
   }
 
@@ -368,13 +336,6 @@ export class Hops {
     }
     releaseProbe(call)
   }
-}
-
-/** The plugin of the chain with which the caller begins; null: the first. */
-function firstAsked({ route, rare: { startAt } }: Call): ActivePlugin | null {
-  if (startAt === null) return null
-  for (const step of route.steps) for (const plugin of step.plugins) if (plugin.name === startAt) return plugin
-  return null
 }
 
 /** Whether the plugin that has just replaced the event ended the chain with it (`endsOn`). */

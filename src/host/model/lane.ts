@@ -2,16 +2,15 @@
  * The host's half of one generation of a lane: its slots, the calls in them, and taking completions. Whatever comes out of
  * the shared buffer is checked against the host's own tables. Host's thread only.
  */
-import { formatPath, HookringError } from '../../contracts/errors.js'
 import { monotonicMs } from '../../ring/clock.js'
 import { BROKEN, HostRing, type Submission } from '../../ring/host-ring.js'
-import { align8, extentBytes, repliesAt, replyAt } from '../../ring/layout.js'
+import { extentBytes, repliesAt, replyAt } from '../../ring/layout.js'
 import { FreeList, NO_SLOT } from '../primitives/free-list.js'
 import type { Deadline } from '../primitives/timing-wheel.js'
 import type { ViolationKind } from '../telemetry/recorders.js'
 import type { Bulkhead, Seat } from './bulkhead.js'
 import { type Call, type HeldBytes, OrphanedSlot } from './call.js'
-import type { HookpointState } from './hookpoint-state.js'
+import { expectBytes, nextRoom } from './event-size.js'
 import { LaneBytes, type LaneMemory, OWN_EXTENT_BYTES } from './lane-bytes.js'
 import { beginTrip, firstDueMs } from './trip.js'
 
@@ -332,27 +331,4 @@ export class Lane {
     this.#unbegun[this.#unbegunCount] = slot
     this.#unbegunCount += 1
   }
-}
-
-/** Tracks the size of the hookpoint's events: up at once, down slowly. */
-function expectBytes(hookpoint: HookpointState, used: number): void {
-  const { expectedBytes } = hookpoint
-  hookpoint.expectedBytes = used > expectedBytes ? used : expectedBytes - ((expectedBytes - used + 15) >> 4)
-}
-
-/**
- * The next size to try, in bytes, when an event did not fit into `room`. It is aligned, so it may exceed `maxEventBytes` by a
- * few bytes, which the event may not use.
- *
- * @throws HookringError EVENT_TOO_LARGE
- */
-export function nextRoom(hookpoint: string, room: number, needed: number, maxEventBytes: number): number {
-  if (needed > maxEventBytes || room >= maxEventBytes) {
-    throw new HookringError(
-      'EVENT_TOO_LARGE',
-      `${formatPath([hookpoint])}: the event takes at least ${Math.max(needed, maxEventBytes + 1)} bytes encoded, maxEventBytes is ${maxEventBytes}`,
-      { hookpoint },
-    )
-  }
-  return Math.min(align8(Math.max(needed, room * 2)), align8(maxEventBytes))
 }

@@ -57,3 +57,25 @@ function matchFailure(plugin: string, cause: unknown): HookringError {
   const message = `match of plugin ${plugin} threw, the plugin is called: ${String(cause)}`
   return new HookringError('OPTIONS_INVALID', message, { plugin, cause })
 }
+
+/** By priority, then by order of registration. */
+export function inChainOrder(a: ActivePlugin, b: ActivePlugin): number {
+  const { registration: first } = a
+  const { registration: second } = b
+  return second.options.priority - first.options.priority || first.order - second.order
+}
+
+/** @throws HookringError PLUGIN_NAME_TAKEN when two plugins have one name */
+export function checkNames(plugins: readonly ActivePlugin[]): void {
+  const seen = new Set<string>()
+  for (const { name } of plugins) {
+    if (seen.has(name)) {
+      throw new HookringError(
+        'PLUGIN_NAME_TAKEN',
+        `two plugins are called ${name}; give one another name in its options`,
+        { plugin: name },
+      )
+    }
+    seen.add(name)
+  }
+}

@@ -223,3 +223,12 @@ function agreed<T>(
 function powerOfTwo(count: number): number {
   return 1 << (32 - Math.clz32(count - 1))
 }
+
+/** Whether a running bulkhead can stay as it is. */
+export function isSamePlan(a: BulkheadPlan, b: BulkheadPlan): boolean {
+  return (
+    a.registrations.length === b.registrations.length &&
+    a.registrations.every((registration, index) => registration === b.registrations[index]) &&
+    JSON.stringify({ ...a, registrations: [] }) === JSON.stringify({ ...b, registrations: [] })
+  )
+}

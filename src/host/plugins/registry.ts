@@ -5,7 +5,7 @@
  */
 import type { Contract } from '../../contracts/contract.js'
 import type { HandOver, LaneSpec, Manifest } from '../../contracts/control.js'
-import { HookringError } from '../../contracts/errors.js'
+import type { HookringError } from '../../contracts/errors.js'
 import { DEFAULTS } from '../../contracts/options.js'
 import { within } from '../../primitives/within.js'
 import { monotonicMs } from '../../ring/clock.js'
@@ -20,8 +20,8 @@ import { compilerKind } from '../sources/compiler/index.js'
 import type { Emit } from '../telemetry/events.js'
 import type { Metrics } from '../telemetry/metrics.js'
 import type { BulkheadGauges } from '../telemetry/recorders.js'
-import { activate, shapesOf } from './activation.js'
-import { type BulkheadPlan, type PlanDefaults, planBulkheads } from './bulkhead-plan.js'
+import { activate, checkNames, inChainOrder, shapesOf } from './activation.js'
+import { type BulkheadPlan, isSamePlan, type PlanDefaults, planBulkheads } from './bulkhead-plan.js'
 
 export interface RegistryOptions {
   readonly contract: Pick<Contract, 'name' | 'version'>
@@ -328,12 +328,6 @@ function isRemote({ runtime }: Registration): boolean {
   return runtime === 'exhook'
 }
 
-function inChainOrder(a: ActivePlugin, b: ActivePlugin): number {
-  const { registration: first } = a
-  const { registration: second } = b
-  return second.options.priority - first.options.priority || first.order - second.order
-}
-
 /**
  * An operator's quarantine is of the plugin, not of one version. It may have begun or ended while the new version
  * started.
@@ -342,28 +336,6 @@ function keepHeld(before: readonly Registration[], after: readonly Registration[
   for (const registration of after) {
     const old = before.find((other) => other.order === registration.order)
     if (old !== registration && old?.breaker.state === 'held') registration.breaker.hold(monotonicMs())
-  }
-}
-
-function isSamePlan(a: BulkheadPlan, b: BulkheadPlan): boolean {
-  return (
-    a.registrations.length === b.registrations.length &&
-    a.registrations.every((registration, index) => registration === b.registrations[index]) &&
-    JSON.stringify({ ...a, registrations: [] }) === JSON.stringify({ ...b, registrations: [] })
-  )
-}
-
-function checkNames(plugins: readonly ActivePlugin[]): void {
-  const seen = new Set<string>()
-  for (const { name } of plugins) {
-    if (seen.has(name)) {
-      throw new HookringError(
-        'PLUGIN_NAME_TAKEN',
-        `two plugins are called ${name}; give one another name in its options`,
-        { plugin: name },
-      )
-    }
-    seen.add(name)
   }
 }
 

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { Expiry } from '../../../dist/host/calls/expiry.js'
 import { Hops } from '../../../dist/host/calls/hops.js'
+import { Selection } from '../../../dist/host/calls/selection.js'
 import { ensureRare } from '../../../dist/host/model/call.js'
 import { createScene, type LaneStandIn, type SceneOptions, TIMEOUT_MS } from '../../support/call-stand-ins.js'
 
@@ -13,7 +14,13 @@ function open(options: SceneOptions, { lostMs = 0 } = {}) {
   const emit = (name: string, ...args: unknown[]) => emitted.push([name, ...args])
   const watched: number[] = []
   const deadlines = { watch: (call: { dueMs: number }) => watched.push(call.dueMs), forget() {} }
-  const hops = new Hops({ maxEventBytes: 1_024, deadlines, pump: { submitted() {} }, emit, random: () => 0 } as never)
+  const hops = new Hops({
+    maxEventBytes: 1_024,
+    deadlines,
+    pump: { submitted() {} },
+    emit,
+    selection: new Selection(() => 0),
+  } as never)
   const expiry = new Expiry({
     ...{ hops, emit, deadlines },
     completion: { salvage() {} },

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Failure } from '../../../dist/contracts/verdict.js'
 import { Hops } from '../../../dist/host/calls/hops.js'
+import { Selection } from '../../../dist/host/calls/selection.js'
 import { ensureRare } from '../../../dist/host/model/call.js'
 import { monotonicMs } from '../../../dist/ring/clock.js'
 import { createScene, type SceneOptions } from '../../support/call-stand-ins.js'
@@ -14,7 +15,7 @@ function open(options: SceneOptions) {
     deadlines: { watch() {}, forget() {} },
     pump: { submitted() {} },
     emit: (name, ...args) => emitted.push([name, ...args]),
-    random: () => 0.5,
+    selection: new Selection(() => 0.5),
   })
   const { call, settled } = scene.call()
   const fail = (plugin: number, parts: Partial<Failure> = {}, done = 0) => {

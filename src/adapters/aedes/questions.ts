@@ -243,8 +243,12 @@ export class Questions {
     if (!this.#turns.tryAcquire()) await this.#turns.acquire()
     try {
       const verdict = await this.#hooks[hookpoint]!(event, startAt === undefined ? undefined : { startAt })
+      const { failure } = verdict
+      // Refused beside a failure that was allowed, it is decided; let pass beside one, it goes on at the one that failed.
+      if (verdict.kind === 'reject' && !isUndecided(verdict)) return { verdict, failure: undefined, error: null }
       if (verdict.kind === 'reject') asking.cameTo(verdict.resume)
-      return { verdict, failure: verdict.failure, error: null }
+      else if (verdict.kind === 'continue' && failure !== undefined) asking.cameTo({ startAt: failure.plugin })
+      return { verdict, failure, error: null }
     } catch (error) {
       const failure = raisedFailure(error)
       if (failure !== undefined) asking.raisedBy(failure.plugin)

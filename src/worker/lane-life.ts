@@ -65,7 +65,9 @@ export class LaneLife implements LaneControl {
     const ring = new WorkerRing(spec.buffer)
     this.#ring = ring
     this.#exitHandlers = new ExitHandlers()
-    this.#background.begin()
+    // Other runtimes call V8 for themselves, before their plugins are there.
+    const isModules = this.#prestarted === null && spec.plugins.every(({ runtime }) => runtime === 'module')
+    this.#background.begin(isModules ? spec.buffer : undefined)
     const { plugins, result } = await loadPlugins(spec, {
       logger: (plugin) => this.#sender.logger(plugin),
       announce: (index) => ring.loading(index),

@@ -1,5 +1,6 @@
 /** What plugins have going on between calls: it goes on in a lane of synchronous hooks that waits. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { Session } from 'node:inspector'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +17,7 @@ const plugin = (body: string, { inHook = false } = {}) => ({
     import { watch } from 'node:fs'
     import { createServer } from 'node:net'
     import { setTimeout as later } from 'node:timers/promises'
+    import { Worker } from 'node:worker_threads'
     export default definePlugin(lab, { name: 'own', setup({ log }) {
       const heard = (what = '') => log.info('heard ' + what)
       const begin = () => { ${body} }
@@ -43,6 +45,24 @@ const QUIET: readonly (readonly [name: string, body: string])[] = [
   [
     'immediates, one after the other',
     `let left = 200; const step = () => (--left > 0 ? setImmediate(step) : heard()); setImmediate(step)`,
+  ],
+  ['an interval that is not ref’d', `let count = 0; setInterval(() => { if (++count === 2) heard() }, 20).unref()`],
+  [
+    'Atomics.waitAsync',
+    `Atomics.waitAsync(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 30).value.then(() => heard())`,
+  ],
+  [
+    'a compilation of WebAssembly',
+    `WebAssembly.compile(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])).then(() => heard())`,
+  ],
+  ['an import', `import('node:tls').then(() => import('data:text/javascript,1')).then(() => heard())`],
+  [
+    'an unref’d broadcast channel',
+    `const [hears, tells] = [new BroadcastChannel('own'), new BroadcastChannel('own')]; hears.onmessage = () => heard(); hears.unref(); tells.unref(); setTimeout(() => tells.postMessage(1), 30).unref()`,
+  ],
+  [
+    'an unref’d thread',
+    `const thread = new Worker('setTimeout(() => require("node:worker_threads").parentPort.postMessage(1), 30)', { eval: true }); thread.on('message', () => heard()); thread.unref()`,
   ],
   ['a request', `fetch('data:text/plain,x').then(() => heard())`],
 ]
@@ -91,6 +111,22 @@ describe('in a lane that waits', () => {
       return lines.some(({ message }) => message.startsWith('heard'))
     })
   })
+})
+
+it('a lane that waits answers the inspector', async () => {
+  await openLab({ wait: 'park', plugins: [plugin('')] })
+  const session = new Session()
+  session.connect()
+  onTestFinished(() => session.disconnect())
+  const answered = new Promise<string>((resolve) => {
+    session.on('NodeWorker.attachedToWorker', ({ params: { sessionId } }) => {
+      const message = JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression: '1 + 1' } })
+      session.post('NodeWorker.sendMessageToWorker', { sessionId, message })
+    })
+    session.on('NodeWorker.receivedMessageFromWorker', ({ params }) => resolve(params.message))
+  })
+  session.post('NodeWorker.enable', { waitForDebuggerOnStart: false })
+  expect(JSON.parse(await answered)).toMatchObject({ id: 1, result: { result: { value: 2 } } })
 })
 
 describe.skipIf(noSandbox !== null)('in a process that waits', () => {

@@ -3,25 +3,30 @@ import { HookringError } from '../../contracts/errors.js'
 
 /** Flags that change how modules are resolved or shown, in threads too; true: the flag takes a value. */
 const FLAGS: ReadonlyMap<string, boolean> = new Map([
-  ['--enable-source-maps', false],
-  ['--import', true],
-  ['--require', true],
-  ['-r', true],
-  ['--conditions', true],
-  ['-C', true],
-  ['--loader', true],
-  ['--experimental-loader', true],
-  ['--preserve-symlinks', false],
-  ['--experimental-strip-types', false],
-  ['--no-experimental-strip-types', false],
-  ['--experimental-transform-types', false],
-  ['--experimental-vm-modules', false],
-  ['--experimental-wasm-modules', false],
-  ['--disable-warning', true],
-  ['--no-warnings', false],
-  ['--no-deprecation', false],
-  ['--trace-deprecation', false],
-  ['--trace-warnings', false],
+  ...[
+    ...['--enable-source-maps', '--preserve-symlinks', '--no-global-search-paths', '--insecure-http-parser'],
+    ...['--experimental-strip-types', '--no-experimental-strip-types', '--experimental-transform-types'],
+    ...['--strip-types', '--no-strip-types', '--experimental-import-meta-resolve', '--experimental-addon-modules'],
+    ...['--experimental-require-module', '--no-experimental-require-module', '--no-require-module'],
+    ...['--experimental-detect-module', '--no-experimental-detect-module'],
+    ...['--experimental-vm-modules', '--experimental-wasm-modules', '--no-experimental-fetch'],
+    ...['--experimental-websocket', '--no-experimental-websocket', '--experimental-eventsource'],
+    ...[
+      '--experimental-sqlite',
+      '--no-experimental-sqlite',
+      '--experimental-webstorage',
+      '--no-experimental-webstorage',
+    ],
+    ...['--no-experimental-global-navigator', '--no-network-family-autoselection'],
+    ...['--tls-min-v1.0', '--tls-min-v1.1', '--tls-min-v1.2', '--tls-min-v1.3', '--tls-max-v1.2', '--tls-max-v1.3'],
+    ...['--use-system-ca', '--use-env-proxy'],
+    ...['--no-warnings', '--no-deprecation', '--trace-deprecation', '--pending-deprecation', '--trace-warnings'],
+  ].map((flag) => [flag, false] as const),
+  ...[
+    ...['--import', '--require', '-r', '--conditions', '-C', '--loader', '--experimental-loader'],
+    ...['--experimental-default-type', '--dns-result-order', '--network-family-autoselection-attempt-timeout'],
+    ...['--max-http-header-size', '--disable-warning'],
+  ].map((flag) => [flag, true] as const),
 ])
 
 /** Those of the server's own flags, from its command line and NODE_OPTIONS. */

@@ -6,6 +6,7 @@
  * Node.js lists only what is ref'd (`process.getActiveResourcesInfo`), which is why that is no answer.
  */
 import { AsyncResource, createHook } from 'node:async_hooks'
+import { noticeV8Work } from './v8-work.js'
 
 /** What importing and running code makes of itself, and what ends with the turn of the event loop that it belongs to. */
 const PASSING: ReadonlySet<string> = new Set([
@@ -33,8 +34,13 @@ export class BackgroundWatch {
   /** Ids taken since then by this thread's own turns. */
   #ownIds = 0
 
-  /** Before plugins are imported. */
-  begin(): void {
+  /**
+   * Before plugins are imported.
+   *
+   * @param own the lane's memory, where V8's work for plugins is to be noticed too; left out: it is not
+   */
+  begin(own?: SharedArrayBuffer): void {
+    if (own !== undefined) noticeV8Work(() => this.#notice(), own)
     this.#hasBegun = true
     this.#isHooked = true
     this.#hook.enable()
@@ -84,6 +90,10 @@ export class BackgroundWatch {
 
   #made(type: string): void {
     if (this.#isOwn || PASSING.has(type) || (type === 'MESSAGEPORT' && isOfAnImport())) return
+    this.#notice()
+  }
+
+  #notice(): void {
     this.#hasBackground = true
     this.#hook.disable()
   }

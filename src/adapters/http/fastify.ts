@@ -44,7 +44,7 @@ export type RouteHooks =
 
 type HttpPoints = HttpContract['hookpoints']
 
-/** The options of an engine; its contract is http@1 unless another is named, its logger Fastify's. */
+/** The options of an engine. Its contract is http@1 unless another is named, its logger Fastify's, and its `wait` is `park`. */
 export type FastifyEngineOptions<Points extends Hookpoints> = Omit<EngineOptions<Points>, 'contract'> & {
   /** The contract of its hookpoints. Default: http@1. */
   contract?: Contract<Points>
@@ -131,7 +131,9 @@ function makeEngine<Points extends Hookpoints>(
   options: FastifyEngineOptions<Points>,
 ): Promise<HookEngine<Points>> {
   const contract = (options.contract ?? http) as Contract<Points>
-  return createHookEngine<Points, Record<never, never>>({ logger: app.log, ...options, contract } as never)
+  // What looking again saves of a request's time is little; the core that it takes is the one that serves others.
+  const defaults = { logger: app.log, wait: 'park' }
+  return createHookEngine<Points, Record<never, never>>({ ...defaults, ...options, contract } as never)
 }
 
 type Continue = (error?: Error) => void

@@ -6,6 +6,7 @@ const ALONE = [
   'test/engine/lanes.test.ts',
   'test/engine/overload.test.ts',
   'test/engine/zombies.test.ts',
+  'test/package/snippets.test.ts',
   'test/runtimes/exhook-serve.test.ts',
   'test/testing/readme.test.ts',
 ]

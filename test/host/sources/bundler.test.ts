@@ -257,6 +257,15 @@ describe('real plugins', () => {
     expect(text).toContain('"installed"')
   })
 
+  test('whose folder has been replaced since the last time is read where it stands now', async () => {
+    for (const text of ['"first"', '"second"', '"third"']) {
+      rmSync(folder, { recursive: true, force: true })
+      expect(await bundled(files({ 'main.mjs': `export default ${text}`, 'package.json': '{}' }), GUEST)).toContain(
+        text,
+      )
+    }
+  })
+
   test('with sourceRoots that are no folders are refused', async () => {
     const from = files({ 'main.mjs': '' })
     const refused = refusalOf(sources.locate(from, { ...GUEST, sourceRoots: ['./not-there'] }))

@@ -2,6 +2,7 @@
  * Makes bundles of plugins, in processes of their own: started when the first is needed, used again by plugins that may see
  * the same folders, ended when there is nothing to do. The server's thread only.
  */
+import { statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { HookringError } from '../../../contracts/errors.js'
 import { BundlingProcess } from './bundling-process.js'
@@ -84,7 +85,7 @@ export class Bundler {
     if (this.#isClosed) throw closed(job)
     const isTrusted = job.reach === 'open'
     const view: View = isTrusted ? null : job.folders
-    const key = JSON.stringify(view)
+    const key = JSON.stringify([view, view === null ? [] : [...view.roots, ...view.packages].map(identityOf)])
     const process = this.#takeIdle(key) ?? (await BundlingProcess.start(view, esbuildUrl))
     this.#busy.add(process)
     try {
@@ -145,4 +146,13 @@ function findEsbuild({ path, form, runtime, reach }: BundleJob): string {
         : `${form === 'guest' ? `runtime ${runtime}` : 'a process of its own'} takes one file with all that the plugin imports, and esbuild to make it`
     throw new HookringError('ESBUILD_MISSING', `plugin ${path}: ${why}: install esbuild`)
   }
+}
+
+/**
+ * Which folder stands there now. A confined process sees the folders that stood there when it began: of one that has been replaced
+ * since, as a deployment does, it would see nothing.
+ */
+function identityOf(folder: string): string {
+  const found = statSync(folder, { bigint: true, throwIfNoEntry: false })
+  return found === undefined ? '' : `${found.dev}:${found.ino}`
 }

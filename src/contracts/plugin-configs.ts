@@ -13,7 +13,7 @@ export type Takes<S extends z.ZodType, Config> = [NonNullable<z.input<S>>, Confi
   : never
 
 /** Options of a TLS connection, as node:tls has them; the certificates are PEM texts. */
-export interface RedisTls {
+interface RedisTls {
   /** Certificates of authorities that are trusted in place of Node's own. */
   ca?: string | string[] | undefined
   /** The client's own certificate, with the chain. */
@@ -31,7 +31,7 @@ export interface RedisTls {
 }
 
 /** Where Redis is. An address is `host:port`, the path of a unix socket, or a `redis://` or `rediss://` URL. */
-export interface RedisAddressConfig {
+interface RedisAddressConfig {
   /** One server; several with commas between them are a Redis Cluster's. Default `localhost:6379`. */
   addr?: string | undefined
   /** Addresses of a Redis Cluster; any of its nodes will do. Goes before `addr`. */

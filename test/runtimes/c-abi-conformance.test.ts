@@ -190,6 +190,7 @@ async function judge(stage: Stage, { failure, act, says }: Forced, action: Failu
       plugin: 'faulty',
       reason: 'the operation could not be checked',
       failure: failed,
+      resume: { startAt: 'faulty' },
     })
   } else {
     const reason = `payload too large: ${ARGUMENT} > 1 bytes`

@@ -120,7 +120,10 @@ async function judge(
     })
   } else if (action === 'deny') {
     expect(outcome.error).toBeUndefined()
-    expect(outcome.verdict).toEqual({ kind: 'reject', plugin: 'faulty', reason: expect.any(String), failure: failed })
+    expect(outcome.verdict).toMatchObject({
+      ...{ kind: 'reject', plugin: 'faulty', reason: expect.any(String), failure: failed },
+      resume: { startAt: 'faulty' },
+    })
     expect(outcome.verdict).toMatchObject({ reason: 'the operation could not be checked' })
   } else {
     expect(outcome.error).toBeUndefined()

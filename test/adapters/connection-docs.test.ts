@@ -20,8 +20,8 @@ test('each test that docs/connection.md names is there', () => {
 })
 
 test('its plugin does what the page says', async () => {
-  const source = read('test/adapters/fixtures/connection/audit.ts').replace(/^\/\*\*.*\*\/\n/, '')
-  expect(page).toContain(`\`\`\`ts\n// plugins/audit.ts\n${source}\`\`\``)
+  const source = read('test/adapters/fixtures/connection/audit.ts').replace(/^\/\*\*.*\*\/\n+/, '')
+  expect(page).toContain(`\`\`\`ts plugins/audit.ts\n${source}\`\`\``)
   const { client, lines } = await serve({
     plugins: [
       {

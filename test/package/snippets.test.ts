@@ -3,7 +3,7 @@
  * commands and programs run, what they print is compared with what the page shows. CONTRIBUTING.md has the convention.
  * `SNIPPETS=getting-started` takes the pages whose names have that in them; HOOKRING_NODES names further Node.js binaries.
  */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { chmod, cp, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -11,8 +11,6 @@ import { type Page, readPage } from '../support/markdown-snippets.js'
 import { PageProject } from '../support/page-project.js'
 import { node, packed, ROOT, run, write } from '../support/tarball.js'
 
-/** Pages whose blocks are not marked yet. */
-const UNMARKED = new Set(['cluster.md', 'connection.md', 'exhook.md', 'mqtt.md'])
 const NODES = [process.execPath, ...(process.env.HOOKRING_NODES ?? '').split(':').filter((path) => path !== '')]
 
 const asked = process.env.SNIPPETS
@@ -22,7 +20,6 @@ const pages = new Map<string, Page>([
   ['sample.md', readPage(await readFile(join(ROOT, 'test/fixtures/pages/sample.md'), 'utf8'))],
 ])
 for (const name of names) {
-  if (UNMARKED.has(name)) continue
   pages.set(name, readPage(await readFile(join(ROOT, name === 'README.md' ? '.' : 'docs', name), 'utf8')))
 }
 const chosen = [...pages].filter(([name]) => asked === undefined || name.includes(asked))
@@ -106,7 +103,7 @@ async function layOut(name: string, page: Page): Promise<void> {
 /** Those of the pages that it builds on, and what it hides. */
 function filesOf(name: string): Record<string, string> {
   const page = pages.get(name)
-  if (page === undefined) throw new Error(`${name}: there is no such page, or it is not marked`)
+  if (page === undefined) throw new Error(`${name}: there is no such page`)
   const files: Record<string, string> = {}
   for (const other of page.builtOn) {
     Object.assign(files, filesOf(other))
@@ -129,6 +126,8 @@ test.each(chosen)('%s passes the type checker', (name) => {
   expect(own.map((line) => placed(name, line))).toEqual([])
 })
 
+const isInstalled = (program: string) => spawnSync(program, ['--version']).error === undefined
+
 /** Of a fragment, the page's line. */
 function placed(name: string, error: string): string {
   const [, line] = /fragment-(\d+)\.ts/.exec(error) ?? []
@@ -138,25 +137,22 @@ function placed(name: string, error: string): string {
 describe.each(NODES)('on %s', (binary) => {
   const major = Number(execFileSync(binary, ['-p', 'process.versions.node.split(".")[0]'], { encoding: 'utf8' }))
 
-  test.each(chosen)(
-    '%s does what it says',
-    async (name, page) => {
-      const project = new PageProject({
-        ...{ folder: join(folder, 'pages', slug(name)), compiled: join(folder, 'compiled', slug(name)) },
-        ...{ shared: folder, binary, major },
-      })
-      const wrong: string[] = []
-      try {
-        for (const snippet of page.snippets) {
-          const problem = await project.take(snippet)
-          if (problem !== null) wrong.push(`${name}:${snippet.line}: ${problem}`)
-        }
-      } finally {
-        const problem = await project.stop()
-        if (problem !== null) wrong.push(`${name}: ${problem}`)
+  test.for(chosen)('%s does what it says', { timeout: 240_000 }, async ([name, page], { skip }) => {
+    for (const program of page.needs) skip(!isInstalled(program), `${program} is not installed`)
+    const project = new PageProject({
+      ...{ folder: join(folder, 'pages', slug(name)), compiled: join(folder, 'compiled', slug(name)) },
+      ...{ shared: folder, binary, major },
+    })
+    const wrong: string[] = []
+    try {
+      for (const snippet of page.snippets) {
+        const problem = await project.take(snippet)
+        if (problem !== null) wrong.push(`${name}:${snippet.line}: ${problem}`)
       }
-      expect(wrong.join('\n')).toBe('')
-    },
-    240_000,
-  )
+    } finally {
+      const problem = await project.stop()
+      if (problem !== null) wrong.push(`${name}: ${problem}`)
+    }
+    expect(wrong.join('\n')).toBe('')
+  })
 })

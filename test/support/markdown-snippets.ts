@@ -26,6 +26,8 @@ export interface Page {
   readonly hidden: Readonly<Record<string, string>>
   /** Pages whose files it builds on. */
   readonly builtOn: readonly string[]
+  /** Programs that must be installed for it to run. */
+  readonly needs: readonly string[]
   /** What is wrong with the marking, as `line: problem`. */
   readonly problems: readonly string[]
 }
@@ -53,6 +55,7 @@ export function readPage(markdown: string): Page {
   const snippets: Snippet[] = []
   const hidden: Record<string, string> = {}
   const builtOn: string[] = []
+  const needs: string[] = []
   const problems: string[] = []
   let comment: string | null = null
   for (let at = 0; at < lines.length; at++) {
@@ -68,6 +71,8 @@ export function readPage(markdown: string): Page {
       if (file !== null) hidden[file[1] as string] = `${file[2]}\n`
       const others = /^files of: (.+)$/.exec(comment)
       if (others !== null) builtOn.push(...(others[1] as string).split(/,\s*/))
+      const programs = /^needs: (.+)$/.exec(comment)
+      if (programs !== null) needs.push(...(programs[1] as string).split(/,\s*/))
       continue
     }
     const fence = /^(\s*)(`{3,})(.*)$/.exec(line)
@@ -84,7 +89,7 @@ export function readPage(markdown: string): Page {
     comment = null
     at = end
   }
-  return { snippets, hidden, builtOn, problems }
+  return { snippets, hidden, builtOn, needs, problems }
 }
 
 /** What the info string says, or what is wrong with it. */

@@ -42,10 +42,11 @@ describe('a block that says so is taken', () => {
   })
 })
 
-test('comments give a fragment its context, a skip its reason, a page its hidden files and what it builds on', () => {
-  const { snippets, hidden, builtOn, problems } = readPage(
+test('comments give a fragment its context, a skip its reason, a page its hidden files, what it builds on and needs', () => {
+  const { snippets, hidden, builtOn, needs, problems } = readPage(
     [
       '<!-- files of: a.md, b.md -->',
+      '<!-- needs: redis-server, mosquitto -->',
       '<!-- file x.mjs\nexport {}\n-->',
       `<!-- context\nlet a = 1\n-->\n\n${block('ts fragment')}`,
       block('ts fragment'),
@@ -54,6 +55,7 @@ test('comments give a fragment its context, a skip its reason, a page its hidden
   )
   expect(problems).toEqual([])
   expect(builtOn).toEqual(['a.md', 'b.md'])
+  expect(needs).toEqual(['redis-server', 'mosquitto'])
   expect(hidden).toEqual({ 'x.mjs': 'export {}\n' })
   expect(snippets.map(({ context }) => context)).toEqual(['let a = 1', null, null])
 })

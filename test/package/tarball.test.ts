@@ -90,49 +90,25 @@ describe.each(MANAGERS)('installed by $manager into an empty folder', ({ manager
   })
 })
 
-describe.each([{ language: 'JavaScript' }, { language: 'TypeScript' }])(
-  'a project made by init, in $language',
-  ({ language }) => {
-    const isTypeScript = language === 'TypeScript'
-    const ending = isTypeScript ? 'ts' : 'js'
-    let project: string
-
-    beforeAll(async () => {
-      project = join(folder, `made-${ending}`)
-      const command = [join(ROOT, 'dist/cli/main.js'), 'init', project, ...(isTypeScript ? ['--typescript'] : [])]
-      expect(await node(command, folder)).toMatchObject({ code: 0, stderr: '' })
-      // The version of this tree is in no registry.
-      const installed = await run('npm', ['install', '--no-audit', '--no-fund', '--include=dev', tarball], project)
-      expect(installed, installed.stderr).toMatchObject({ code: 0 })
-    }, 240_000)
-
-    test('passes its own tests', async () => {
-      const { code, stdout } = await run('npm', ['test'], project)
-      expect(code, stdout).toBe(0)
-      expect(stdout).toMatch(/pass 2/)
-    }, 120_000)
-
-    test('takes a plugin more, which an engine loads', async () => {
-      const command = join(project, 'node_modules/hookring/dist/cli/main.js')
-      // A contract in TypeScript is read as it is compiled.
-      const contract = isTypeScript ? ['--contract', './dist/contract.js'] : []
-      const made = await node([command, 'init', 'plugin', 'spam-filter', ...contract], project)
-      expect(made).toMatchObject({ code: 0, stderr: '' })
-      expect(await node([command, 'check', './plugins/spam-filter.js', '--events', '10'], project)).toMatchObject({
-        code: 0,
-      })
-      expect(await node([command, 'init', 'plugin', 'spam-filter', ...contract], project)).toMatchObject({ code: 2 })
-    })
-  },
-)
-
-test('init writes over nothing', async () => {
-  const full = join(folder, 'full')
-  await mkdir(full)
-  await writeFile(join(full, 'mine.txt'), 'mine')
-  const { code, stderr } = await node([join(ROOT, 'dist/cli/main.js'), 'init', full], folder)
-  expect(code).toBe(2)
-  expect(stderr).toContain('FOLDER_NOT_EMPTY')
+// What else init does is in cli/init.test.ts.
+describe.each([
+  { name: 'comments', options: [] },
+  { name: 'comments in TypeScript', options: ['--typescript'] },
+  { name: 'http', options: ['--http'] },
+  { name: 'http in TypeScript', options: ['--http', '--typescript'] },
+])('a project made by init: $name', ({ options }) => {
+  test('passes its own tests', async () => {
+    const project = join(folder, ['made', ...options].join(''))
+    const command = join(ROOT, 'dist/cli/main.js')
+    expect(await node([command, 'init', project, ...options], folder)).toMatchObject({ code: 0, stderr: '' })
+    // The version of this tree is in no registry.
+    const install = ['install', '--no-audit', '--no-fund', '--prefer-offline', '--include=dev', tarball]
+    const installed = await run('npm', install, project)
+    expect(installed, installed.stderr).toMatchObject({ code: 0 })
+    const { code, stdout } = await run('npm', ['test'], project)
+    expect(code, stdout).toBe(0)
+    expect(stdout).toMatch(/pass 2/)
+  }, 240_000)
 })
 
 test('it brings no dependency but its own few', () => {

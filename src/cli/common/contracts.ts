@@ -16,14 +16,9 @@ type Contract = shipped.Contract
  */
 export async function findContract(named: string | undefined, pluginUrl: string): Promise<Contract> {
   if (named === undefined) return contractOf(pluginUrl)
-  const known = Object.values(shipped as Record<string, unknown>).filter(isContract)
-  const found = known.find(({ name, id }) => named === name || named === id)
-  if (found !== undefined) return found
+  const found = shippedContract(named, './file.ts#export')
+  if (found !== undefined) return found.contract
   const [from, name = 'default'] = named.split('#') as [string, string?]
-  if (!from.includes('/') && !from.includes('.') && !named.includes('#')) {
-    const names = known.map(({ id }) => id).join(', ')
-    throw invalid(`no contract ${named} ships with hookring (there is ${names}); for your own write ./file.ts#export`)
-  }
   const sources = createPluginSources()
   try {
     const exported = (await importPlugin(await sources.locate(from)))[name]
@@ -32,6 +27,27 @@ export async function findContract(named: string | undefined, pluginUrl: string)
   } finally {
     await sources.close()
   }
+}
+
+/** A contract of `hookring/contracts`, and the name by which it is imported. */
+export interface ShippedContract {
+  readonly exported: string
+  readonly contract: Contract
+}
+
+/**
+ * `delivery` or `delivery@1`; undefined: a file is named. `ownForm` is how one of the user's own is named.
+ *
+ * @throws HookringError OPTIONS_INVALID
+ */
+export function shippedContract(named: string, ownForm: string): ShippedContract | undefined {
+  const known = Object.entries(shipped as Record<string, unknown>).flatMap(([exported, value]) =>
+    isContract(value) ? [{ exported, contract: value }] : [],
+  )
+  const found = known.find(({ contract: { name, id } }) => named === name || named === id)
+  if (found !== undefined || /[/.#]/.test(named)) return found
+  const names = known.map(({ contract: { id } }) => id).join(', ')
+  throw invalid(`no contract ${named} ships with hookring (there is ${names}); for your own write ${ownForm}`)
 }
 
 async function contractOf(pluginUrl: string): Promise<Contract> {

@@ -3,18 +3,22 @@ import { access, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { HookpointKind } from '../../contracts/index.js'
+import { shippedContract } from '../common/contracts.js'
 import { UsageError } from '../common/errors.js'
 import { importPlugin } from '../common/plugin-modules.js'
 
 export interface PluginRequest {
   readonly name: string
-  /** The module that exports the contract. */
+  /** The module that exports the contract, or the name of a contract that ships. */
   readonly contract: string
 }
 
+/** A contract, and how a plugin's file imports it. */
 interface Exported {
   readonly name: string
   readonly hookpoints: Readonly<Record<string, { readonly kind: HookpointKind }>>
+  /** The package, or the module's file. */
+  readonly from: 'hookring/contracts' | { readonly file: string }
 }
 
 const ADVICE: Readonly<Record<HookpointKind, string>> = {
@@ -29,12 +33,20 @@ export async function makePlugin({ name, contract }: PluginRequest): Promise<str
   if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name)) {
     throw new UsageError('OPTIONS_INVALID', `${name}: a plugin's name has small letters, digits, dots and dashes`)
   }
-  const exported = await contractIn(contract)
-  const file = resolve('plugins', `${name}.${contract.endsWith('.ts') ? 'ts' : 'js'}`)
+  const exported = shippedExport(contract) ?? (await contractIn(contract))
+  const { from } = exported
+  const isTypeScript = typeof from === 'string' ? await isThere('tsconfig.json') : from.file.endsWith('.ts')
+  const file = resolve('plugins', `${name}.${isTypeScript ? 'ts' : 'js'}`)
   if (await isThere(file)) throw new UsageError('OPTIONS_INVALID', `${relative('.', file)} is there already`)
   await mkdir(dirname(file), { recursive: true })
-  await writeFile(file, sourceOf(name, exported, specifierFrom(file, contract)))
+  await writeFile(file, sourceOf(name, exported, file))
   return relative('.', file)
+}
+
+function shippedExport(contract: string): Exported | undefined {
+  const shipped = shippedContract(contract, './contract.js')
+  if (shipped === undefined) return undefined
+  return { name: shipped.exported, hookpoints: shipped.contract.hookpoints, from: 'hookring/contracts' }
 }
 
 async function contractIn(path: string): Promise<Exported> {
@@ -42,13 +54,13 @@ async function contractIn(path: string): Promise<Exported> {
   for (const [name, value] of Object.entries(module)) {
     const { hookpoints } = (value ?? {}) as { hookpoints?: unknown }
     if (typeof hookpoints === 'object' && hookpoints !== null) {
-      return { name, hookpoints: hookpoints as Exported['hookpoints'] }
+      return { name, hookpoints: hookpoints as Exported['hookpoints'], from: { file: path } }
     }
   }
   throw new UsageError('OPTIONS_INVALID', `${path} exports no contract; say which module does, with --contract`)
 }
 
-function sourceOf(name: string, { name: contract, hookpoints }: Exported, specifier: string): string {
+function sourceOf(name: string, { name: contract, hookpoints, from }: Exported, file: string): string {
   const kinds = new Set(Object.values(hookpoints).map(({ kind }) => kind))
   const results = [
     ...(kinds.has('gate') || kinds.has('transform') ? ['reject'] : []),
@@ -59,9 +71,12 @@ function sourceOf(name: string, { name: contract, hookpoints }: Exported, specif
     ([hookpoint, { kind }]) => `    ${hookpoint}(event, ctx) {\n      ${ADVICE[kind]}\n    },\n`,
   )
   const binding = contract === 'default' ? 'contract' : contract
-  const from = contract === 'default' ? binding : `{ ${binding} }`
-  return `import { ${imported} } from 'hookring/plugin'
-import ${from} from '${specifier}'
+  const taken = contract === 'default' ? binding : `{ ${binding} }`
+  const specifier = typeof from === 'string' ? from : specifierFrom(file, from.file)
+  const lines = [`import ${taken} from '${specifier}'`, `import { ${imported} } from 'hookring/plugin'`]
+  // Packages come before files.
+  if (typeof from !== 'string') lines.reverse()
+  return `${lines.join('\n')}
 
 export default definePlugin(${binding}, {
   name: '${name}',
@@ -86,5 +101,8 @@ async function isThere(path: string): Promise<boolean> {
 /** The module in which a project made by init has its contract. @throws UsageError OPTIONS_INVALID */
 export async function usualContract(): Promise<string> {
   for (const file of ['contract.js', 'contract.ts']) if (await isThere(join('.', file))) return file
-  throw new UsageError('OPTIONS_INVALID', 'there is no contract.js here; say where the contract is, with --contract')
+  throw new UsageError(
+    'OPTIONS_INVALID',
+    'there is no contract.js here; say which contract: --contract ./FILE.js, or --contract http for one that ships',
+  )
 }

@@ -1,5 +1,8 @@
-/** Makes a project: a contract, a plugin, a server and their tests. The files are those of templates/project. */
-import { cp, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+/**
+ * Makes a project: a plugin, a server, their tests and what the plugin is written for. The files are those of
+ * templates/project, which every project has, and of templates/comments or templates/http.
+ */
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { UsageError } from '../common/errors.js'
@@ -8,15 +11,15 @@ export interface ProjectRequest {
   /** Made if it is not there; must be empty otherwise. */
   readonly folder: string
   readonly isTypeScript: boolean
+  /** A Fastify server with the contract http@1; otherwise one of Node.js alone, with a contract of its own. */
+  readonly isHttp: boolean
 }
 
 const PACKAGE = new URL('../../../', import.meta.url)
-const TEMPLATE = fileURLToPath(new URL('templates/project', PACKAGE))
-/** Files of a project without TypeScript, and of one with it. */
-const OTHERS = { true: ['server.js'], false: ['server.ts', 'tsconfig.json'] } as const
+const TEMPLATES = fileURLToPath(new URL('templates', PACKAGE))
 
 /** @returns the files, relative to the folder. @throws UsageError FOLDER_NOT_EMPTY */
-export async function makeProject({ folder, isTypeScript }: ProjectRequest): Promise<string[]> {
+export async function makeProject({ folder, isTypeScript, isHttp }: ProjectRequest): Promise<string[]> {
   await mkdir(folder, { recursive: true })
   if ((await readdir(folder)).length > 0) {
     throw new UsageError(
@@ -24,33 +27,41 @@ export async function makeProject({ folder, isTypeScript }: ProjectRequest): Pro
       `${folder} is not empty; name a new folder, or add a plugin with init plugin`,
     )
   }
-  const left: readonly string[] = OTHERS[`${isTypeScript}`]
-  await cp(TEMPLATE, folder, { recursive: true, filter: (source) => !left.includes(basename(source)) })
+  for (const template of ['project', isHttp ? 'http' : 'comments']) {
+    await cp(join(TEMPLATES, template), folder, { recursive: true })
+  }
+  if (!isTypeScript) await rm(join(folder, 'tsconfig.json'))
   await rename(join(folder, 'gitignore'), join(folder, '.gitignore'))
   if (isTypeScript) await renameScripts(folder)
   const name = nameOf(folder)
-  await writeFile(join(folder, 'package.json'), `${JSON.stringify(await manifestOf(name, isTypeScript), null, 2)}\n`)
+  const manifest = await manifestOf({ name, isTypeScript, isHttp })
+  await writeFile(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
   const readme = join(folder, 'README.md')
   await writeFile(readme, (await readFile(readme, 'utf8')).replace('NAME\n', `${name}\n`))
   return filesIn(folder)
 }
 
-/** The template's text is both: TypeScript infers every type in it. */
+/** A template's text is both languages: TypeScript infers every type in it. */
 async function renameScripts(folder: string): Promise<void> {
   for (const file of await filesIn(folder)) {
     if (extname(file) === '.js') await rename(join(folder, file), join(folder, file.replace(/\.js$/, '.ts')))
   }
 }
 
-async function manifestOf(name: string, isTypeScript: boolean): Promise<object> {
+async function manifestOf({
+  name,
+  isTypeScript,
+  isHttp,
+}: Omit<ProjectRequest, 'folder'> & { readonly name: string }): Promise<object> {
   const own = JSON.parse(await readFile(new URL('package.json', PACKAGE), 'utf8')) as {
     version: string
-    peerDependencies: Record<string, string>
+    devDependencies: Record<string, string>
     engines: object
   }
-  // The newest of those that hookring takes.
-  const zod = own.peerDependencies.zod?.split('||').at(-1)?.trim()
-  const dependencies = { hookring: `^${own.version}`, zod }
+  // In the versions that hookring is tested with.
+  const { fastify, 'fastify-plugin': fastifyPlugin, zod } = own.devDependencies
+  const server = isHttp ? { fastify, 'fastify-plugin': fastifyPlugin } : {}
+  const dependencies = { ...server, hookring: `^${own.version}`, zod }
   const head = { name, version: '0.1.0', private: true, type: 'module', engines: own.engines }
   if (!isTypeScript) {
     return { ...head, scripts: { start: 'node server.js', test: 'node --test' }, dependencies }

@@ -30,7 +30,7 @@ export async function findContract(named: string | undefined, pluginUrl: string)
 }
 
 /** A contract of `hookring/contracts`, and the name by which it is imported. */
-export interface ShippedContract {
+interface ShippedContract {
   readonly exported: string
   readonly contract: Contract
 }

@@ -8,7 +8,6 @@ const ALONE = [
   'test/engine/zombies.test.ts',
   'test/package/snippets.test.ts',
   'test/runtimes/exhook-serve.test.ts',
-  'test/testing/readme.test.ts',
 ]
 
 /** Nothing here starts a lane, a process or a server. */

@@ -53,14 +53,21 @@ export async function openBareLane({ spec, slotCount, firstSequence }: BareLaneO
 
   const link = new LaneLink()
   const worker = new Worker(fixture('lab/lane-thread.mjs'), {
-    workerData: link.ports,
+    workerData: {
+      ...link.ports,
+      child: null,
+      contract: `${spec.contract.name}@${spec.contract.version}`,
+      compiler: null,
+    },
     transferList: Object.values(link.ports),
   })
   onTestFinished(async () => {
     link.close()
     await worker.terminate()
   })
-  await link.booted
+  // A thread that throws before it has booted would leave the test waiting.
+  const failed = new Promise<never>((_, reject) => worker.once('error', reject))
+  await Promise.race([link.booted, failed])
   const loaded = await link.load(
     {
       lane: 'bare',

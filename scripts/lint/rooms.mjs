@@ -51,6 +51,7 @@ export const BUILDINGS = {
       'contracts/mqtt-options.ts',
       'contracts/parse-options.ts',
       'primitives',
+      'adapters/reporting',
     ],
     usesNode: true,
   },
@@ -60,9 +61,14 @@ export const BUILDINGS = {
     usesNode: true,
   },
   'adapters/http': {
-    imports: [...PUBLIC_DOORS, 'contracts/http-options.ts', 'contracts/parse-options.ts', 'primitives'],
+    imports: [
+      ...[...PUBLIC_DOORS, 'contracts/http-options.ts', 'contracts/parse-options.ts', 'primitives'],
+      'adapters/reporting',
+    ],
     usesNode: true,
   },
+  // Where adapters tell operators of what clients are not told.
+  'adapters/reporting': { imports: [], usesNode: true },
   'adapters/grpc': { imports: [...PUBLIC_DOORS, 'primitives'], usesNode: true },
 
   testing: {

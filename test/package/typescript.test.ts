@@ -5,7 +5,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { install, lend, node, packed, write } from '../support/tarball.js'
+import { install, lend, node, packed, STRICT_FLAGS, write } from '../support/tarball.js'
 
 const CONSUMER = `
 import { createHookEngine, type HookEngine } from 'hookring'
@@ -69,17 +69,6 @@ for (const file of files) {
 console.log(JSON.stringify({ documented, missing: [...missing] }))
 `
 
-const FLAGS = [
-  '--strict',
-  '--target',
-  'es2022',
-  '--module',
-  'nodenext',
-  '--types',
-  'node',
-  '--exactOptionalPropertyTypes',
-]
-
 let folder: string
 let project: string
 
@@ -100,7 +89,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 describe.each(['oldest', 'newest'])('the %s TypeScript', (name) => {
   test('reads the declarations, its own checks of them included, and a spread event is a replacement', async () => {
     const tsc = join(project, 'node_modules', name, 'bin/tsc')
-    const { code, stdout } = await node([tsc, ...FLAGS, 'consumer.ts'], project)
+    const { code, stdout } = await node([tsc, ...STRICT_FLAGS, 'consumer.ts'], project)
     expect(code, stdout).toBe(0)
     const ran = await node(['consumer.js'], project)
     expect(JSON.parse(ran.stdout)).toEqual({ text: 'x', at: { ms: 1 } })

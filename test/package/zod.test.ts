@@ -5,7 +5,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { install, lend, node, packed, write } from '../support/tarball.js'
+import { install, lend, node, packed, STRICT_FLAGS, write } from '../support/tarball.js'
 
 const VERSIONS = [
   { version: '3.25.56', from: 'zod/v4' },
@@ -127,17 +127,6 @@ definePlugin(shop, { name: 'p', setup: () => ({ onOrder: () => ({ cents: 1 }) })
 definePlugin(shop, { name: 'p', setup: ({ config }) => ({ onOrder: () => void config.most }) })
 `
 
-const TSC = [
-  '--strict',
-  '--target',
-  'es2022',
-  '--module',
-  'nodenext',
-  '--types',
-  'node',
-  '--exactOptionalPropertyTypes',
-]
-
 let folder: string
 let tarball: string
 
@@ -175,7 +164,10 @@ describe.each(VERSIONS)('with zod $version', ({ version, from }) => {
 
   test("types fit, and hookring's own declarations too", async () => {
     const tsc = join(folder, 'node_modules/typescript/bin/tsc')
-    const { code, stdout } = await node([tsc, ...TSC, 'server.ts', 'plugin.ts', 'shop.ts', 'wrong.ts'], project)
+    const { code, stdout } = await node(
+      [tsc, ...STRICT_FLAGS, 'server.ts', 'plugin.ts', 'shop.ts', 'wrong.ts'],
+      project,
+    )
     expect(code, stdout).toBe(0)
   }, 120_000)
 
@@ -202,7 +194,7 @@ test('a second copy of another version, as a contract from elsewhere may bring i
     'server.ts': SERVER.replace('tags: {}', '$&, serial: 1'),
   })
   const tsc = join(folder, 'node_modules/typescript/bin/tsc')
-  const checked = await node([tsc, ...TSC, 'server.ts'], project)
+  const checked = await node([tsc, ...STRICT_FLAGS, 'server.ts'], project)
   expect(checked.code, checked.stdout).toBe(0)
   const { code, stdout, stderr } = await node(['server.js'], project)
   expect(code, stderr).toBe(0)

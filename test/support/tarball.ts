@@ -73,3 +73,15 @@ export async function lend(folder: string, packages: readonly string[]): Promise
     await symlink(join(ROOT, 'node_modules', name), at)
   }
 }
+
+/** How strict users compile what imports the package. */
+export const STRICT_FLAGS = [
+  '--strict',
+  '--target',
+  'es2022',
+  '--module',
+  'nodenext',
+  '--types',
+  'node',
+  '--exactOptionalPropertyTypes',
+]

@@ -14,6 +14,7 @@
  */
 import type { Aedes } from 'aedes'
 import { bindMethods } from '../../primitives/bind-methods.js'
+import { ErrorReports } from '../reporting/error-reports.js'
 import { type Broker, type Client, type ConnackPacket, checkBroker, checkClient, type Packet } from './broker.js'
 import { Connections } from './connections.js'
 import { type HookCounts, newCounts } from './counts.js'
@@ -24,7 +25,6 @@ import { type AttachOptions, parseAttachOptions, type ResolvedAttachOptions } fr
 import { Publishing } from './publishing.js'
 import { type MqttEngine, Questions } from './questions.js'
 import { QueuedMessages } from './queued-messages.js'
-import { Reports } from './reports.js'
 import { BrokerServices, type BrokerStats } from './services.js'
 import { SessionStore } from './session-store.js'
 import { HookedStore } from './store.js'
@@ -77,7 +77,11 @@ class Attachment implements AttachedHooks {
     this.#broker = broker
     this.#bare = { preConnect, authenticate, authorizePublish, authorizeSubscribe, authorizeForward, publish }
     const { counts } = this
-    const questions = new Questions(engine, { ...options, counts, reports: new Reports(options.onError) })
+    const questions = new Questions(engine, {
+      ...options,
+      counts,
+      reports: new ErrorReports('attachHooks', options.onError),
+    })
     this.#questions = questions
     this.#strangers = new Strangers({ ...options, counts })
     this.#connections = new Connections(broker, questions)

@@ -19,10 +19,10 @@ import {
 } from '../../contracts/index.js'
 import type { HookEngine } from '../../index.js'
 import { Semaphore } from '../../primitives/semaphore.js'
+import type { ErrorReports } from '../reporting/error-reports.js'
 import type { Packet } from './broker.js'
 import type { HookCounts } from './counts.js'
 import { packetOf } from './packets.js'
-import type { Reports } from './reports.js'
 import {
   type Answer,
   Asking,
@@ -50,7 +50,7 @@ type Told = NamesOf<'observe'>
 
 export interface QuestionsOptions {
   readonly counts: HookCounts
-  readonly reports: Reports
+  readonly reports: ErrorReports
   readonly maxCallsUnderWay: number
   readonly maxWaitMs: number
   readonly holdMs: number
@@ -77,7 +77,7 @@ export class Questions {
   readonly counts: HookCounts
   readonly #engine: MqttEngine
   readonly #hooks: Readonly<Record<string, LooseHook>>
-  readonly #reports: Reports
+  readonly #reports: ErrorReports
   readonly #maxWaitMs: number
   readonly #holdMs: number
   /** What one message becomes for a thousand subscribers must wait its turn, not be an overload by itself. */

@@ -16,11 +16,11 @@ import { randomUUID } from 'node:crypto'
 import { FRAMING_HEADERS } from '../../contracts/http-options.js'
 import { type Failure, type Hookpoints, HookringError, isUndecided, type Verdict } from '../../contracts/index.js'
 import type { CallOptions } from '../../index.js'
+import { ErrorReports } from '../reporting/error-reports.js'
 import type { AskingEngine } from './engine.js'
 import { type HttpOptions, parseHttpOptions, type ResolvedOptions } from './options.js'
 import type { CheckedReply, HttpReply, Outcome, Refused, Undecided } from './outcomes.js'
 import { checkReply, problemOf } from './replies.js'
-import { Reports } from './reports.js'
 import type { HookedRequest } from './request.js'
 import {
   type CheckedStage,
@@ -87,7 +87,7 @@ export class HttpHooks<Points extends Hookpoints = Hookpoints> {
   readonly #engine: AskingEngine<Points>
   readonly #hooks: Readonly<Record<string, LooseHook>>
   readonly #stages: CheckedStages
-  readonly #reports: Reports
+  readonly #reports: ErrorReports
   #gathering: Promise<void> | null = null
 
   /** @throws HookringError OPTIONS_INVALID or HOOKPOINT_UNKNOWN */
@@ -102,7 +102,7 @@ export class HttpHooks<Points extends Hookpoints = Hookpoints> {
     this.options = parseHttpOptions(options, door)
     const { headers } = this.options
     this.#stages = checkStages({ contract: engine.contract, stages: options.stages, headers, door })
-    this.#reports = new Reports(door, this.options.onError)
+    this.#reports = new ErrorReports(door, this.options.onError)
   }
 
   /** Whether anybody would be asked or told. */

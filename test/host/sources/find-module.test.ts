@@ -43,9 +43,9 @@ describe('root', () => {
       'app/plugins/own.mjs': answering('1'),
       'app/node_modules/packaged/package.json': '{ "name": "packaged", "type": "module", "exports": "./index.js" }',
       'app/node_modules/packaged/index.js': answering('1'),
-      'shared/part.ts': 'export const part = 1 as const',
+      'parts/part.ts': 'export const part = 1 as const',
       'app/guest/package.json': '{ "type": "module" }',
-      'app/guest/plugin.mjs': answering('part', "import { part } from '../../shared/part.ts'"),
+      'app/guest/plugin.mjs': answering('part', "import { part } from '../../parts/part.ts'"),
     })
 
   it.each(['./plugins/own.mjs', 'packaged'])('is where %s is found from', async (from) => {
@@ -64,7 +64,7 @@ describe('root', () => {
   it('holds for later plugins, and for sourceRoots', async () => {
     const made = inFolder()
     const { hooks, engine } = await openLab({ root: pathToFileURL(`${made.folder}/app/`) })
-    const sourceRoots = ['../shared', new URL('../../fixtures/lab/', import.meta.url)]
+    const sourceRoots = ['../parts', new URL('../../fixtures/lab/', import.meta.url)]
     await engine.add({ from: './guest/plugin.mjs', trust: 'untrusted', sourceRoots, timeoutMs: 5_000 })
     expect(await hooks.onRespond({})).toMatchObject(ANSWER)
   })

@@ -1,11 +1,12 @@
-/** Where errors go that no client is told of: to the operator's `onError`, or to a warning, once for each place. */
+/** Errors that no client is told of: to the operator's `onError`, or to a warning, once for each place. Host's thread only. */
 import { inspect } from 'node:util'
 
-export class Reports {
+export class ErrorReports {
   readonly #door: string
   readonly #onError: ((error: unknown, place: string) => void) | undefined
   readonly #warned = new Set<string>()
 
+  /** @param door the function or package that the operator called: warnings name it. */
   constructor(door: string, onError: ((error: unknown, place: string) => void) | undefined) {
     this.#door = door
     this.#onError = onError

@@ -386,6 +386,22 @@ describe('what is wrong again and again', () => {
   })
 })
 
+/** A provider whose second loading waits until `loading` opens. */
+async function startSlowReloader() {
+  let count = 0
+  const loading = latch()
+  const answers = {
+    OnProviderLoaded: async () => {
+      count += 1
+      if (count > 1) await loading.opened
+      return { hooks: [{ name: 'client.authenticate' }] }
+    },
+    OnClientAuthenticate: () => YES,
+  }
+  const provider = await startProvider(3, { ...AUTHENTICATE, answers })
+  return { provider, loading, loadings: () => count }
+}
+
 describe('loaded and unloaded', () => {
   const lifecycle = (provider: { calls: readonly { rpc: string }[] }) =>
     provider.calls.map(({ rpc }) => rpc).filter((rpc) => rpc.startsWith('OnProvider'))
@@ -406,22 +422,12 @@ describe('loaded and unloaded', () => {
   })
 
   it('nothing is asked between the leave and the next loading: calls wait for that', async () => {
-    let loadings = 0
-    const loading = latch()
-    const answers = {
-      OnProviderLoaded: async () => {
-        loadings += 1
-        if (loadings > 1) await loading.opened
-        return { hooks: [{ name: 'client.authenticate' }] }
-      },
-      OnClientAuthenticate: () => YES,
-    }
-    const provider = await startProvider(3, { ...AUTHENTICATE, answers })
+    const { provider, loading, loadings } = await startSlowReloader()
     const lab = await openExhook({ from: provider.url })
     const reloading = lab.engine.reload('remote')
     await until('the leave', () => provider.requests('OnProviderUnloaded').length === 1)
     const asked = ['c1', 'c2', 'c3'].map((clientid) => authenticate(lab, clientid))
-    await until('the loading', () => loadings === 2)
+    await until('the loading', () => loadings() === 2)
     expect(provider.requests('OnClientAuthenticate')).toEqual([])
     loading.open()
     await reloading
@@ -430,20 +436,10 @@ describe('loaded and unloaded', () => {
   })
 
   it('what waits for the next loading has no more than its time', async () => {
-    let loadings = 0
-    const loading = latch()
-    const answers = {
-      OnProviderLoaded: async () => {
-        loadings += 1
-        if (loadings > 1) await loading.opened
-        return { hooks: [{ name: 'client.authenticate' }] }
-      },
-      OnClientAuthenticate: () => YES,
-    }
-    const provider = await startProvider(3, { ...AUTHENTICATE, answers })
+    const { provider, loading, loadings } = await startSlowReloader()
     const lab = await openExhook({ from: provider.url, timeoutMs: 100 })
     const reloading = lab.engine.reload('remote')
-    await until('the loading', () => loadings === 2)
+    await until('the loading', () => loadings() === 2)
     expect(await authenticate(lab)).toMatchObject({ kind: 'reject', failure: { kind: 'timeout' } })
     loading.open()
     await reloading
